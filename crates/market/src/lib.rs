@@ -1,0 +1,22 @@
+//! Market time and market data as pure values: no I/O, no clock, no SQL.
+//!
+//! In: tickers, timeframes and ranges as people and providers write them. Out: types that can't hold nonsense, the
+//! sessions of an exchange, the grid of bars to expect, and bars resampled on that grid.
+//!
+//! Instants are [`jiff::Timestamp`], always UTC. Exchange time appears only inside [`calendar`] and [`grid`].
+
+mod bar;
+pub mod calendar;
+pub mod coverage;
+pub mod grid;
+mod range;
+pub mod resample;
+mod ticker;
+mod timeframe;
+
+pub use bar::{Bar, BarDefect};
+// pub use calendar::{Calendar, Session};
+// pub use coverage::RangeSet;
+pub use range::{EmptyRange, Range};
+pub use ticker::{AssetClass, InvalidTicker, Ticker};
+pub use timeframe::{InvalidTimeframe, Timeframe};

@@ -1,0 +1,54 @@
+//! Why a fetch failed, told apart by what the caller does next.
+
+use std::time::Duration;
+
+use market::Ticker;
+
+/// Why a provider gave no bars.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Wait, then again; the run is not to blame and spends no attempt.
+    #[error("{provider} asks us to wait {}s", retry_after.as_secs())]
+    Throttled { provider: String, retry_after: Duration },
+
+    /// Keys missing, wrong or without the right to this endpoint: that provider stops until they are mended.
+    #[error("{provider} refuses our credentials ({status}: {message}): check APCA_API_KEY_ID and APCA_API_SECRET_KEY")]
+    Credentials { provider: String, status: u16, message: String },
+
+    /// Our parameters or one of the symbols: permanent for this request. With several tickers it may be one
+    /// ticker's fault: split first.
+    #[error("{provider} refused the request ({status}: {message})")]
+    Refused { provider: String, status: u16, message: String, tickers: Vec<Ticker> },
+
+    /// The plan or depth doesn't reach that far: kept with its reason, not asked again on every tick.
+    #[error("{provider} can't give this range: {message}")]
+    Unavailable { provider: String, message: String },
+
+    /// Not what the protocol promises: HTML, cut JSON, a missing field. Backoff and try again; after some
+    /// attempts it is shown.
+    #[error("{provider} sent what we can't read: {message}")]
+    BadData { provider: String, message: String },
+
+    /// The provider's own fault (5xx). Backoff and try again.
+    #[error("{provider} failed with {status}: {message}")]
+    Server { provider: String, status: u16, message: String },
+
+    /// No connection, no answer in time, an answer cut off. Backoff and try again.
+    #[error("{provider} could not be reached at {address}: {message}")]
+    Transport { provider: String, address: String, message: String },
+}
+
+impl FetchError {
+    /// A short stable word for `job_runs.error_code`, logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Throttled { .. } => "throttled",
+            Self::Credentials { .. } => "credentials",
+            Self::Refused { .. } => "refused",
+            Self::Unavailable { .. } => "unavailable",
+            Self::BadData { .. } => "bad_data",
+            Self::Server { .. } => "server",
+            Self::Transport { .. } => "transport",
+        }
+    }
+}
