@@ -15,8 +15,10 @@ mod ticker;
 mod timeframe;
 
 pub use bar::{Bar, BarDefect};
-// pub use calendar::{Calendar, Session};
-// pub use coverage::RangeSet;
+pub use calendar::{Calendar, InvalidCalendar, Session};
+pub use coverage::RangeSet;
+pub use grid::Grid;
 pub use range::{EmptyRange, Range};
+pub use resample::{Resampled, resample};
 pub use ticker::{AssetClass, InvalidTicker, Ticker};
 pub use timeframe::{InvalidTimeframe, Timeframe};

@@ -27,6 +27,12 @@ impl Range {
         if from < to { Ok(Self { from, to }) } else { Err(EmptyRange { from, to }) }
     }
 
+    /// For bounds whose order is known from how they were made.
+    pub(crate) fn ordered(from: Timestamp, to: Timestamp) -> Self {
+        debug_assert!(from < to, "{from} to {to} is no range");
+        Self { from, to }
+    }
+
     pub fn from(&self) -> Timestamp {
         self.from
     }
