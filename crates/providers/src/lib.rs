@@ -4,6 +4,7 @@
 //! queue: a provider knows its own protocol, limits and errors and nothing of who asks.
 
 pub mod alpaca;
+mod budget;
 mod error;
 mod source;
 

@@ -1,0 +1,98 @@
+//! Puts the pages of one request together.
+//!
+//! In: pages as they come. Out: what to ask for next, and in the end all bars by ticker. Holds: only a `null` token
+//! ends the pages, short and empty ones don't; and they end: a token never counts twice, and neither rows nor pages
+//! without anything new can be more than the range and its tickers explain.
+
+use std::collections::{BTreeMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+use market::{Bar, Range, Ticker, Timeframe};
+
+use super::wire::{self, BarsPage, ROWS_PER_PAGE};
+
+/// The pages of one request so far.
+#[derive(Debug)]
+pub(super) struct Pages {
+    tickers: BTreeMap<String, Ticker>,
+    bars: BTreeMap<Ticker, Vec<Bar>>,
+    newest: BTreeMap<Ticker, Timestamp>,
+    tokens: HashSet<String>,
+    rows: usize,
+    rows_allowed: usize,
+    idle_pages_left: usize,
+}
+
+impl Pages {
+    pub(super) fn new(tickers: &[Ticker], timeframe: Timeframe, range: Range) -> Self {
+        let step =
+            timeframe.step().unwrap_or(SignedDuration::from_hours(if timeframe == Timeframe::W1 { 168 } else { 24 }));
+        let tickers: BTreeMap<_, _> = tickers.iter().map(|ticker| (wire::symbol(ticker), ticker.clone())).collect();
+        let steps = |length: SignedDuration| {
+            usize::try_from(range.duration().as_secs() / length.as_secs().max(1)).unwrap_or(usize::MAX)
+        };
+        let rows = tickers.len().saturating_mul(steps(step).saturating_add(2));
+        let months = steps(SignedDuration::from_hours(30 * 24)).saturating_add(1);
+        Self {
+            bars: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            tokens: HashSet::new(),
+            rows: 0,
+            // Twice over and a page: rows sent twice or outside the range are for the caller to judge.
+            rows_allowed: rows.saturating_mul(2).saturating_add(ROWS_PER_PAGE),
+            // A server may answer month by month, also for tickers without a single trade.
+            idle_pages_left: tickers.len().saturating_mul(months).saturating_add(16),
+            tickers,
+        }
+    }
+
+    /// The `symbols` parameter: each ticker once.
+    pub(super) fn symbols(&self) -> String {
+        self.tickers.keys().map(String::as_str).collect::<Vec<_>>().join(",")
+    }
+
+    /// Takes in a page; the token of the next one, `None` after the last.
+    ///
+    /// # Errors
+    /// What about the page can't be.
+    pub(super) fn add(&mut self, page: BarsPage) -> Result<Option<String>, String> {
+        let mut something_new = false;
+        for (symbol, bars) in page.bars.into_iter().flatten() {
+            let ticker =
+                self.tickers.get(&symbol).ok_or_else(|| format!("bars of {symbol}, which we didn't ask for"))?;
+            self.rows = self.rows.saturating_add(bars.len());
+            for bar in bars.into_iter().map(Bar::from) {
+                if self.newest.get(ticker).is_none_or(|newest| *newest < bar.start) {
+                    self.newest.insert(ticker.clone(), bar.start);
+                    something_new = true;
+                }
+                self.bars.entry(ticker.clone()).or_default().push(bar);
+            }
+        }
+        let Some(token) = page.next_page_token else { return Ok(None) };
+        if token.is_empty() {
+            return Err("an empty next_page_token, which neither ends the pages nor leads on".to_owned());
+        }
+        if self.rows > self.rows_allowed {
+            return Err(format!("{} rows and still a next page, more than the range can hold", self.rows));
+        }
+        if !something_new {
+            self.idle_pages_left = self
+                .idle_pages_left
+                .checked_sub(1)
+                .ok_or("page after page with a next_page_token and nothing new: they don't end")?;
+        }
+        if !self.tokens.insert(token.clone()) {
+            return Err("a next_page_token for the second time: its pages run in a circle".to_owned());
+        }
+        Ok(Some(token))
+    }
+
+    pub(super) fn into_bars(self) -> BTreeMap<Ticker, Vec<Bar>> {
+        self.bars
+    }
+}
+
+#[cfg(test)]
+#[path = "paging_tests.rs"]
+mod tests;

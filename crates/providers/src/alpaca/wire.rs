@@ -1,0 +1,132 @@
+//! The shapes of Alpaca's answers and the spelling of its questions.
+//!
+//! In: JSON as sent. Out: our vocabulary. Holds: a field that should be there and isn't is an error, never a default;
+//! the end of the pages is a `null` that was really sent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use market::{AssetClass, Bar, Range, Ticker, Timeframe};
+use serde::{Deserialize, Deserializer};
+
+/// Rows of one page, over all symbols: the most that Alpaca gives.
+pub(super) const ROWS_PER_PAGE: usize = 10_000;
+
+/// One page of `/v2/stocks/bars` or `/v1beta3/crypto/us/bars`.
+#[derive(Debug, Deserialize)]
+pub(super) struct BarsPage {
+    /// By symbol; `null` where there is nothing.
+    #[serde(deserialize_with = "sent")]
+    pub(super) bars: Option<BTreeMap<String, Vec<WireBar>>>,
+    #[serde(deserialize_with = "sent")]
+    pub(super) next_page_token: Option<String>,
+}
+
+/// One bar: start, prices, volume, trade count, volume-weighted average price.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireBar {
+    t: Timestamp,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: f64,
+    n: Option<i64>,
+    vw: Option<f64>,
+}
+
+/// An entry of `/v2/assets`.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireAsset {
+    pub(super) class: String,
+    pub(super) exchange: String,
+    pub(super) name: Option<String>,
+    pub(super) status: String,
+}
+
+/// Why a request was refused, as far as it is JSON.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireError {
+    pub(super) message: String,
+}
+
+/// What a simulator says of itself at `/v1/market-sim`.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireSimulator {
+    pub(super) name: String,
+    pub(super) earliest: Timestamp,
+    pub(super) requests_per_minute: u32,
+    pub(super) delay_seconds: u32,
+}
+
+/// A field that may be `null` but must be there: serde takes a missing `Option` for `null` unless told how to read it.
+fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+impl From<WireBar> for Bar {
+    fn from(bar: WireBar) -> Self {
+        Self {
+            start: bar.t,
+            open: bar.o,
+            high: bar.h,
+            low: bar.l,
+            close: bar.c,
+            volume: bar.v,
+            vwap: bar.vw,
+            trade_count: bar.n,
+        }
+    }
+}
+
+impl WireAsset {
+    pub(super) fn asset_class(&self) -> Option<AssetClass> {
+        match self.class.as_str() {
+            "us_equity" => Some(AssetClass::Stock),
+            "crypto" => Some(AssetClass::Crypto),
+            _ => None,
+        }
+    }
+}
+
+/// `BTC/USD` for `BTC-USD`; stocks are spelled as we do.
+pub(super) fn symbol(ticker: &Ticker) -> String {
+    match ticker.pair() {
+        Some((base, quote)) => format!("{base}/{quote}"),
+        None => ticker.to_string(),
+    }
+}
+
+pub(super) const fn timeframe(timeframe: Timeframe) -> &'static str {
+    match timeframe {
+        Timeframe::M1 => "1Min",
+        Timeframe::M5 => "5Min",
+        Timeframe::M15 => "15Min",
+        Timeframe::M30 => "30Min",
+        Timeframe::H1 => "1Hour",
+        Timeframe::H4 => "4Hour",
+        Timeframe::D1 => "1Day",
+        Timeframe::W1 => "1Week",
+    }
+}
+
+/// Path of an asset class's bars below the data address.
+pub(super) const fn bars_path(asset_class: AssetClass) -> &'static [&'static str] {
+    match asset_class {
+        AssetClass::Stock => &["v2", "stocks", "bars"],
+        AssetClass::Crypto => &["v1beta3", "crypto", "us", "bars"],
+    }
+}
+
+/// First and last instant of a range as Alpaca wants it, which includes both.
+///
+/// The last is a nanosecond before our excluded end: exact for every range that we can hold, where a whole second
+/// could come out before the start. A server that rounds it up sends one bar too many, which callers expect.
+pub(super) fn inclusive(range: Range) -> (String, String) {
+    let last = range.to().checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(range.from());
+    (range.from().to_string(), last.to_string())
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;
