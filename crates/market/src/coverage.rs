@@ -1,7 +1,7 @@
 //! Sets of ranges: what is covered, what is missing, what both have in common.
 //!
-//! In: ranges in any order, overlapping or not. Out: [`RangeSet`], in its one normal form. What holds: the ranges of a set
-//! are sorted and neither overlap nor touch, so two sets that cover the same instants are equal.
+//! In: ranges in any order, overlapping or not. Out: [`RangeSet`], in its one normal form. What holds: the ranges of
+//! a set are sorted and neither overlap nor touch, so two sets that cover the same instants are equal.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -163,5 +163,108 @@ impl IntoIterator for RangeSet {
 
     fn into_iter(self) -> Self::IntoIter {
         self.ranges.into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// The naive model: one bit for each of the 64 seconds from -32 on.
+    type Model = u64;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second - 32).expect("an instant")
+    }
+
+    fn range(from: i64, to: i64) -> Range {
+        Range::new(at(from), at(to)).expect("a range")
+    }
+
+    fn model(ranges: &[Range]) -> Model {
+        (0..64).filter(|s| ranges.iter().any(|r| r.contains(at(*s)))).map(|s| 1 << s).sum()
+    }
+
+    /// The normal form of a model, found the slow way.
+    fn normal(model: Model) -> RangeSet {
+        let bit = |s: i64| (0..64).contains(&s) && model >> s & 1 == 1;
+        let starts = (0..64).filter(|s| bit(*s) && !bit(s - 1));
+        let ends = (1..=64).filter(|s| bit(s - 1) && !bit(*s));
+        RangeSet { ranges: starts.zip(ends).map(|(from, to)| range(from, to)).collect() }
+    }
+
+    fn any_range() -> impl Strategy<Value = Range> {
+        (0i64..64)
+            .prop_flat_map(|from| (Just(from), from + 1..=(from + 20).min(64)))
+            .prop_map(|(from, to)| range(from, to))
+    }
+
+    fn any_ranges() -> impl Strategy<Value = Vec<Range>> {
+        vec(any_range(), 0..8)
+    }
+
+    fn set(ranges: &[Range]) -> RangeSet {
+        ranges.iter().copied().collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        let mut set = set(&[range(0, 10), range(20, 30)]);
+        set.insert(range(10, 20));
+        assert_eq!(set.as_slice(), [range(0, 30)]);
+        assert_eq!(set.span(), Some(range(0, 30)));
+        assert_eq!(set.duration(), SignedDuration::from_secs(30));
+    }
+
+    #[test]
+    fn a_hole_leaves_both_sides() {
+        let set = RangeSet::from(range(0, 30)).subtract(&RangeSet::from(range(10, 20)));
+        assert_eq!(set.as_slice(), [range(0, 10), range(20, 30)]);
+        assert!(!set.encloses(&range(5, 25)));
+        assert_eq!(set.span(), Some(range(0, 30)));
+    }
+
+    #[test]
+    fn the_empty_set_has_nothing() {
+        let empty = RangeSet::new();
+        assert!(empty.is_empty() && !empty.contains(at(0)) && !empty.encloses(&range(0, 1)));
+        assert_eq!((empty.len(), empty.span(), empty.duration()), (0, None, SignedDuration::ZERO));
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_ranges_is_in_normal_form(ranges in any_ranges()) {
+            let expected = normal(model(&ranges));
+            prop_assert_eq!(set(&ranges), expected.clone());
+            let mut inserted = RangeSet::new();
+            ranges.iter().for_each(|range| inserted.insert(*range));
+            prop_assert_eq!(inserted, expected.clone());
+            let mut extended = set(&ranges[..ranges.len() / 2]);
+            extended.extend(ranges[ranges.len() / 2..].iter().copied());
+            prop_assert_eq!(extended, expected);
+        }
+
+        #[test]
+        fn set_arithmetic_is_that_of_the_instants(a in any_ranges(), b in any_ranges()) {
+            let (x, y) = (model(&a), model(&b));
+            let (a, b) = (set(&a), set(&b));
+            prop_assert_eq!(a.union(&b), normal(x | y));
+            prop_assert_eq!(a.intersect(&b), normal(x & y));
+            prop_assert_eq!(a.subtract(&b), normal(x & !y));
+            prop_assert_eq!(a.duration(), SignedDuration::from_secs(x.count_ones().into()));
+        }
+
+        #[test]
+        fn membership_is_that_of_the_instants(ranges in any_ranges(), other in any_range(), second in -2i64..66) {
+            let bits = model(&ranges);
+            let set = set(&ranges);
+            prop_assert_eq!(set.contains(at(second)), (0..64).contains(&second) && bits >> second & 1 == 1);
+            let wanted = model(&[other]);
+            prop_assert_eq!(set.encloses(&other), bits & wanted == wanted);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The bars to expect: which buckets of time a timeframe divides the market's day into.
 //!
-//! In: a timeframe and a range or an instant. Out: half-open buckets in UTC, oldest first. What holds: the buckets of one
-//! grid and timeframe never overlap, a bucket is named by its start, and `bucket_of(b.from()) == Some(b)` for each of them.
+//! In: a timeframe and a range or an instant. Out: half-open buckets in UTC, oldest first. What holds: the buckets of
+//! one grid and timeframe never overlap, and each is named by its start: `bucket_of(timeframe, b.from()) == Some(b)`.
 
 use std::iter;
 
@@ -21,10 +21,10 @@ pub enum Grid {
     /// On each session's open; the last bucket of a session is cut at its close. In New York `h1` starts at
     /// 09:30, 10:30, ... and 15:30 (30 minutes), `h4` at 09:30 and 13:30 (2.5 hours).
     ///
-    /// `d1` starts at the session's midnight in the market's time zone and ends at the session's close, `w1` starts at
-    /// the midnight that begins the Monday of a week with at least one session and ends at the close of its last: starts are those
-    /// that providers give to daily and weekly bars, ends are when the last trade of the bucket is in.
-    /// Only what happens within sessions belongs to such a bucket: see [`Grid::bucket_of`].
+    /// `d1` starts at midnight of the session's day in the market's time zone and ends at the session's close; `w1`
+    /// starts at the midnight that begins Monday, in each week with at least one session, and ends at the close of
+    /// its last. So starts are those that providers give to daily and weekly bars, and ends are when the last trade
+    /// is in. Only what happens within sessions belongs to such a bucket: see [`Grid::bucket_of`].
     Session(Calendar),
     /// On the clock in New York, all hours of all days: `h4` at 00:00, 04:00, ... and 20:00, `d1` at midnight,
     /// `w1` at midnight to Monday. This is how Alpaca aligns stock bars. When clocks change, the `h4` from 00:00 lasts
@@ -69,8 +69,9 @@ impl Grid {
 
     /// The bucket that what begins at `at` belongs to; `None` outside sessions, and beyond the years that jiff knows.
     ///
-    /// Days and weeks of [`Grid::Session`] begin before the market opens: there a pre-market instant belongs to none, but the
-    /// midnight at which a session's day begins belongs to that day and week, since daily bars are named by it.
+    /// Days and weeks of [`Grid::Session`] begin before the market opens: there a pre-market instant belongs to none, but
+    /// the midnight at which a session's day begins belongs to that day and week, since daily bars are named by it. So
+    /// does the start of a week whose Monday is a holiday, since weekly bars are.
     pub fn bucket_of(&self, timeframe: Timeframe, at: Timestamp) -> Option<Range> {
         self.place(timeframe, at).map(|place| place.bucket)
     }
@@ -82,6 +83,16 @@ impl Grid {
             Self::ClockNewYork => clock_bucket(timeframe, at).map(Place::whole),
             Self::Epoch => epoch_bucket(timeframe, at).map(Place::whole),
         }
+    }
+
+    /// Whether a day of this grid begins at that instant: what a daily bar's start must be.
+    pub(crate) fn day_begins(&self, at: Timestamp) -> bool {
+        let calendar = match *self {
+            Self::Session(calendar) => calendar,
+            Self::ClockNewYork => Calendar::Xnys,
+            Self::Epoch => Calendar::AlwaysOpen,
+        };
+        calendar.midnight(calendar.date_of(at)) == Some(at)
     }
 }
 
@@ -181,3 +192,6 @@ fn epoch_bucket(timeframe: Timeframe, at: Timestamp) -> Option<Range> {
     let from = (at.as_nanosecond() - anchor).div_euclid(step) * step + anchor;
     Range::new(Timestamp::from_nanosecond(from).ok()?, Timestamp::from_nanosecond(from + step).ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,6 +101,8 @@ impl<'de> Deserialize<'de> for Ticker {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
+
     use proptest::prelude::*;
 
     use super::*;

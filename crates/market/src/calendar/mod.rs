@@ -195,3 +195,6 @@ impl<'de> Deserialize<'de> for Calendar {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,7 @@ fn is_good_friday(friday: Date) -> bool {
     friday.checked_add(2.days()).is_ok_and(|sunday| sunday == easter(friday.year()))
 }
 
-/// Easter Sunday of the Gregorian calendar (Meeus, Astronomical Algorithms, chapter 8).
+/// Easter Sunday of the Gregorian calendar (the anonymous algorithm in the form of New Scientist, 30 March 1961).
 fn easter(year: i16) -> Date {
     let y = i32::from(year);
     let a = y.rem_euclid(19);
