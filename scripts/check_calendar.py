@@ -74,13 +74,13 @@ def our_command(barkeep):
 
 
 def reference_command(folder):
-    # Absolute, since commands run in the workspace's folder; not resolved, since the interpreter may be a link out of it.
+    # Commands run in the workspace's folder. Links are kept: the environment's interpreter may be one that leads out.
     folder = folder.absolute()
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         venv.create(folder, with_pip=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "exchange_calendars"]
-    subprocess.run(install, check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    subprocess.run([*install, "exchange_calendars"], check=True)
     return [python, "-c", REFERENCE, FROM, TO]
 
 
