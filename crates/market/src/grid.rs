@@ -70,8 +70,8 @@ impl Grid {
     /// The bucket that what begins at `at` belongs to; `None` outside sessions, and beyond the years that jiff knows.
     ///
     /// Days and weeks of [`Grid::Session`] begin before the market opens: there a pre-market instant belongs to none,
-    /// but the midnight at which a session's day begins belongs to that day and week, since daily bars are named by it. So
-    /// does the start of a week whose Monday is a holiday, since weekly bars are.
+    /// but the midnight at which a session's day begins belongs to that day and week, since daily bars are named by
+    /// it. So does the start of a week whose Monday is a holiday, since weekly bars are.
     pub fn bucket_of(&self, timeframe: Timeframe, at: Timestamp) -> Option<Range> {
         self.place(timeframe, at).map(|place| place.bucket)
     }
