@@ -14,6 +14,9 @@ use crate::cluster::place::Place;
 /// Of the folders in which something is being made; under the start lock every one of them is a leftover.
 const UNFINISHED: &str = "new-";
 
+/// How often a leftover that is still written to is removed, 20 ms apart.
+const CLEARING_TRIES: u32 = 50;
+
 /// It takes 1 s; a slow disk may need a minute.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -45,13 +48,20 @@ pub(super) fn major_of(place: &Place) -> Result<Option<u32>, ClusterError> {
 
 /// Removes what an interrupted start left. Call it under the start lock.
 ///
-/// An `initdb` that outlived its Barkeep may still be writing there: then the rest goes next time.
+/// An `initdb` that outlived its Barkeep may still be writing there, so it may take more than one try; after the first
+/// that succeeds it finds its folder gone and ends.
 pub(super) async fn clear_leftovers(place: &Place) {
     let entries = std::fs::read_dir(place.home()).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
         let path = entry.path();
-        if let Err(error) = tokio::fs::remove_dir_all(&path).await {
-            tracing::warn!(%error, path = %path.display(), "A folder that an interrupted start left can't be removed");
+        let mut tries = 0;
+        while let Err(error) = tokio::fs::remove_dir_all(&path).await {
+            tries += 1;
+            if error.kind() != io::ErrorKind::DirectoryNotEmpty || tries == CLEARING_TRIES {
+                tracing::warn!(%error, path = %path.display(), "A folder that an interrupted start left can't be removed");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
@@ -71,7 +81,10 @@ pub(super) async fn make(place: &Place, binaries: &Binaries, durable: bool) -> R
 
     let mut command = tokio::process::Command::from(place.account().command(&binaries.initdb()));
     command.arg("-D").arg(path).args(["-U", ROLE, "--encoding=UTF8", "--locale=C", "--data-checksums"]);
-    command.args(["--auth-local=peer", "--auth-host=reject"]).args((!durable).then_some("--no-sync")).kill_on_drop(true);
+    command
+        .args(["--auth-local=peer", "--auth-host=reject"])
+        .args((!durable).then_some("--no-sync"))
+        .kill_on_drop(true);
     let data = place.data();
     let failed = |output| ClusterError::Initdb { data: data.clone(), output };
     match tokio::time::timeout(TIMEOUT, command.output()).await {

@@ -53,6 +53,7 @@ impl Cluster {
         // Taken before the server runs, so that nobody who leaves meanwhile takes it for unused.
         let users = Lock::shared(&place.users_lock(), &place)?;
         initdb::clear_leftovers(&place).await;
+        place.make_socket_dir()?;
         if server::answering(&place.socket()).await.is_none() {
             let major = initdb::major_of(&place)?;
             let binaries = binaries::find(settings, &place, major).await?;

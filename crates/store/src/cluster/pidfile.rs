@@ -13,7 +13,8 @@ use crate::cluster::ClusterError;
 /// removed.
 pub(super) fn forget_a_stranger(data: &Path) -> Result<(), ClusterError> {
     let path = data.join("postmaster.pid");
-    let Some(pid) = std::fs::read_to_string(&path).ok().and_then(|text| text.lines().next()?.trim().parse::<u32>().ok())
+    let Some(pid) =
+        std::fs::read_to_string(&path).ok().and_then(|text| text.lines().next()?.trim().parse::<u32>().ok())
     else {
         return Ok(());
     };

@@ -36,7 +36,8 @@ impl Place {
         };
         let inside = data_dir.join("postgres");
         let marker = marker(&data_dir);
-        let elsewhere = std::fs::read(&marker).ok().map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path.trim_ascii())));
+        let elsewhere =
+            std::fs::read(&marker).ok().map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path.trim_ascii())));
         let owner = inside.join("data").symlink_metadata().ok().map(|metadata| metadata.uid());
 
         if own_uid() != 0 {
@@ -58,7 +59,7 @@ impl Place {
         }
     }
 
-    /// The place, with its folders made and checked.
+    /// The place, with its folders made and checked, but for the socket's.
     pub(super) async fn make(settings: &ClusterSettings) -> Result<Self, ClusterError> {
         let data_dir = &settings.data_dir;
         let make = |path: &Path, mode| DirBuilder::new().recursive(true).mode(mode).create(path);
@@ -77,7 +78,6 @@ impl Place {
             open_to_all(&place.home, 0o711)?;
             place.leave_marker()?;
         }
-        place.make_private(&place.socket_dir)?;
         Ok(place)
     }
 
@@ -123,30 +123,38 @@ impl Place {
         ClusterAddress::new(self.socket_dir.clone())
     }
 
-    /// A folder that only the server's user (and root) can enter. One that is there already must be just so: in a folder
-    /// that all can write to, like `/tmp`, somebody else may have put it there.
-    pub(super) fn make_private(&self, path: &Path) -> Result<(), ClusterError> {
+    /// Makes the socket's folder, which only the server's user (and root) can enter. One that is there already must be just
+    /// so: in a folder that all can write to, like `/tmp`, somebody else may have put it there.
+    ///
+    /// Call it under the start lock: stopping removes the folder.
+    pub(super) fn make_socket_dir(&self) -> Result<(), ClusterError> {
+        let path = self.socket_dir();
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(ClusterError::at("make", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(ClusterError::at("make", path)(error));
+            }
             _ => {}
         }
         let metadata = path.symlink_metadata().map_err(ClusterError::at("look at", path))?;
         if metadata.is_dir() && metadata.uid() == own_uid() && self.account.is_other() {
-            lchown(path, Some(self.account.uid), Some(self.account.gid)).map_err(ClusterError::at("hand over", path))?;
+            lchown(path, Some(self.account.uid), Some(self.account.gid))
+                .map_err(ClusterError::at("hand over", path))?;
         }
-        if self.is_private(path) {
+        if self.has_safe_socket_dir() {
             return Ok(());
         }
-        let reason = format!("{}, owned by user id {}, mode {:o}", kind(&metadata), metadata.uid(), metadata.mode() & 0o7777);
-        Err(ClusterError::UnsafeFolder { path: path.to_owned(), reason, owner: self.account.name.clone(), mode: "0700" })
+        let reason =
+            format!("{}, owned by user id {}, mode {:o}", kind(&metadata), metadata.uid(), metadata.mode() & 0o7777);
+        Err(ClusterError::UnsafeFolder {
+            path: path.to_owned(),
+            reason,
+            owner: self.account.name.clone(),
+            mode: "0700",
+        })
     }
 
     pub(super) fn has_safe_socket_dir(&self) -> bool {
-        self.is_private(&self.socket_dir)
-    }
-
-    fn is_private(&self, path: &Path) -> bool {
-        path.symlink_metadata().is_ok_and(|metadata| {
+        self.socket_dir.symlink_metadata().is_ok_and(|metadata| {
             metadata.is_dir() && metadata.uid() == self.account.uid && metadata.mode() & 0o077 == 0
         })
     }
@@ -200,7 +208,12 @@ fn open_to_all(path: &Path, mode: u32) -> Result<(), ClusterError> {
     if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
         let reason =
             format!("{}, owned by user id {}, mode {:o}", kind(&metadata), metadata.uid(), metadata.mode() & 0o7777);
-        return Err(ClusterError::UnsafeFolder { path: path.to_owned(), reason, owner: "root".to_owned(), mode: "0755" });
+        return Err(ClusterError::UnsafeFolder {
+            path: path.to_owned(),
+            reason,
+            owner: "root".to_owned(),
+            mode: "0755",
+        });
     }
     if metadata.mode() & mode == mode {
         return Ok(());

@@ -37,12 +37,18 @@ const HELD: [&str; 2] = ["is still in use", "lock file \"postmaster.pid\" alread
 /// `sqlstate`s of a server that has yet to come up, or that is about to go.
 const NOT_NOW: [&str; 3] = ["57P03", "57P01", "57P02"];
 
-/// Whose socket took a connection, if any did: the process id where the system tells it.
-pub(super) async fn answering(socket: &Path) -> Option<Option<Pid>> {
+/// A server that took a connection.
+pub(super) struct Listening {
+    /// Where the system tells it.
+    pid: Option<Pid>,
+}
+
+/// Who answers on `socket`, if anybody.
+pub(super) async fn answering(socket: &Path) -> Option<Listening> {
     let stream = tokio::net::UnixStream::connect(socket).await.ok()?;
     // Of a listening socket these are the credentials of the process that began to listen: the postmaster.
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(Pid::from_raw);
-    Some(pid)
+    Some(Listening { pid })
 }
 
 /// Starts the server on an existing cluster and waits until it is up. Call it under the start lock.
@@ -109,13 +115,13 @@ pub(super) async fn wait_until_ready(place: &Place) -> Result<(), ClusterError> 
 /// # Errors
 /// [`ClusterError::NotStopped`].
 pub(super) async fn stop(place: &Place) -> Result<(), ClusterError> {
-    let Some(answer) = answering(&place.socket()).await else { return Ok(()) };
+    let Some(listening) = answering(&place.socket()).await else { return Ok(()) };
     let pid_file = place.data().join("postmaster.pid");
     let from_file = || {
         let text = std::fs::read_to_string(&pid_file).ok()?;
         Pid::from_raw(text.lines().next()?.trim().parse().ok()?)
     };
-    if let Some(pid) = answer.or_else(from_file) {
+    if let Some(pid) = listening.pid.or_else(from_file) {
         // SIGINT is Postgres' fast shutdown: transactions are rolled back, clients are disconnected.
         rustix::process::kill_process(pid, Signal::INT)
             .map_err(|errno| ClusterError::at("stop the server of", place.data())(errno.into()))?;
@@ -127,6 +133,8 @@ pub(super) async fn stop(place: &Place) -> Result<(), ClusterError> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Of use only to keep /tmp tidy; it is made again at the next start.
+    let _ = std::fs::remove_dir(place.socket_dir());
     Ok(())
 }
 
@@ -182,11 +190,8 @@ fn spawn(
     log: File,
 ) -> Result<oneshot::Receiver<io::Result<ExitStatus>>, ClusterError> {
     let program = binaries.postgres();
-    let failed = |source| ClusterError::Spawn {
-        program: program.clone(),
-        account: place.account().name.clone(),
-        source,
-    };
+    let failed =
+        |source| ClusterError::Spawn { program: program.clone(), account: place.account().name.clone(), source };
     let mut command = place.account().command(&program);
     command.arg("-D").arg(place.data());
     command.arg("-c").arg(format!("unix_socket_directories={}", place.socket_dir().display()));
