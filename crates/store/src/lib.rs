@@ -1,1 +1,29 @@
-//! store
+//! All SQL: the schema, the statements, and the private PostgreSQL that Barkeep runs where it is given none.
+//!
+//! In: typed values from the stages. Out: rows as typed values. No HTTP and no provider is known here.
+//!
+//! What must hold however it is called stands in the database itself (`supabase/migrations`): constraints, policies, the
+//! definition of a gap, the order of the queue, the fence around an outcome. The modules here say what the stages need
+//! of it.
+
+pub mod bars;
+pub mod clock;
+pub mod cluster;
+pub mod coverage;
+mod database;
+pub mod definitions;
+mod error;
+pub mod events;
+pub mod health;
+pub mod installation;
+mod instant;
+pub mod migrations;
+mod row;
+pub mod runs;
+mod sessions;
+pub mod symbols;
+pub mod tracking;
+pub mod users;
+
+pub use database::{Database, ServiceTx, UserTx};
+pub use error::StoreError;

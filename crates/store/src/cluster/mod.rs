@@ -7,6 +7,7 @@
 mod account;
 mod address;
 mod binaries;
+mod database;
 mod error;
 mod initdb;
 mod lock;
@@ -16,9 +17,10 @@ mod place;
 mod server;
 mod settings;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 pub use address::ClusterAddress;
+pub use database::ensure_database;
 pub use error::ClusterError;
 pub use settings::{BinarySearch, ClusterSettings};
 use sqlx::postgres::PgConnectOptions;
@@ -53,8 +55,7 @@ impl Cluster {
         // Taken before the server runs, so that nobody who leaves meanwhile takes it for unused.
         let users = Lock::shared(&place.users_lock(), &place)?;
         initdb::clear_leftovers(&place).await;
-        place.make_socket_dir()?;
-        if server::answering(&place.socket()).await.is_none() {
+        if server::answering(&place).await.is_none() {
             let major = initdb::major_of(&place)?;
             let binaries = binaries::find(settings, &place, major).await?;
             if major.is_none() {
@@ -72,10 +73,7 @@ impl Cluster {
     /// A [`ClusterError`] where the data directory can't be read or belongs to somebody else.
     pub async fn running(settings: &ClusterSettings) -> Result<Option<ClusterAddress>, ClusterError> {
         let Some(place) = Place::find(settings).await? else { return Ok(None) };
-        if !place.has_safe_socket_dir() {
-            return Ok(None);
-        }
-        Ok(server::answering(&place.socket()).await.map(|_| place.address()))
+        Ok(server::answering(&place).await.map(|_| place.address()))
     }
 
     /// See [`ClusterAddress::url`].
@@ -89,12 +87,12 @@ impl Cluster {
     }
 
     /// The server's data directory, where its `postmaster.pid` and `postgresql.conf` are.
-    pub fn server_data(&self) -> std::path::PathBuf {
+    pub fn server_data(&self) -> PathBuf {
         self.place.data()
     }
 
     /// What the server writes: its log, kept through restarts.
-    pub fn log(&self) -> std::path::PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.place.log()
     }
 
@@ -110,15 +108,4 @@ impl Cluster {
         }
         Ok(())
     }
-}
-
-/// A short name for a path, the same on every machine and in every version: FNV-1a, 64 bits.
-fn name_of(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
-    let hash = path
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
 }

@@ -4,12 +4,13 @@
 //! Holds: once the copy is there, neither npm nor the source tree is needed again.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use crate::cluster::ClusterError;
+use crate::cluster::account::own_uid;
 use crate::cluster::place::Place;
 use crate::cluster::settings::BinarySearch;
 
@@ -49,7 +50,7 @@ pub(super) async fn bin(search: &BinarySearch, place: &Place) -> Result<Found, C
     };
     if let Some(tree) = &search.web_tree {
         let package = package_in(tree, platform);
-        if is_pinned_version(&package) {
+        if is_pinned_version(&package) && is_trusted(&package) {
             copy_package(&package, &copy, place)?;
             return Ok(Found::Bin(copy.join("bin")));
         }
@@ -96,6 +97,11 @@ fn is_pinned_version(package: &Path) -> bool {
     manifest.is_some_and(|manifest| manifest.version == VERSION)
 }
 
+/// Barkeep may have been built elsewhere: the source tree's path is nobody's, or somebody else's, on this machine.
+fn is_trusted(package: &Path) -> bool {
+    package.metadata().is_ok_and(|metadata| metadata.uid() == 0 || metadata.uid() == own_uid())
+}
+
 /// Runs `npm ci` in `folder`, without any package's scripts. `false`: there is no such npm.
 async fn fetch(npm: &Path, folder: &Path) -> Result<bool, ClusterError> {
     for (name, text) in PINNED {
@@ -139,13 +145,13 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
-        // Follows links: the package has none by itself, and those an install script made are made again below.
-        let metadata = path.metadata()?;
+        let metadata = entry.metadata()?;
+        // The package has no links by itself; those an install script made are made again afterwards.
         if metadata.is_dir() {
             if entry.file_name() != "pkgconfig" {
                 copy_tree(&path, &target)?;
             }
-        } else if !entry.file_type()?.is_symlink() && path.extension().is_none_or(|extension| extension != "a") {
+        } else if metadata.is_file() && path.extension().is_none_or(|extension| extension != "a") {
             std::fs::copy(&path, &target)?;
             let runnable = metadata.permissions().mode() & 0o111 != 0 || from.ends_with("bin");
             set_mode(&target, if runnable { 0o755 } else { 0o644 })?;

@@ -4,8 +4,8 @@
 //! unprivileged user and all else by root. Inside: `data`, `run` (the socket), `postgres.log`, `start.lock`, `users.lock`, and
 //! `postgres-<version>` where the binaries came from npm.
 
-use std::fs::{DirBuilder, Metadata};
-use std::io;
+use std::fs::{DirBuilder, Metadata, Permissions};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster::account::{Account, own_uid};
 use crate::cluster::address::{ClusterAddress, PORT};
-use crate::cluster::{ClusterError, ClusterSettings, name_of};
+use crate::cluster::{ClusterError, ClusterSettings};
 
 /// Bytes that a unix socket's path may have, without the closing zero: 107 on Linux, 103 on macOS and BSD.
 const SOCKET_PATH_LIMIT: usize = 103;
@@ -172,12 +172,24 @@ impl Place {
         self.home.starts_with(&self.data_dir)
     }
 
-    /// Says in the data directory where root's cluster lies, for people and for the checks of [`Place::find`].
+    /// Says in the data directory where root's cluster lies, for people and for the checks of [`Place::find`]. Readable by all
+    /// whatever the umask; by way of a new file, since in somebody else's folder a link may lie in wait for root.
     fn leave_marker(&self) -> Result<(), ClusterError> {
         let marker = marker(&self.data_dir);
         let inside = self.data_dir.join("postgres");
-        DirBuilder::new().recursive(true).mode(0o755).create(&inside).map_err(ClusterError::at("make", &inside))?;
-        std::fs::write(&marker, self.home.as_os_str().as_bytes()).map_err(ClusterError::at("write", &marker))
+        let write = || {
+            let is_new = !inside.exists();
+            DirBuilder::new().recursive(true).mode(0o755).create(&inside)?;
+            if is_new {
+                std::fs::set_permissions(&inside, Permissions::from_mode(0o755))?;
+            }
+            let mut file = tempfile::NamedTempFile::new_in(&inside)?;
+            file.write_all(self.home.as_os_str().as_bytes())?;
+            file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            file.persist(&marker)?;
+            Ok(())
+        };
+        write().map_err(ClusterError::at("write", &marker))
     }
 }
 
@@ -218,8 +230,8 @@ fn open_to_all(path: &Path, mode: u32) -> Result<(), ClusterError> {
     if metadata.mode() & mode == mode {
         return Ok(());
     }
-    let permissions = std::fs::Permissions::from_mode(mode);
-    std::fs::set_permissions(path, permissions).map_err(ClusterError::at("open to the server's user", path))
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(ClusterError::at("open to the server's user", path))
 }
 
 fn kind(metadata: &Metadata) -> &'static str {
@@ -230,4 +242,14 @@ fn kind(metadata: &Metadata) -> &'static str {
     } else {
         "it is no folder"
     }
+}
+
+/// A short name for a path, the same on every machine and in every version: FNV-1a, 64 bits.
+fn name_of(path: &Path) -> String {
+    let hash = path
+        .as_os_str()
+        .as_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{hash:016x}")
 }

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -43,9 +42,12 @@ pub(super) struct Listening {
     pid: Option<Pid>,
 }
 
-/// Who answers on `socket`, if anybody.
-pub(super) async fn answering(socket: &Path) -> Option<Listening> {
-    let stream = tokio::net::UnixStream::connect(socket).await.ok()?;
+/// Who answers on the place's socket, if anybody. A folder that isn't ours isn't asked.
+pub(super) async fn answering(place: &Place) -> Option<Listening> {
+    if !place.has_safe_socket_dir() {
+        return None;
+    }
+    let stream = tokio::net::UnixStream::connect(place.socket()).await.ok()?;
     // Of a listening socket these are the credentials of the process that began to listen: the postmaster.
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(Pid::from_raw);
     Some(Listening { pid })
@@ -56,6 +58,7 @@ pub(super) async fn answering(socket: &Path) -> Option<Listening> {
 /// # Errors
 /// [`ClusterError::StillHeld`] where an earlier server's processes don't end, [`ClusterError::NotStarted`] with the log's end.
 pub(super) async fn start(place: &Place, binaries: &Binaries, durable: bool) -> Result<(), ClusterError> {
+    place.make_socket_dir()?;
     initdb::write_user_map(place)?;
     let begun = Instant::now();
     loop {
@@ -115,7 +118,7 @@ pub(super) async fn wait_until_ready(place: &Place) -> Result<(), ClusterError> 
 /// # Errors
 /// [`ClusterError::NotStopped`].
 pub(super) async fn stop(place: &Place) -> Result<(), ClusterError> {
-    let Some(listening) = answering(&place.socket()).await else { return Ok(()) };
+    let Some(listening) = answering(place).await else { return Ok(()) };
     let pid_file = place.data().join("postmaster.pid");
     let from_file = || {
         let text = std::fs::read_to_string(&pid_file).ok()?;
@@ -127,7 +130,7 @@ pub(super) async fn stop(place: &Place) -> Result<(), ClusterError> {
             .map_err(|errno| ClusterError::at("stop the server of", place.data())(errno.into()))?;
     }
     let begun = Instant::now();
-    while pid_file.exists() || answering(&place.socket()).await.is_some() {
+    while pid_file.exists() || answering(place).await.is_some() {
         if begun.elapsed() > SHUTDOWN {
             return Err(ClusterError::NotStopped { waited: SHUTDOWN, log: place.log() });
         }

@@ -1,0 +1,83 @@
+//! The market's clock and the providers' grace: one setting in the database, so that planner, functions and every
+//! process agree on what time it is.
+
+use jiff::{SignedDuration, Timestamp};
+use market::Calendar;
+use sqlx::Row;
+
+use crate::{Database, StoreError, instant::Instant};
+
+/// A market clock as of the moment it was read: wall time plus a fixed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketClock {
+    offset: SignedDuration,
+    /// The instant it was started from; `None` on wall time.
+    pub as_of: Option<Timestamp>,
+}
+
+impl MarketClock {
+    pub fn wall() -> Self {
+        Self { offset: SignedDuration::ZERO, as_of: None }
+    }
+
+    /// What time it is on the market.
+    pub fn now(&self) -> Timestamp {
+        let wall = Timestamp::now();
+        wall.checked_add(self.offset).unwrap_or(wall)
+    }
+}
+
+/// Starts the market's clock at `as_of`, or sets it back to wall time. Everything is due for planning again then.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<MarketClock, StoreError> {
+    let mut tx = database.begin().await?;
+    sqlx::query("update barkeep.market_clock set as_of = $1, set_at = now()")
+        .bind(as_of.map(Instant))
+        .execute(&mut *tx)
+        .await?;
+    // Due times and second looks are kept on the market's clock and mean nothing on another.
+    sqlx::query("update public.job_definitions set next_due_at = 'epoch' where next_due_at <> 'epoch'")
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    read(database).await
+}
+
+/// Reads the clock that the database runs on.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
+    let mut tx = database.begin().await?;
+    let row = sqlx::query("select as_of, barkeep.market_now(), now() from barkeep.market_clock")
+        .fetch_one(&mut *tx)
+        .await?;
+    let as_of = row.try_get::<Option<Instant>, _>(0)?.map(|i| i.0);
+    let market: Instant = row.try_get(1)?;
+    let wall: Instant = row.try_get(2)?;
+    let offset = if as_of.is_some() { market.0.duration_since(wall.0) } else { SignedDuration::ZERO };
+    Ok(MarketClock { offset, as_of })
+}
+
+/// Says how long after its end a bar of that calendar may still change or be held back. A change makes every series
+/// of the calendar due again.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn set_grace(database: &Database, calendar: Calendar, grace: SignedDuration) -> Result<bool, StoreError> {
+    let mut tx = database.begin().await?;
+    let changed = sqlx::query(
+        "update barkeep.market_calendars set grace = make_interval(secs => $2)
+        where calendar = $1 and grace is distinct from make_interval(secs => $2)",
+    )
+    .bind(calendar.as_str())
+    .bind(grace.as_secs_f64())
+    .execute(&mut *tx)
+    .await?
+    .rows_affected()
+        > 0;
+    tx.commit().await?;
+    Ok(changed)
+}

@@ -1,0 +1,106 @@
+//! The pool, and the transactions in which every statement runs.
+//!
+//! Holds: nothing here relies on session state and statements are unnamed, so that a transaction-mode pooler may stand
+//! between. Statements of users run in a [`UserTx`], under row level security as that user.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// A transaction of the service: sees and writes everything.
+pub type ServiceTx = Transaction<'static, Postgres>;
+
+/// The database. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+    url: String,
+}
+
+/// A transaction in which Postgres sees one user: role `authenticated`, claims set. User-owned tables are reachable
+/// for users' requests in no other way.
+#[derive(Debug)]
+pub struct UserTx(pub(crate) ServiceTx);
+
+impl Database {
+    /// Connects to `url`, with at most `connections` connections at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where `url` is no PostgreSQL URL, [`StoreError::Unreachable`] where nobody answers.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
+        let options = Self::options(url)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await
+            .map_err(|error| match StoreError::from(error) {
+                StoreError::Other(other) => StoreError::Unreachable(other.to_string()),
+                told => told,
+            })?;
+        Ok(Self { pool, url: url.to_owned() })
+    }
+
+    fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            StoreError::Refused(format!(
+                "the database URL can't be read ({error}): write postgresql://USER:PASSWORD@HOST:5432/NAME"
+            ))
+        })?;
+        Ok(options
+            .application_name("barkeep")
+            // Unnamed statements: a transaction-mode pooler hands the next transaction to another connection.
+            .statement_cache_capacity(0)
+            .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5))
+            .log_statements(tracing::log::LevelFilter::Trace))
+    }
+
+    /// The URL it was connected with. Holds a password where the URL did: not for logs.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Begins a transaction of the service.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`] where no connection can be had within 10 s.
+    pub async fn begin(&self) -> Result<ServiceTx, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Begins a transaction that Postgres sees as `user`'s.
+    ///
+    /// # Errors
+    /// As [`Database::begin`].
+    pub async fn begin_as(&self, user: Uuid) -> Result<UserTx, StoreError> {
+        let mut tx = self.begin().await?;
+        let claims = serde_json::json!({ "sub": user, "role": "authenticated" }).to_string();
+        sqlx::query("select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)")
+            .bind(claims)
+            .execute(&mut *tx)
+            .await?;
+        Ok(UserTx(tx))
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl UserTx {
+    /// # Errors
+    /// Where the database refuses or is gone; nothing is written then.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong with the database, told apart by what the caller does next.
+
+/// A failed statement or connection.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The caller's input, refused by the database in words that are meant for people.
+    #[error("{0}")]
+    Refused(String),
+
+    /// A user's statement without a user.
+    #[error("{0}")]
+    Unauthenticated(String),
+
+    /// No connection to be had: wait and try again.
+    #[error("the database can't be reached ({0}): check that PostgreSQL runs and that DATABASE_URL is right")]
+    Unreachable(String),
+
+    /// The schema isn't Barkeep's, or is an older one.
+    #[error("the database lacks what this version needs ({0}): run `barkeep migrate`")]
+    NotMigrated(String),
+
+    /// Something that this version can't read or should not meet.
+    #[error("the database holds what can't be: {0}")]
+    Corrupt(String),
+
+    /// Real and simulated bars in one database.
+    #[error("{0}")]
+    WrongKind(String),
+
+    #[error("the database failed: {0}")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some("22023" | "BK001") => Self::Refused(database.message().to_owned()),
+                Some("28000") => Self::Unauthenticated(database.message().to_owned()),
+                // Shutting down, crashed, starting up, too many connections, no such database, wrong password.
+                Some(code @ ("57P01" | "57P02" | "57P03" | "53300" | "3D000" | "28P01")) => {
+                    Self::Unreachable(format!("{}, SQLSTATE {code}", database.message()))
+                }
+                // Undefined table, function, column or schema.
+                Some("42P01" | "42883" | "42703" | "3F000") => Self::NotMigrated(database.message().to_owned()),
+                _ => Self::Other(error),
+            },
+            sqlx::Error::Io(io) => Self::Unreachable(io.to_string()),
+            sqlx::Error::PoolTimedOut => Self::Unreachable("no connection within the time allowed".to_owned()),
+            sqlx::Error::Tls(tls) => Self::Unreachable(format!("TLS: {tls}")),
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Unreachable(error.to_string()),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the same may work later without anybody mending anything here.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether this database holds simulated or real bars.
+
+use sqlx::Row;
+
+use crate::{Database, StoreError};
+
+/// What a database's bars are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bars {
+    Simulated,
+    Real,
+}
+
+impl Bars {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Real => "real",
+        }
+    }
+}
+
+/// Takes the database for one kind of bars, coming from `endpoint`. What another endpoint could not give may be had
+/// from this one: it is asked again.
+///
+/// # Errors
+/// [`StoreError::WrongKind`] where it holds the other kind already.
+pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    let row = sqlx::query("select bars, endpoint from barkeep.installation for update").fetch_one(&mut *tx).await?;
+    let held: Option<String> = row.try_get(0)?;
+    let before: Option<String> = row.try_get(1)?;
+    if held.as_deref().is_some_and(|held| held != bars.as_str()) {
+        return Err(StoreError::WrongKind(match bars {
+            Bars::Simulated => "this database holds real bars, and simulated ones must not mix with them: set \
+                APCA_API_KEY_ID and APCA_API_SECRET_KEY, or choose another database for simulated bars"
+                .to_owned(),
+            Bars::Real => "this database holds simulated bars, and real ones must not mix with them: choose another \
+                database (--database-url) for the real ones"
+                .to_owned(),
+        }));
+    }
+    if before.as_deref() != Some(endpoint) {
+        sqlx::query("update barkeep.installation set bars = $1, endpoint = $2, updated_at = now()")
+            .bind(bars.as_str())
+            .bind(endpoint)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "update public.coverage_status set unavailable = '{}', unavailable_reason = null, updated_at = now()
+            where not isempty(unavailable)",
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

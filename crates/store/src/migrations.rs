@@ -1,0 +1,180 @@
+//! The schema: plain timestamped SQL files, applied once each and in order.
+//!
+//! The folder is the one that `supabase db push --workdir crates/store` reads too. Both keep a ledger; what either has
+//! is not applied again.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row;
+
+use crate::{Database, ServiceTx, StoreError};
+
+macro_rules! migrations {
+    ($($name:literal),+ $(,)?) => {
+        /// Version and name, and the statements.
+        const MIGRATIONS: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../supabase/migrations/", $name, ".sql")))),+
+        ];
+    };
+}
+
+migrations![
+    "20261124000100_roles_and_users",
+    "20261124000200_market_time",
+    "20261124000300_symbols",
+    "20261124000400_bars",
+    "20261124000500_definitions_and_tracking",
+    "20261124000600_runs_and_coverage",
+    "20261124000610_quarantine",
+    "20261124000700_interest",
+    "20261124000800_gaps_and_queue",
+    "20261124000900_monitoring",
+    "20261124001000_scheduler",
+    "20261124001100_access",
+    "20261124001200_seed",
+];
+
+/// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.
+const LEDGER: &str = "
+    create schema if not exists barkeep;
+    create table if not exists barkeep.migrations (
+        version text primary key,
+        name text not null,
+        applied_at timestamptz not null default now()
+    );
+    revoke all on barkeep.migrations from public;
+    alter table barkeep.migrations enable row level security;
+";
+
+/// What [`migrate`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Names of the migrations applied now.
+    pub applied: Vec<String>,
+    /// Where the planner's schedule is shown: `pg_cron` or `in-process`.
+    pub schedule: String,
+    /// Versions that Supabase's ledger lacks though they are applied: what `supabase migration repair` wants to know.
+    /// Empty where there is no such ledger.
+    pub unknown_to_supabase: Vec<String>,
+}
+
+/// Brings the schema up to date and fills the sessions of every calendar.
+///
+/// # Errors
+/// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied.
+pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
+    let mut tx = database.begin().await?;
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('barkeep migrate', 0))").execute(&mut *tx).await?;
+    sqlx::raw_sql(LEDGER).execute(&mut *tx).await?;
+    let ours = ledger(&mut tx, "select version from barkeep.migrations").await?;
+    let supabase_has_one: bool =
+        sqlx::query_scalar("select to_regclass('supabase_migrations.schema_migrations') is not null")
+            .fetch_one(&mut *tx)
+            .await?;
+    let theirs = if supabase_has_one {
+        ledger(&mut tx, "select version from supabase_migrations.schema_migrations").await?
+    } else {
+        BTreeSet::new()
+    };
+
+    let mut applied = Vec::new();
+    for (name, statements) in MIGRATIONS {
+        let version = version_of(name);
+        if ours.contains(version) {
+            continue;
+        }
+        if !theirs.contains(version) {
+            sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(|error| in_migration(name, error))?;
+            applied.push((*name).to_owned());
+        }
+        sqlx::query("insert into barkeep.migrations (version, name) values ($1, $2)")
+            .bind(version)
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+    }
+    let schedule: String = sqlx::query_scalar("select barkeep.install_schedule()").fetch_one(&mut *tx).await?;
+    crate::sessions::fill(&mut tx).await?;
+    tx.commit().await?;
+
+    let unknown_to_supabase = if supabase_has_one {
+        MIGRATIONS.iter().map(|(name, _)| version_of(name)).filter(|v| !theirs.contains(*v)).map(str::to_owned).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Migrated { applied, schedule, unknown_to_supabase })
+}
+
+/// Names of the migrations that `database` still lacks.
+///
+/// # Errors
+/// Where the database can't be asked.
+pub async fn pending(database: &Database) -> Result<Vec<String>, StoreError> {
+    let mut tx = database.begin().await?;
+    let there: bool = sqlx::query_scalar("select to_regclass('barkeep.migrations') is not null")
+        .fetch_one(&mut *tx)
+        .await?;
+    let ours =
+        if there { ledger(&mut tx, "select version from barkeep.migrations").await? } else { BTreeSet::new() };
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|(name, _)| !ours.contains(version_of(name)))
+        .map(|(name, _)| (*name).to_owned())
+        .collect())
+}
+
+/// A word for the whole of the migrations, for caches of migrated databases.
+pub fn fingerprint() -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    MIGRATIONS.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn version_of(name: &str) -> &str {
+    name.split_once('_').map_or(name, |(version, _)| version)
+}
+
+fn in_migration(name: &str, error: sqlx::Error) -> StoreError {
+    match StoreError::from(error) {
+        StoreError::Unreachable(why) => StoreError::Unreachable(why),
+        told => StoreError::Refused(format!(
+            "migration {name} failed and nothing was changed: {told}. The owner of the database must be allowed to \
+             create schemas and roles in it"
+        )),
+    }
+}
+
+async fn ledger(tx: &mut ServiceTx, statement: &'static str) -> Result<BTreeSet<String>, StoreError> {
+    let rows = sqlx::query(statement).fetch_all(&mut **tx).await?;
+    rows.iter().map(|row| row.try_get::<String, _>(0).map_err(StoreError::from)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_applied_in_the_order_of_its_name() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/supabase/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let listed: Vec<_> = MIGRATIONS.iter().map(|(name, _)| format!("{name}.sql")).collect();
+        assert_eq!(listed, files);
+    }
+
+    #[test]
+    fn no_migration_holds_what_one_of_the_two_migrators_cannot_run() {
+        for (name, statements) in MIGRATIONS {
+            let lower = statements.to_lowercase();
+            for refused in ["concurrently", "from stdin", "\n\\"] {
+                assert!(!lower.contains(refused), "{name} holds {refused:?}");
+            }
+        }
+    }
+}

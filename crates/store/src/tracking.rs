@@ -1,0 +1,113 @@
+//! Interest in, as the user it belongs to.
+
+use market::{Ticker, Timeframe};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Database, StoreError};
+
+/// Why somebody wants a symbol; fixes its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Priority 300, until removed.
+    Watchlist,
+    /// Priority 200, for 30 days.
+    ChartView,
+    /// Priority 100, for 7 days.
+    RecentSearch,
+}
+
+/// The text names no source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Invalid source. Must be: watchlist, recent_search, or chart_view")]
+pub struct InvalidSource;
+
+impl Source {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Watchlist => "watchlist",
+            Self::ChartView => "chart_view",
+            Self::RecentSearch => "recent_search",
+        }
+    }
+}
+
+impl std::str::FromStr for Source {
+    type Err = InvalidSource;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "watchlist" => Ok(Self::Watchlist),
+            "chart_view" => Ok(Self::ChartView),
+            "recent_search" => Ok(Self::RecentSearch),
+            _ => Err(InvalidSource),
+        }
+    }
+}
+
+/// What clients decode: all seven fields, always.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Synced {
+    pub success: bool,
+    pub symbols_tracked: i64,
+    pub symbols_requested: i64,
+    pub timeframes: i64,
+    pub jobs_updated: i64,
+    pub priority: i64,
+    pub source: String,
+}
+
+/// Tracks `tickers` for `user`. Symbols that don't exist yet are made; definitions and the queue's order follow in the
+/// same transaction. Duplicates count as requested, not as tracked.
+///
+/// # Errors
+/// [`StoreError::Refused`] where the user tracks too many already; then nothing is written.
+pub async fn sync(
+    database: &Database,
+    user: Uuid,
+    tickers: &[Ticker],
+    source: Source,
+    timeframes: &[Timeframe],
+) -> Result<Synced, StoreError> {
+    let mut tx = database.begin_as(user).await?;
+    let Json(synced) = sqlx::query_scalar::<_, Json<Synced>>("select public.sync_user_symbols($1, $2, $3)")
+        .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
+        .bind(source.as_str())
+        .bind(timeframes.iter().map(|t| t.as_str()).collect::<Vec<_>>())
+        .fetch_one(&mut *tx.0)
+        .await?;
+    tx.commit().await?;
+    Ok(synced)
+}
+
+/// Takes `user`'s interest in `tickers` back, from one source or from all. Returns how many symbols it was.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn untrack(
+    database: &Database,
+    user: Uuid,
+    tickers: &[Ticker],
+    source: Option<Source>,
+) -> Result<i64, StoreError> {
+    let mut tx = database.begin_as(user).await?;
+    let gone: i32 = sqlx::query_scalar("select public.untrack_user_symbols($1, $2)")
+        .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
+        .bind(source.map(Source::as_str))
+        .fetch_one(&mut *tx.0)
+        .await?;
+    tx.commit().await?;
+    Ok(gone.into())
+}
+
+/// Takes back the interest that has run out: a chart view after 30 days, a search after 7. Returns how many.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn expire(database: &Database) -> Result<i32, StoreError> {
+    let mut tx = database.begin().await?;
+    let expired = sqlx::query_scalar("select barkeep.expire_interest()").fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(expired)
+}

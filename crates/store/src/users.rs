@@ -1,0 +1,64 @@
+//! Who there is. Users live in `auth.users`: Supabase's where it exists, else one that Barkeep made.
+
+use sqlx::Row;
+use uuid::{Uuid, uuid};
+
+use crate::{Database, StoreError};
+
+/// Whom requests with the `anon` key count as, where Barkeep made the users itself.
+pub const ANONYMOUS: Uuid = uuid!("00000000-0000-4000-8000-00000000a000");
+
+/// The person at this machine, for the command line.
+pub const LOCAL: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
+
+/// The id of the user with that address; made where Barkeep keeps the users itself.
+///
+/// # Errors
+/// [`StoreError::Refused`] where there is none and users are Supabase's to make.
+pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreError> {
+    let email = email.trim().to_lowercase();
+    if email.len() > 254 || !email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
+        return Err(StoreError::Refused(format!("'{email}' is no e-mail address")));
+    }
+    let mut tx = database.begin().await?;
+    let found: Option<Uuid> = sqlx::query_scalar("select id from auth.users where lower(email) = $1")
+        .bind(&email)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some(id) = found {
+        return Ok(id);
+    }
+    if !ours(&mut tx).await? {
+        return Err(StoreError::Refused(format!(
+            "there is no user {email}, and users of this database are made by its own sign-up: sign up there first"
+        )));
+    }
+    let id = sqlx::query_scalar(
+        "insert into auth.users (email) values ($1) on conflict (email) do update set email = excluded.email
+        returning id",
+    )
+    .bind(&email)
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// Whether there is such a user.
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn exists(database: &Database, user: Uuid) -> Result<bool, StoreError> {
+    let mut tx = database.begin().await?;
+    let row =
+        sqlx::query("select exists (select from auth.users where id = $1)").bind(user).fetch_one(&mut *tx).await?;
+    Ok(row.try_get(0)?)
+}
+
+async fn ours(tx: &mut crate::ServiceTx) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(
+        "select coalesce(obj_description('auth'::regnamespace, 'pg_namespace') like '%Made by Barkeep.', false)",
+    )
+    .fetch_one(&mut **tx)
+    .await?)
+}

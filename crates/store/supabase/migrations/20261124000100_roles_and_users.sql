@@ -1,0 +1,66 @@
+-- Roles and users as Supabase has them, made only where they don't exist; and the schema for what is Barkeep's own.
+
+create schema if not exists barkeep;
+
+do $$
+declare
+    r text;
+begin
+    foreach r in array array['anon', 'authenticated', 'service_role'] loop
+        begin
+            if not exists (select from pg_roles where rolname = r) then
+                execute format('create role %I nologin', r);
+            end if;
+        exception
+            -- Roles belong to the whole server: another database's migration may make them at this moment.
+            when duplicate_object or unique_violation then null;
+        end;
+        begin
+            -- `set role` is how a user's statements come under row level security.
+            if not pg_has_role(current_user, r, 'MEMBER') then
+                execute format('grant %I to current_user', r);
+            end if;
+        exception
+            when duplicate_object or unique_violation then null;
+        end;
+    end loop;
+end
+$$;
+
+do $$
+begin
+    if to_regnamespace('auth') is null then
+        create schema auth;
+        create table auth.users (
+            id uuid primary key default gen_random_uuid(),
+            email text unique,
+            created_at timestamptz not null default now()
+        );
+        create function auth.uid() returns uuid language sql stable as $body$
+            select coalesce(
+                nullif(current_setting('request.jwt.claim.sub', true), ''),
+                nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub'
+            )::uuid
+        $body$;
+        comment on schema auth is 'Users, in the shape that Supabase gives them. Made by Barkeep.';
+        revoke all on schema auth from public;
+        revoke all on auth.users from public, anon, authenticated;
+        grant usage on schema auth to anon, authenticated, service_role;
+        grant select on auth.users to service_role;
+        grant execute on function auth.uid() to anon, authenticated, service_role;
+
+        insert into auth.users (id, email) values
+        ('00000000-0000-4000-8000-000000000001', 'local@barkeep.localhost'),
+        ('00000000-0000-4000-8000-00000000a000', 'anonymous@barkeep.localhost');
+    end if;
+end
+$$;
+
+-- Whether this database holds simulated or real bars: never both.
+create table barkeep.installation (
+    only_row boolean primary key default true check (only_row),
+    bars text check (bars in ('simulated', 'real')),
+    endpoint text,
+    updated_at timestamptz not null default now()
+);
+insert into barkeep.installation default values;

@@ -1,0 +1,177 @@
+-- The market's clock, its calendars and their sessions. Instants only: exchange time is needed for one thing, which
+-- day a window begins on.
+
+create table barkeep.market_clock (
+    only_row boolean primary key default true check (only_row),
+    as_of timestamptz check (isfinite(as_of)),
+    set_at timestamptz not null default now()
+);
+insert into barkeep.market_clock default values;
+
+-- What time it is on the market: the wall's, or running on from the instant given with --as-of.
+-- Leases, tokens and created_at keep wall time.
+create function barkeep.market_now() returns timestamptz
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(as_of + (now() - set_at), now()) from barkeep.market_clock
+$$;
+
+create table barkeep.market_calendars (
+    calendar text primary key,
+    time_zone text not null,
+    -- How long after its end a bar may still change or be held back by the provider.
+    grace interval not null default interval '1 minute' check (grace >= interval '0')
+);
+insert into barkeep.market_calendars (calendar, time_zone) values
+('XNYS', 'America/New_York'),
+('24x7', 'UTC');
+
+-- Filled from the calendar in the code. A 24x7 market has one session a UTC day.
+create table barkeep.market_sessions (
+    calendar text not null references barkeep.market_calendars,
+    session_date date not null,
+    open_at timestamptz not null,
+    close_at timestamptz not null,
+    early boolean not null default false,
+    primary key (calendar, session_date),
+    check (open_at < close_at)
+);
+create unique index market_sessions_open on barkeep.market_sessions (calendar, open_at);
+create unique index market_sessions_close on barkeep.market_sessions (calendar, close_at);
+
+-- Minutes of a bar inside a session; null for d1 and w1, whose bars span whole sessions.
+create function barkeep.timeframe_step(p_timeframe text) returns interval
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_timeframe
+        when 'm1' then interval '1 minute'
+        when 'm5' then interval '5 minutes'
+        when 'm15' then interval '15 minutes'
+        when 'm30' then interval '30 minutes'
+        when 'h1' then interval '1 hour'
+        when 'h4' then interval '4 hours'
+    end
+$$;
+
+-- The end of the last bar that had ended by p_at. In closed hours the last session's close, and at a session's
+-- beginning its open: both mean the same.
+create function barkeep.final_until(p_calendar text, p_timeframe text, p_at timestamptz) returns timestamptz
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when p_timeframe = 'd1' then (
+            select max(s.close_at) from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at <= p_at
+        )
+        when p_timeframe = 'w1' then (
+            select s.close_at from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at <= p_at
+                and not exists (
+                    select from barkeep.market_sessions n
+                    where n.calendar = p_calendar
+                        and n.session_date > s.session_date
+                        and n.session_date < date_trunc('week', s.session_date)::date + 7
+                )
+            order by s.close_at desc
+            limit 1
+        )
+        else (
+            select case
+                when p_at >= s.close_at then s.close_at
+                else date_bin(barkeep.timeframe_step(p_timeframe), p_at, s.open_at)
+            end
+            from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.open_at <= p_at
+            order by s.open_at desc
+            limit 1
+        )
+    end
+$$;
+
+-- When the next bar is final: the end of the first bar not yet ended at p_at less grace, plus grace.
+create function barkeep.next_bar_due(p_calendar text, p_timeframe text, p_at timestamptz) returns timestamptz
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select c.grace + case
+        when p_timeframe = 'd1' then (
+            select min(s.close_at) from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at > p_at - c.grace
+        )
+        when p_timeframe = 'w1' then (
+            select s.close_at from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at > p_at - c.grace
+                and not exists (
+                    select from barkeep.market_sessions n
+                    where n.calendar = p_calendar
+                        and n.session_date > s.session_date
+                        and n.session_date < date_trunc('week', s.session_date)::date + 7
+                )
+            order by s.close_at
+            limit 1
+        )
+        else (
+            select least(
+                s.close_at,
+                barkeep.timeframe_step(p_timeframe)
+                + case
+                    when p_at - c.grace <= s.open_at then s.open_at
+                    else date_bin(barkeep.timeframe_step(p_timeframe), p_at - c.grace, s.open_at)
+                end
+            )
+            from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at > p_at - c.grace
+            order by s.close_at
+            limit 1
+        )
+    end
+    from barkeep.market_calendars c
+    where c.calendar = p_calendar
+$$;
+
+-- How many bars the calendar expects in [p_from, p_to). Both lie on the timeframe's grid or in closed hours.
+create function barkeep.expected_bars(p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz)
+returns bigint
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when p_timeframe = 'd1' then count(*)
+        when p_timeframe = 'w1' then count(distinct date_trunc('week', s.session_date))
+        else coalesce(sum(ceil(
+            extract(epoch from least(s.close_at, p_to) - greatest(s.open_at, p_from))
+            / extract(epoch from barkeep.timeframe_step(p_timeframe))
+        )), 0)
+    end::bigint
+    from barkeep.market_sessions s
+    where s.calendar = p_calendar and s.close_at > p_from and s.open_at < p_to
+$$;
+
+-- A range runs on through the closed hours on both its sides, so that neighbours touch and a healthy series is one
+-- range.
+create function barkeep.through_closed_hours(p_calendar text, p_range tstzrange) returns tstzrange
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select tstzrange(
+        coalesce((
+            select max(s.close_at) from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.close_at <= lower(p_range)
+                and not exists (
+                    select from barkeep.market_sessions i
+                    where i.calendar = p_calendar and i.open_at < lower(p_range) and i.close_at > lower(p_range)
+                )
+        ), lower(p_range)),
+        coalesce((
+            select min(s.open_at) from barkeep.market_sessions s
+            where s.calendar = p_calendar and s.open_at >= upper(p_range)
+                and not exists (
+                    select from barkeep.market_sessions i
+                    where i.calendar = p_calendar and i.open_at < upper(p_range) and i.close_at > upper(p_range)
+                )
+        ), upper(p_range))
+    )
+$$;

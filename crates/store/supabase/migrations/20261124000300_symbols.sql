@@ -1,0 +1,48 @@
+-- What can be asked for.
+
+create table public.symbols (
+    id uuid primary key default gen_random_uuid(),
+    ticker text not null unique constraint symbols_ticker_form check (ticker ~ '^[A-Z0-9]([A-Z0-9.-]{0,14}[A-Z0-9])?$'),
+    asset_type text not null default 'stock' check (asset_type in ('stock', 'etf', 'crypto')),
+    description text not null default '',
+    exchange text not null default '',
+    calendar text not null default 'XNYS' references barkeep.market_calendars,
+    -- Nothing is fetched for an inactive symbol.
+    active boolean not null default true,
+    -- The last look into the provider's asset list, and what it said.
+    listing_checked_at timestamptz,
+    listing text not null default 'unchecked' check (listing in ('unchecked', 'listed', 'unknown')),
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now()
+);
+
+-- One spelling for every alias: upper case, a pair's slash as a dash, a share class after a dot. Null: no ticker.
+-- The same rule as `market::Ticker`.
+create function barkeep.canonical_ticker(p_text text) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select t.ticker
+    from (
+        select regexp_replace(replace(upper(btrim(p_text)), '/', '-'), '^(.*)-([A-Z])$',
+            case when position('/' in p_text) > 0 then '\1-\2' else '\1.\2' end) as ticker
+    ) t
+    where length(btrim(p_text)) <= 16
+        and p_text !~ '/.*/'
+        and t.ticker ~ '^[A-Z0-9]([A-Z0-9.-]{0,14}[A-Z0-9])?$'
+$$;
+
+-- `BTC-USD` is a pair, `BRK.B` is not.
+create function barkeep.asset_type_of(p_ticker text) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when p_ticker ~ '^.{2,}-[^-]{3,}$' then 'crypto' else 'stock' end
+$$;
+
+create function barkeep.calendar_of(p_asset_type text) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_asset_type when 'crypto' then '24x7' else 'XNYS' end
+$$;

@@ -1,0 +1,402 @@
+-- What is missing, and the queue of what is to be fetched.
+
+-- Serialises planning and enqueueing of one series until the transaction ends.
+create function barkeep.lock_series(p_symbol text, p_timeframe text) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_advisory_xact_lock(hashtextextended('barkeep series ' || p_symbol || ' ' || p_timeframe, 0))
+$$;
+
+-- The window of a series as whole sessions: from the open of the first session on or after the day p_window_days ago
+-- (for w1, of the first session of that week) to the end of its last final bar.
+create function barkeep.window_of(p_calendar text, p_timeframe text, p_window_days int) returns tstzrange
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now timestamptz := barkeep.market_now();
+    v_day date;
+    v_from timestamptz;
+    v_to timestamptz;
+begin
+    select ((v_now at time zone c.time_zone) - make_interval(days => p_window_days))::date,
+        barkeep.final_until(c.calendar, p_timeframe, v_now - c.grace)
+    into v_day, v_to
+    from barkeep.market_calendars c where c.calendar = p_calendar;
+    if p_timeframe = 'w1' then
+        v_day := date_trunc('week', v_day)::date;
+    end if;
+    -- Without sessions every series would look complete.
+    if not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at > v_now)
+        or not exists (select from barkeep.market_sessions where calendar = p_calendar and session_date <= v_day)
+    then
+        raise exception 'The sessions of % do not reach from % to %', p_calendar, v_day, v_now
+        using hint = 'Run "barkeep migrate", which fills barkeep.market_sessions from the calendar.';
+    end if;
+    select min(open_at) into v_from from barkeep.market_sessions
+    where calendar = p_calendar and session_date >= v_day;
+    if v_to is null or v_from >= v_to then
+        return 'empty';
+    end if;
+    return tstzrange(v_from, v_to);
+end
+$$;
+
+-- The one definition of a gap: the series' window minus what is covered, minus what the provider can't give, with
+-- closed market time taken out at both ends. Neighbouring missing sessions are one gap. Sessions that came back empty
+-- count as covered until they are to be asked for once more. gap_hours is open market time.
+create function public.get_coverage_gaps(p_symbol text, p_timeframe text, p_window_days int default 7)
+returns table (gap_from timestamptz, gap_to timestamptz, gap_hours numeric)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_calendar text;
+    v_window tstzrange;
+    v_answered tstzmultirange;
+begin
+    select s.calendar into v_calendar from public.symbols s where s.ticker = barkeep.canonical_ticker(p_symbol);
+    if not found or barkeep.window_days(p_timeframe) is null then
+        return;
+    end if;
+    v_window := barkeep.window_of(v_calendar, p_timeframe, p_window_days);
+    select c.covered - coalesce((
+        select range_agg(e.ranges) from barkeep.empty_sessions e
+        where e.symbol = c.symbol and e.timeframe = c.timeframe and e.recheck_at <= barkeep.market_now()
+    ), '{}') + c.unavailable
+    into v_answered
+    from public.coverage_status c
+    where c.symbol = barkeep.canonical_ticker(p_symbol) and c.timeframe = p_timeframe;
+
+    return query
+    select trimmed.f, trimmed.t,
+        round((
+            select sum(extract(epoch from least(s.close_at, trimmed.t) - greatest(s.open_at, trimmed.f)))
+            from barkeep.market_sessions s
+            where s.calendar = v_calendar and s.close_at > trimmed.f and s.open_at < trimmed.t
+        ) / 3600, 2)
+    from unnest(tstzmultirange(v_window) - coalesce(v_answered, '{}')) as missing (r)
+    cross join lateral (
+        select
+            greatest(lower(missing.r), (
+                select min(s.open_at) from barkeep.market_sessions s
+                where s.calendar = v_calendar
+                    and s.close_at = (
+                        select min(n.close_at) from barkeep.market_sessions n
+                        where n.calendar = v_calendar and n.close_at > lower(missing.r)
+                    )
+            )) as f,
+            least(upper(missing.r), (
+                select max(s.close_at) from barkeep.market_sessions s
+                where s.calendar = v_calendar
+                    and s.open_at = (
+                        select max(n.open_at) from barkeep.market_sessions n
+                        where n.calendar = v_calendar and n.open_at < upper(missing.r)
+                    )
+            )) as t
+    ) trimmed
+    where trimmed.f < trimmed.t
+    order by trimmed.f;
+end
+$$;
+
+-- Queues slices of a definition, [{"from": ..., "to": ...}, ...], less what is queued or running already and what
+-- failed for good within a day: slices never overlap, and what can't be had is not asked for on every tick.
+create function public.enqueue_job_slices(
+    p_job_def_id uuid, p_symbol text, p_timeframe text, p_job_type text, p_slices jsonb,
+    p_triggered_by text default 'cron'
+) returns table (inserted_count int)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_taken tstzmultirange;
+    v_count int;
+begin
+    perform barkeep.lock_series(p_symbol, p_timeframe);
+    select coalesce(range_agg(tstzrange(r.slice_from, r.slice_to)), '{}') into v_taken
+    from public.job_runs r
+    where r.job_def_id = p_job_def_id
+        and (r.status in ('queued', 'running')
+            or (r.status = 'failed' and r.finished_at > now() - interval '1 day'));
+
+    insert into public.job_runs (
+        job_def_id, symbol, timeframe, job_type, slice_from, slice_to, triggered_by, priority, by_interest, rank_at
+    )
+    select d.id, d.symbol, d.timeframe, d.job_type, lower(piece), upper(piece), p_triggered_by, d.priority,
+        d.by_interest, now() - d.priority * interval '6 seconds'
+    from public.job_definitions d
+    cross join jsonb_array_elements(p_slices) as slice (j)
+    cross join unnest(
+        tstzmultirange(tstzrange(
+            coalesce(slice.j ->> 'from', slice.j ->> 'slice_from')::timestamptz,
+            coalesce(slice.j ->> 'to', slice.j ->> 'slice_to')::timestamptz
+        )) - v_taken
+    ) as piece
+    where d.id = p_job_def_id
+        and d.symbol = p_symbol and d.timeframe = p_timeframe and d.job_type = p_job_type;
+    get diagnostics v_count = row_count;
+    return query select v_count;
+end
+$$;
+
+-- Claims up to p_limit queued runs for p_worker: what a person asked for before background work (or the other way
+-- round, for the one slot in five that is kept for it), by rank, the newest slice first. p_symbols narrows it.
+create function barkeep.claim_runs(
+    p_worker text, p_limit int, p_lease interval, p_background_first boolean, p_symbols text[]
+) returns setof public.job_runs
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    if p_background_first then
+        return query
+        with ready as (
+            select r.id from public.job_runs r
+            where r.status = 'queued' and r.run_after <= clock_timestamp()
+                and (p_symbols is null or r.symbol = any (p_symbols))
+            order by r.by_interest, r.rank_at, r.slice_to desc, r.id
+            limit p_limit
+            for update skip locked
+        )
+        update public.job_runs r
+        set status = 'running', attempt = r.attempt + 1, worker = p_worker, started_at = clock_timestamp(),
+            lease_until = clock_timestamp() + p_lease, error_message = null, error_code = null, updated_at = now()
+        from ready where r.id = ready.id
+        returning r.*;
+    else
+        return query
+        with ready as (
+            select r.id from public.job_runs r
+            where r.status = 'queued' and r.run_after <= clock_timestamp()
+                and (p_symbols is null or r.symbol = any (p_symbols))
+            order by r.by_interest desc, r.rank_at, r.slice_to desc, r.id
+            limit p_limit
+            for update skip locked
+        )
+        update public.job_runs r
+        set status = 'running', attempt = r.attempt + 1, worker = p_worker, started_at = clock_timestamp(),
+            lease_until = clock_timestamp() + p_lease, error_message = null, error_code = null, updated_at = now()
+        from ready where r.id = ready.id
+        returning r.*;
+    end if;
+end
+$$;
+
+-- For workers that aren't Barkeep's own: claims the next run with a lease of ten minutes.
+create function public.claim_queued_job()
+returns table (
+    job_run_id uuid, symbol text, timeframe text, job_type text, slice_from timestamptz, slice_to timestamptz
+)
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select r.id, r.symbol, r.timeframe, r.job_type, r.slice_from, r.slice_to
+    from barkeep.claim_runs('claim_queued_job', 1, interval '10 minutes', false, null) r
+$$;
+
+-- Whether the caller still holds the run; the fence before anything it fetched is believed.
+create function barkeep.holds(p_run public.job_runs, p_worker text, p_attempt int) returns boolean
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_run.status = 'running' and p_run.worker = p_worker and p_run.attempt = p_attempt
+        and p_run.lease_until > clock_timestamp()
+$$;
+
+-- The run's outcome and the coverage it brings, in the transaction that stored its bars. False: the lease went to
+-- another meanwhile, and the caller must roll back. p_answered is the part of the slice that the provider answered
+-- for; null when it could not be asked yet.
+create function barkeep.finish_run(
+    p_run uuid, p_worker text, p_attempt int, p_answered tstzrange, p_rows bigint, p_provider text, p_requests int
+) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run public.job_runs;
+    v_symbol public.symbols;
+    v_covered tstzrange;
+    v_empty tstzmultirange;
+    v_due tstzmultirange;
+begin
+    select * into v_run from public.job_runs where id = p_run for update;
+    if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
+        return false;
+    end if;
+    update public.job_runs
+    set status = 'success', progress_percent = 100, rows_written = p_rows, provider = p_provider,
+        requests = requests + p_requests, lease_until = null, finished_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    where id = p_run;
+
+    perform barkeep.lock_series(v_run.symbol, v_run.timeframe);
+    insert into public.coverage_status (symbol, timeframe)
+    values (v_run.symbol, v_run.timeframe)
+    on conflict (symbol, timeframe) do nothing;
+    if p_answered is not null and not isempty(p_answered) then
+        select * into v_symbol from public.symbols where ticker = v_run.symbol;
+        v_covered := barkeep.through_closed_hours(v_symbol.calendar, p_answered);
+
+        -- What was asked for a second time and came back empty again is believed.
+        select coalesce(range_agg(e.ranges), '{}') into v_due
+        from barkeep.empty_sessions e
+        where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and e.recheck_at <= barkeep.market_now();
+        update barkeep.empty_sessions e
+        set ranges = e.ranges - tstzmultirange(v_covered)
+        where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and e.recheck_at <= barkeep.market_now();
+        delete from barkeep.empty_sessions e
+        where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and isempty(e.ranges);
+
+        if v_run.timeframe <> 'w1' then
+            select range_agg(tstzrange(s.open_at, s.close_at)) - v_due into v_empty
+            from barkeep.market_sessions s
+            join barkeep.market_calendars c on c.calendar = s.calendar
+            where s.calendar = v_symbol.calendar
+                and s.open_at >= lower(p_answered) and s.close_at <= upper(p_answered)
+                and not exists (
+                    select from public.ohlc_bars_v2 b
+                    where b.symbol_id = v_symbol.id and b.timeframe = v_run.timeframe
+                        and b.ts >= s.session_date::timestamp at time zone c.time_zone and b.ts < s.close_at
+                );
+            if v_empty is not null and not isempty(v_empty) then
+                insert into barkeep.empty_sessions (symbol, timeframe, recheck_at, ranges)
+                values (v_run.symbol, v_run.timeframe, barkeep.market_now() + interval '1 day', v_empty)
+                on conflict (symbol, timeframe, recheck_at) do update
+                set ranges = empty_sessions.ranges + excluded.ranges;
+            end if;
+        end if;
+    end if;
+
+    update public.coverage_status
+    set covered = covered + coalesce(tstzmultirange(v_covered), '{}'),
+        from_ts = lower(covered + coalesce(tstzmultirange(v_covered), '{}')),
+        to_ts = upper(covered + coalesce(tstzmultirange(v_covered), '{}')),
+        last_success_at = clock_timestamp(),
+        last_rows_written = p_rows,
+        last_provider = p_provider,
+        updated_at = clock_timestamp()
+    where symbol = v_run.symbol and timeframe = v_run.timeframe;
+    perform pg_notify('barkeep_events', '');
+    return true;
+end
+$$;
+
+-- A run that brought nothing. Where the provider or the answer is to blame (p_counts) five failures end it; where we
+-- are only to wait, it goes back as it was. False: the lease went to another meanwhile.
+create function barkeep.fail_run(
+    p_run uuid, p_worker text, p_attempt int, p_code text, p_message text, p_retry_after interval, p_counts boolean,
+    p_final boolean, p_requests int
+) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run public.job_runs;
+    v_over boolean;
+begin
+    select * into v_run from public.job_runs where id = p_run for update;
+    if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
+        return false;
+    end if;
+    v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
+    update public.job_runs
+    set status = case when v_over then 'failed' else 'queued' end,
+        failures = failures + p_counts::int,
+        attempt = attempt - (not p_counts and not v_over)::int,
+        error_code = p_code,
+        error_message = p_message,
+        requests = requests + p_requests,
+        worker = null,
+        lease_until = null,
+        run_after = case when v_over then run_after else clock_timestamp() + p_retry_after end,
+        finished_at = case when v_over then clock_timestamp() end,
+        updated_at = clock_timestamp()
+    where id = p_run;
+    perform pg_notify('barkeep_events', '');
+    return true;
+end
+$$;
+
+-- Runs whose worker is gone go back to the queue; after 25 claims a run that outlives every worker is failed.
+-- p_worker_prefix: workers known to be dead, whatever their leases say.
+create function barkeep.release_leases(p_worker_prefix text default null) returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with freed as (
+        update public.job_runs
+        set status = case when attempt >= 25 then 'failed' else 'queued' end,
+            error_code = case when attempt >= 25 then 'worker_lost' end,
+            error_message = case
+                when attempt >= 25 then 'Its worker died 25 times; "barkeep retry" queues it again'
+            end,
+            finished_at = case when attempt >= 25 then clock_timestamp() end,
+            worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
+        where status = 'running'
+            and (lease_until < clock_timestamp() or starts_with(worker, p_worker_prefix))
+        returning id
+    )
+    select count(*)::int from freed
+$$;
+
+-- Old name for the same, for operators' scripts: runs that have been running for p_minutes or lost their lease.
+create function public.reset_stale_running_jobs(p_minutes int default 60, p_max_attempts int default 5)
+returns table (reset_count int)
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with freed as (
+        update public.job_runs r
+        set status = case when r.failures >= p_max_attempts then 'failed' else 'queued' end,
+            finished_at = case when r.failures >= p_max_attempts then clock_timestamp() end,
+            worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
+        where r.status = 'running'
+            and (r.lease_until < clock_timestamp()
+                or r.started_at < clock_timestamp() - make_interval(mins => p_minutes))
+        returning r.id
+    )
+    select count(*)::int from freed
+$$;
+
+-- No provider knows the symbol: nothing more is asked for it until a later look says otherwise.
+create function barkeep.suspend_symbol(p_symbol text, p_reason text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update public.symbols
+    set listing = 'unknown', listing_checked_at = now(), updated_at = now()
+    where ticker = p_symbol;
+    update public.job_definitions
+    set suspended_at = now(), suspended_reason = p_reason, updated_at = now()
+    where symbol = p_symbol;
+    update public.job_runs
+    set status = 'cancelled', error_code = 'unknown_symbol', error_message = p_reason, finished_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    where symbol = p_symbol and status = 'queued';
+    perform pg_notify('barkeep_events', '');
+end
+$$;
+
+-- The asset list knows the symbol; what it says of it is kept.
+create function barkeep.symbol_is_listed(p_symbol text, p_asset_type text, p_description text, p_exchange text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update public.symbols
+    set listing = 'listed', listing_checked_at = now(), updated_at = now(),
+        description = case when description = '' then coalesce(p_description, '') else description end,
+        exchange = case when exchange = '' then coalesce(p_exchange, '') else exchange end
+    where ticker = p_symbol;
+    update public.job_definitions
+    set suspended_at = null, suspended_reason = null, next_due_at = 'epoch', updated_at = now()
+    where symbol = p_symbol and suspended_at is not null;
+end
+$$;

@@ -1,0 +1,69 @@
+-- Who is alive, and the schedule in the shape in which pg_cron shows it.
+
+create table public.orchestrator_heartbeat (
+    name text primary key,
+    last_seen timestamptz,
+    status text not null default 'never ran',
+    message text,
+    updated_at timestamptz not null default now()
+);
+insert into public.orchestrator_heartbeat (name) values ('orchestrator-tick');
+
+-- Wakes the planner. What a cron job calls, where there is pg_cron.
+create function barkeep.wake() returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_notify('barkeep_wake', '')
+$$;
+
+-- Where the server offers pg_cron: the extension, with the job that wakes the planner each minute. Elsewhere a view of
+-- Barkeep's own schedule under the same name. Called by every migrate: the extension refuses to install over the view,
+-- so the view goes as soon as there is an extension to come. Says what it did.
+create function barkeep.install_schedule() returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (select from pg_available_extensions where name = 'pg_cron') then
+        begin
+            if not exists (select from pg_extension where extname = 'pg_cron') then
+                drop schema if exists cron cascade;
+                create extension pg_cron;
+            end if;
+            execute $cron$select cron.schedule('orchestrator-tick', '* * * * *', 'select barkeep.wake()')$cron$;
+            return 'pg_cron';
+        exception
+            -- No right to, or not preloaded, or another database is the one that pg_cron works in: our own schedule
+            -- does the same. The block's rollback brings the view back.
+            when others then
+                raise notice 'pg_cron is offered but could not be used here: %', sqlerrm;
+        end;
+    end if;
+    if exists (select from pg_extension where extname = 'pg_cron') then
+        return 'pg_cron, without the job';
+    end if;
+    create schema if not exists cron;
+    comment on schema cron is 'Barkeep''s own schedule in pg_cron''s shape. Made by Barkeep.';
+    create or replace view cron.job with (security_invoker = true) as
+    select
+        1::bigint as jobid,
+        '* * * * *'::text as schedule,
+        'plan what is due'::text as command,
+        'localhost'::text as nodename,
+        coalesce(inet_server_port(), current_setting('port')::int) as nodeport,
+        current_database()::text as database,
+        current_user::text as username,
+        coalesce(h.last_seen > now() - interval '3 minutes', false) as active,
+        h.name as jobname
+    from public.orchestrator_heartbeat h
+    where h.name = 'orchestrator-tick';
+    revoke all on schema cron from public, anon, authenticated;
+    revoke all on cron.job from public, anon, authenticated;
+    grant usage on schema cron to service_role;
+    grant select on cron.job to service_role;
+    return 'in-process';
+end
+$$;
+
+select barkeep.install_schedule();
