@@ -1,1 +1,13 @@
-//! testkit
+//! What the suites share: a real Postgres, and a database of its own for each test.
+//!
+//! In: a machine with Postgres or npm, or `BARKEEP_TEST_DATABASE_URL`. Out: [`TestDatabase`]s, made from [`template`]s in some ten
+//! milliseconds and dropped with the test. Errors are `anyhow`'s: a test fails with them.
+
+pub mod cluster;
+mod database;
+mod template;
+mod watchdog;
+
+pub use cluster::{Server, shared};
+pub use database::TestDatabase;
+pub use template::template;

@@ -98,6 +98,7 @@ async fn a_wrong_pg_bin_is_an_error_even_where_other_binaries_would_do() {
     let Some(site) = Site::new() else { return };
     let old = site.path().join("old");
     std::fs::create_dir(&old).unwrap();
+    std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
     for program in ["initdb", "postgres"] {
         std::fs::write(old.join(program), "#!/bin/sh\necho 'postgres (PostgreSQL) 14.9'\n").unwrap();
         std::fs::set_permissions(old.join(program), std::fs::Permissions::from_mode(0o755)).unwrap();

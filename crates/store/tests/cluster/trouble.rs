@@ -1,6 +1,6 @@
 //! What crashes, other programs and other people leave in a cluster's way.
 
-use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
@@ -120,7 +120,10 @@ async fn a_socket_folder_that_somebody_else_put_there_is_refused() {
     // Too long for sockets, so the folder is in /tmp, where everybody can write.
     let long = "long".repeat(25);
     settings.data_dir = site.path().join(&long);
-    settings.root_base = site.path().join("base").join(&long);
+    let base = site.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o755)).unwrap();
+    settings.root_base = base.join(&long);
     let cluster = Cluster::open(&settings).await.unwrap();
     let address = Cluster::running(&settings).await.unwrap().unwrap();
     let folder = address.socket_dir().to_owned();
@@ -137,7 +140,7 @@ async fn a_socket_folder_that_somebody_else_put_there_is_refused() {
     assert!(error.to_string().contains("symbolic link"), "{error}");
 
     std::fs::create_dir(&folder).unwrap();
-    std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = Site::open_error(&settings).await;
     std::fs::remove_dir(&folder).unwrap();
     assert!(matches!(&error, ClusterError::UnsafeFolder { .. }), "{error}");

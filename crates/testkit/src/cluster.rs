@@ -1,0 +1,113 @@
+//! The server on which all tests of a run have their databases.
+//! In: `BARKEEP_TEST_DATABASE_URL`, or nothing: then a private cluster in `target/testkit-pg`, not durable, shared by all test
+//! processes. Out: URLs. Holds: the private cluster is stopped soon after the last test process that uses it has
+//! ended, in whatever way (see `watchdog`); its data stays for the next run, templates included (root's under
+//! `/var/lib/barkeep`: `target/testkit-pg/postgres/elsewhere` says where).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use store::cluster::{BinarySearch, Cluster, ClusterSettings};
+use tokio::sync::OnceCell;
+
+use crate::watchdog::Watchdog;
+
+/// A superuser's URL of a server to be used instead of the private cluster; direct, not through a pooler.
+const SERVER_URL: &str = "BARKEEP_TEST_DATABASE_URL";
+
+/// `npm`: the private cluster runs the npm package's Postgres, whatever the machine has.
+const SOURCE: &str = "BARKEEP_TEST_PG_SOURCE";
+
+/// Where the private cluster lies instead.
+const FOLDER: &str = "BARKEEP_TEST_CLUSTER_DIR";
+
+/// A server where this process may make databases.
+#[derive(Debug)]
+pub struct Server {
+    admin: PgConnectOptions,
+    private: Option<Private>,
+}
+
+/// Held to the end of the process: the locks and pipes tell by their closing that it has ended.
+#[derive(Debug)]
+struct Private {
+    cluster: Cluster,
+    watchdog: Watchdog,
+}
+
+/// The run's server, which the first caller opens.
+///
+/// # Errors
+/// Where there is neither Postgres nor npm, or the server doesn't start.
+pub async fn shared() -> anyhow::Result<&'static Server> {
+    static SERVER: OnceCell<Server> = OnceCell::const_new();
+    SERVER.get_or_try_init(Server::open).await
+}
+
+impl Server {
+    async fn open() -> anyhow::Result<Self> {
+        if let Ok(url) = std::env::var(SERVER_URL) {
+            let admin = url.parse().with_context(|| format!("{SERVER_URL} is no database URL"))?;
+            return Ok(Self { admin, private: None });
+        }
+        let from_npm = std::env::var(SOURCE).is_ok_and(|source| source == "npm");
+        let folder = std::env::var_os(FOLDER).map_or_else(|| default_folder(from_npm), PathBuf::from);
+        let mut settings = ClusterSettings { durable: false, ..ClusterSettings::new(folder) };
+        settings.pg_bin = std::env::var_os("PG_BIN").map(PathBuf::from);
+        if from_npm {
+            settings.search = BinarySearch::npm_only();
+        }
+        let registered = Watchdog::register(&settings.data_dir).await?;
+        let cluster = Cluster::open(&settings).await?;
+        let watchdog = registered.watch(&cluster.server_data())?;
+        let admin = cluster.connect_options("postgres");
+        let server = Self { admin, private: Some(Private { cluster, watchdog }) };
+        server.drop_leftovers().await?;
+        Ok(server)
+    }
+
+    /// The URL of one of its databases, for psql and sqlx.
+    pub fn url(&self, database: &str) -> String {
+        match &self.private {
+            Some(private) => private.cluster.url(database),
+            None => self.admin.clone().database(database).to_url_lossy().to_string(),
+        }
+    }
+
+    /// A superuser's connection to the server's own database.
+    ///
+    /// # Errors
+    /// Where the server doesn't take it.
+    pub async fn admin(&self) -> anyhow::Result<PgConnection> {
+        let admin = self.admin.clone().disable_statement_logging();
+        PgConnection::connect_with(&admin).await.context("the test server takes no connection")
+    }
+
+    /// Where the private cluster's `postmaster.pid` is; `None` for a server that was given.
+    pub fn private_data(&self) -> Option<PathBuf> {
+        self.private.as_ref().map(|private| private.cluster.server_data())
+    }
+
+    /// Drops the databases of test processes that were killed.
+    async fn drop_leftovers(&self) -> anyhow::Result<()> {
+        let Some(private) = &self.private else { return Ok(()) };
+        let mut admin = self.admin().await?;
+        let names: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like 't\\_%'")
+            .fetch_all(&mut admin)
+            .await?;
+        for name in names {
+            if !crate::database::maker(&name).is_some_and(|process| private.watchdog.is_registered(process)) {
+                crate::database::drop_database(&mut admin, &name).await?;
+            }
+        }
+        admin.close().await?;
+        Ok(())
+    }
+}
+
+fn default_folder(from_npm: bool) -> PathBuf {
+    let name = if from_npm { "testkit-pg-npm" } else { "testkit-pg" };
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name)
+}

@@ -1,0 +1,81 @@
+//! A database for one test.
+//! In: a template's name, or nothing for an empty one. Out: a URL. Holds: when the guard is dropped, the database is dropped with
+//! whatever connections are left.
+
+use anyhow::Context;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::cluster::{Server, shared};
+
+/// Exists as long as this does.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// A superuser's, for psql and sqlx.
+    pub url: String,
+    name: String,
+    server: &'static Server,
+}
+
+impl TestDatabase {
+    /// A copy of `template` (what [`crate::template`] returned), or an empty database.
+    ///
+    /// # Errors
+    /// Where the server can't be opened, or has no such template.
+    pub async fn create(template: Option<&str>) -> anyhow::Result<Self> {
+        let server = shared().await?;
+        let name = format!("t_{}_{}", std::process::id(), uuid::Uuid::new_v4().simple());
+        let template = template.unwrap_or("template0");
+        let mut admin = server.admin().await?;
+        let statement = format!("create database {} template {}", quoted(&name), quoted(template));
+        admin
+            .execute(AssertSqlSafe(statement))
+            .await
+            .with_context(|| format!("could not make a test database from {template}"))?;
+        admin.close().await?;
+        Ok(Self { url: server.url(&name), name, server })
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for TestDatabase {
+    /// On a thread with a runtime of its own: the test's may be gone, and can't be waited on here.
+    fn drop(&mut self) {
+        let drop_it = async || {
+            let mut admin = self.server.admin().await?;
+            drop_database(&mut admin, &self.name).await?;
+            anyhow::Ok(admin.close().await?)
+        };
+        let dropped = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(drop_it())
+            });
+            thread.join()
+        });
+        match dropped {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => eprintln!("the test database {} was not dropped: {error:#}", self.name),
+            Err(_) => eprintln!("the test database {} was not dropped", self.name),
+        }
+    }
+}
+
+/// The process that made the test database of this name.
+pub(crate) fn maker(name: &str) -> Option<u32> {
+    name.strip_prefix("t_")?.split('_').next()?.parse().ok()
+}
+
+pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> anyhow::Result<()> {
+    let statement = format!("drop database if exists {} with (force)", quoted(name));
+    admin.execute(AssertSqlSafe(statement)).await.with_context(|| format!("could not drop {name}"))?;
+    Ok(())
+}
+
+/// As an SQL identifier.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

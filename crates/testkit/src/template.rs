@@ -1,0 +1,84 @@
+//! Databases that are filled once and copied for every test.
+//! In: a name, a fingerprint of what it is filled from, and how. Out: the name of a finished database that nobody is connected to.
+//! Holds: of many processes that ask at once one fills it; a filling that failed leaves nothing that could be taken for a template.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use anyhow::{Context, ensure};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::cluster::{Server, shared};
+use crate::database::{drop_database, quoted};
+
+/// The template of this name and fingerprint, filled by `fill` (which gets its URL, as superuser) if it isn't there yet.
+/// `fingerprint` is whatever changes when the content would: the migrations' text, say. Templates of the same name and
+/// another fingerprint are dropped.
+///
+/// # Errors
+/// What `fill` returns, and what the server says. `name` must be 1 to 30 of `a-z 0-9 _`.
+pub async fn template<F, Fut>(name: &str, fingerprint: &str, fill: F) -> anyhow::Result<String>
+where
+    F: FnOnce(String) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    ensure!((1..=30).contains(&name.len()) && name.bytes().all(allowed), "{name:?} is no name for a template");
+    let server = shared().await?;
+    let mut hasher = DefaultHasher::new();
+    fingerprint.hash(&mut hasher);
+    let prefix = format!("tpl_{name}_");
+    let finished = format!("{prefix}{:016x}", hasher.finish());
+
+    let mut admin = server.admin().await?;
+    // Released with the connection, however that ends.
+    sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))").bind(&prefix).execute(&mut admin).await?;
+    let existing: Vec<String> =
+        sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
+            .bind(&prefix)
+            .fetch_all(&mut admin)
+            .await?;
+    if !existing.contains(&finished) {
+        // Only sixteen hexadecimal digits may follow: a template of another name may begin alike.
+        let is_ours = |other: &&String| is_version(&other[prefix.len()..]);
+        for other in existing.iter().filter(is_ours) {
+            drop_database(&mut admin, other).await?;
+        }
+        make(server, &mut admin, &prefix, &finished, fill).await?;
+    }
+    admin.close().await?;
+    Ok(finished)
+}
+
+/// What follows the prefix: a fingerprint's hash, or the word for one that is being filled.
+fn is_version(suffix: &str) -> bool {
+    suffix == UNFINISHED || suffix.len() == 16 && suffix.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+const UNFINISHED: &str = "unfinished";
+
+async fn make<F, Fut>(
+    server: &Server,
+    admin: &mut PgConnection,
+    prefix: &str,
+    finished: &str,
+    fill: F,
+) -> anyhow::Result<()>
+where
+    F: FnOnce(String) -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let unfinished = format!("{prefix}{UNFINISHED}");
+    drop_database(admin, &unfinished).await?;
+    admin.execute(AssertSqlSafe(format!("create database {} template template0", quoted(&unfinished)))).await?;
+    fill(server.url(&unfinished)).await.with_context(|| format!("could not fill the template {finished}"))?;
+    let statements = [
+        // Nobody may be connected to a database that is copied.
+        format!("alter database {} allow_connections false", quoted(&unfinished)),
+        format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{unfinished}'"),
+        format!("alter database {} rename to {}", quoted(&unfinished), quoted(finished)),
+    ];
+    for statement in statements {
+        admin.execute(AssertSqlSafe(statement)).await.with_context(|| format!("could not finish {finished}"))?;
+    }
+    Ok(())
+}
