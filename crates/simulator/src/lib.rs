@@ -1,1 +1,28 @@
-//! simulator
+//! A market data server that speaks Alpaca's protocol: for trying Barkeep without a key, for tests and for measuring.
+//!
+//! In: [`Settings`] and a listener. Out: bars and assets over HTTP, as Alpaca sends them, from a folder of minutes or made
+//! up, and faults where they are asked for. What holds: a bar is the same whatever page, symbol list, range or timeframe
+//! it is asked through, coarse bars are exactly the sum of their minutes, nothing later than the market's clock
+//! is ever sent, and the same seed gives the same market on every machine.
+
+mod clock;
+mod data;
+mod error;
+mod faults;
+mod folder;
+mod listing;
+mod minute;
+mod protocol;
+mod settings;
+mod simulator;
+mod span;
+mod stats;
+mod synthetic;
+mod window;
+
+pub use clock::Clock;
+pub use error::SimError;
+pub use faults::{Fault, FaultKind, InvalidFault};
+pub use settings::{Settings, Source};
+pub use simulator::{Simulator, serve};
+pub use stats::Stats;

@@ -1,0 +1,28 @@
+//! Why a simulator can't start or go on.
+
+use std::{io, path::PathBuf};
+
+/// What is wrong, with what, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    #[error("the folder of bars {} can't be read ({source}): give one that exists", folder.display())]
+    Folder { folder: PathBuf, source: io::Error },
+    #[error("{} holds no bars: put files named TICKER.csv or TICKER.csv.gz there", folder.display())]
+    NoBars { folder: PathBuf },
+    #[error("{} is not named after a ticker: rename it like AAPL.csv or BTC-USD.csv.gz", file.display())]
+    FileName { file: PathBuf },
+    #[error("{} and another file hold the same ticker: keep one of them", file.display())]
+    SameTicker { file: PathBuf },
+    #[error("{} can't be read ({source}): check its permissions, and that it is whole", file.display())]
+    File { file: PathBuf, source: io::Error },
+    #[error("{}, line {line}: {problem}; expected are ts_utc,open,high,low,close,volume", file.display())]
+    Line { file: PathBuf, line: u64, problem: String },
+    #[error("the limit of requests is 0: allow at least one a minute")]
+    NoRequests,
+    #[error("a delay of {0} s would serve the future: give one of 0 or more")]
+    NegativeDelay(i64),
+    #[error("the shares of all faults add up to {0}: they may be 1 at most, since a request has one fault at most")]
+    Faults(f64),
+    #[error("requests can't be accepted any more ({0}): start again, on another port if this one is taken")]
+    Accept(#[source] io::Error),
+}

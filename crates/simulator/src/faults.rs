@@ -1,0 +1,189 @@
+//! What goes wrong on purpose, and on which requests.
+//!
+//! In: kinds with their shares. Out: for the n-th request, its fault or none. What holds: no chance is involved, so a run
+//! can be repeated; a share of 1 means every request, and a share of 0.25 about every fourth, evenly spread.
+
+use std::{fmt, str::FromStr};
+
+use crate::{SimError, synthetic::noise};
+
+/// Ways to go wrong. [`FaultKind::Malformed`] and those after it happen to pages of bars only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// 429 with `Retry-After` of so many seconds, though the limit isn't reached.
+    Throttle { seconds: u32 },
+    /// 500, 502, 503 and 504 in turns; with JSON, with HTML, with plain text and without a body.
+    ServerError,
+    /// No answer, until the client gives up or the simulator stops.
+    Hang,
+    /// The connection breaks after half of the answer.
+    Cut,
+    /// 200 with JSON that ends in the middle.
+    Malformed,
+    /// A bar twice.
+    Duplicate,
+    /// Bars of a symbol in the wrong order.
+    Unsorted,
+    /// A bar that can't be true: high below low, a negative price, a negative volume, in turns.
+    Insane,
+    /// Half of the page's bars, and a token that leads to the rest.
+    Short,
+    /// No bars, and a token that leads to them; never two such pages in a row.
+    Empty,
+}
+
+/// A kind of fault and the share of requests that it falls on. Written `cut=0.1`, `throttle:30=0.05`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// 0 to 1.
+    pub share: f64,
+}
+
+/// The text is no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is no fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, cut, \
+     malformed, duplicate, unsorted, insane, short or empty"
+)]
+pub struct InvalidFault(pub String);
+
+impl FaultKind {
+    const NAMES: [(&str, Self); 10] = [
+        ("throttle", Self::Throttle { seconds: 1 }),
+        ("5xx", Self::ServerError),
+        ("hang", Self::Hang),
+        ("cut", Self::Cut),
+        ("malformed", Self::Malformed),
+        ("duplicate", Self::Duplicate),
+        ("unsorted", Self::Unsorted),
+        ("insane", Self::Insane),
+        ("short", Self::Short),
+        ("empty", Self::Empty),
+    ];
+
+    fn parse(text: &str) -> Option<Self> {
+        if let Some(seconds) = text.strip_prefix("throttle:") {
+            return Some(Self::Throttle { seconds: seconds.parse().ok()? });
+        }
+        Self::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, kind)| kind)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Throttle { seconds } = self {
+            return write!(f, "throttle:{seconds}");
+        }
+        let name = Self::NAMES.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
+        f.pad(name)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (kind, share) = text.trim().split_once('=')?;
+            let share: f64 = share.trim().parse().ok()?;
+            let kind = FaultKind::parse(kind.trim())?;
+            (0.0..=1.0).contains(&share).then_some(Self { kind, share })
+        };
+        parse().ok_or_else(|| InvalidFault(text.chars().take(60).collect()))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.kind, self.share)
+    }
+}
+
+/// Which request has which fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    faults: Vec<Fault>,
+    /// Where in [0, 1) the count begins.
+    phase: f64,
+}
+
+impl Plan {
+    /// # Errors
+    /// [`SimError::Faults`] where the shares add up to more than 1, or one isn't a share.
+    pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> Result<Self, SimError> {
+        let sum: f64 = faults.iter().map(|fault| fault.share).sum();
+        let shares = faults.iter().all(|fault| (0.0..=1.0).contains(&fault.share));
+        // A hair more is how 0.1 added up ten times can come out.
+        if !shares || sum > 1.0 + 1e-9 {
+            return Err(SimError::Faults(sum));
+        }
+        Ok(Self { faults, phase: noise::unit(noise::mix(seed)) })
+    }
+
+    /// The fault of the `n`-th request.
+    ///
+    /// Multiples of the golden ratio, modulo 1, fill [0, 1) as evenly as any sequence can; each fault owns a part of
+    /// that length.
+    pub(crate) fn of(&self, n: u64) -> Option<FaultKind> {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        let place = (n as f64 * GOLDEN + self.phase).fract();
+        let mut end = 0.0;
+        self.faults.iter().find_map(|fault| {
+            end += fault.share;
+            (place < end).then_some(fault.kind)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+
+    use super::*;
+
+    #[test]
+    fn faults_are_read_as_they_are_written() {
+        for (text, kind, share) in [
+            ("throttle=0.1", FaultKind::Throttle { seconds: 1 }, 0.1),
+            ("throttle:30=1", FaultKind::Throttle { seconds: 30 }, 1.0),
+            (" 5xx = .5 ", FaultKind::ServerError, 0.5),
+            ("empty=0", FaultKind::Empty, 0.0),
+        ] {
+            let fault: Fault = text.parse().expect(text);
+            assert_eq!(fault, Fault { kind, share });
+            assert_eq!(fault.to_string().parse(), Ok(fault));
+        }
+        for text in ["", "hang", "hang=", "hang=2", "hang=-0.1", "hang=NaN", "5xx:3=1", "throttle:x=1", "quake=0.1"] {
+            assert_eq!(text.parse::<Fault>(), Err(InvalidFault(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_share_of_one_is_every_request_and_a_quarter_about_every_fourth() {
+        let plan = |text: &str, seed| Plan::new(vec![text.parse().unwrap()], seed).unwrap();
+        for seed in 0..20 {
+            assert!((0..1_000).all(|n| plan("hang=1", seed).of(n) == Some(FaultKind::Hang)));
+            assert!((0..1_000).all(|n| plan("hang=0", seed).of(n).is_none()));
+            let quarter = plan("cut=0.25", seed);
+            for first in [0, 1_000, 1 << 30] {
+                let hits = (first..first + 100).filter(|n| quarter.of(*n).is_some()).count();
+                assert!((23..=27).contains(&hits), "{hits} of 100");
+                assert!((first..first + 8).any(|n| quarter.of(n).is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn several_faults_all_get_their_share_and_more_than_all_requests_is_refused() {
+        let faults = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Fault>>();
+        let plan = Plan::new(faults(&["cut=0.3", "5xx=0.3", "hang=0.3"]), 7).unwrap();
+        for kind in [FaultKind::Cut, FaultKind::ServerError, FaultKind::Hang] {
+            let hits = (0..1_000).filter(|n| plan.of(*n) == Some(kind)).count();
+            assert!((290..=310).contains(&hits), "{kind}: {hits} of 1000");
+        }
+        assert!(matches!(Plan::new(faults(&["cut=0.6", "hang=0.6"]), 7), Err(SimError::Faults(_))));
+        assert!(Plan::new(vec![Fault { kind: FaultKind::Cut, share: f64::NAN }], 7).is_err());
+        assert!(Plan::new(faults(&["cut=0.1"; 10]), 7).is_ok());
+    }
+}

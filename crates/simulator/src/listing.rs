@@ -1,0 +1,129 @@
+//! Names that everybody knows: what the asset list of a made-up market shows, and roughly what they cost and trade.
+
+use market::Ticker;
+
+/// A listed stock, fund or pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed {
+    pub(crate) ticker: &'static str,
+    pub(crate) name: &'static str,
+    /// As Alpaca's asset list spells exchanges.
+    pub(crate) exchange: &'static str,
+    /// In dollars, at the start of 2026.
+    pub(crate) price: f64,
+    /// Shares or coins.
+    pub(crate) daily_volume: f64,
+}
+
+pub(crate) fn find(ticker: &Ticker) -> Option<&'static Listed> {
+    LISTED.iter().find(|listed| listed.ticker == ticker.as_str())
+}
+
+pub(crate) fn tickers() -> impl Iterator<Item = Ticker> {
+    LISTED.iter().filter_map(|listed| listed.ticker.parse().ok())
+}
+
+const fn of(ticker: &'static str, exchange: &'static str, price: f64, daily_volume: f64, name: &'static str) -> Listed {
+    Listed { ticker, name, exchange, price, daily_volume }
+}
+
+static LISTED: [Listed; 84] = [
+    of("AAPL", "NASDAQ", 271.0, 48e6, "Apple Inc. Common Stock"),
+    of("MSFT", "NASDAQ", 484.0, 22e6, "Microsoft Corporation Common Stock"),
+    of("NVDA", "NASDAQ", 187.0, 180e6, "NVIDIA Corporation Common Stock"),
+    of("GOOGL", "NASDAQ", 313.0, 34e6, "Alphabet Inc. Class A Common Stock"),
+    of("GOOG", "NASDAQ", 314.0, 22e6, "Alphabet Inc. Class C Capital Stock"),
+    of("TSLA", "NASDAQ", 450.0, 75e6, "Tesla, Inc. Common Stock"),
+    of("AMD", "NASDAQ", 214.0, 38e6, "Advanced Micro Devices, Inc. Common Stock"),
+    of("META", "NASDAQ", 660.0, 14e6, "Meta Platforms, Inc. Class A Common Stock"),
+    of("NFLX", "NASDAQ", 94.0, 35e6, "Netflix, Inc. Common Stock"),
+    of("ADBE", "NASDAQ", 350.0, 4e6, "Adobe Inc. Common Stock"),
+    of("AMZN", "NASDAQ", 231.0, 40e6, "Amazon.com, Inc. Common Stock"),
+    of("CRM", "NYSE", 265.0, 7e6, "Salesforce, Inc. Common Stock"),
+    of("CSCO", "NASDAQ", 77.0, 19e6, "Cisco Systems, Inc. Common Stock"),
+    of("INTC", "NASDAQ", 37.0, 85e6, "Intel Corporation Common Stock"),
+    of("ORCL", "NYSE", 195.0, 22e6, "Oracle Corporation Common Stock"),
+    of("QCOM", "NASDAQ", 171.0, 8e6, "QUALCOMM Incorporated Common Stock"),
+    of("TXN", "NASDAQ", 174.0, 6e6, "Texas Instruments Incorporated Common Stock"),
+    of("AVGO", "NASDAQ", 346.0, 28e6, "Broadcom Inc. Common Stock"),
+    of("MU", "NASDAQ", 285.0, 26e6, "Micron Technology, Inc. Common Stock"),
+    of("AMAT", "NASDAQ", 257.0, 7e6, "Applied Materials, Inc. Common Stock"),
+    of("LRCX", "NASDAQ", 171.0, 11e6, "Lam Research Corporation Common Stock"),
+    of("SPY", "ARCA", 682.0, 75e6, "SPDR S&P 500 ETF Trust"),
+    of("QQQ", "NASDAQ", 614.0, 52e6, "Invesco QQQ Trust, Series 1"),
+    of("IWM", "ARCA", 246.0, 32e6, "iShares Russell 2000 ETF"),
+    of("DIA", "ARCA", 480.0, 5e6, "SPDR Dow Jones Industrial Average ETF Trust"),
+    of("VTI", "ARCA", 335.0, 4e6, "Vanguard Total Stock Market ETF"),
+    of("VOO", "ARCA", 627.0, 8e6, "Vanguard S&P 500 ETF"),
+    of("GLD", "ARCA", 396.0, 12e6, "SPDR Gold Shares"),
+    of("TLT", "NASDAQ", 87.0, 35e6, "iShares 20+ Year Treasury Bond ETF"),
+    of("IBM", "NYSE", 296.0, 4e6, "International Business Machines Corporation Common Stock"),
+    of("BAC", "NYSE", 55.0, 36e6, "Bank of America Corporation Common Stock"),
+    of("JPM", "NYSE", 322.0, 9e6, "JPMorgan Chase & Co. Common Stock"),
+    of("WFC", "NYSE", 93.0, 14e6, "Wells Fargo & Company Common Stock"),
+    of("C", "NYSE", 117.0, 14e6, "Citigroup Inc. Common Stock"),
+    of("GS", "NYSE", 879.0, 2e6, "The Goldman Sachs Group, Inc. Common Stock"),
+    of("MS", "NYSE", 178.0, 6e6, "Morgan Stanley Common Stock"),
+    of("V", "NYSE", 351.0, 6e6, "Visa Inc. Class A Common Stock"),
+    of("MA", "NYSE", 571.0, 3e6, "Mastercard Incorporated Class A Common Stock"),
+    of("BRK.B", "NYSE", 503.0, 4e6, "Berkshire Hathaway Inc. Class B Common Stock"),
+    of("JNJ", "NYSE", 207.0, 8e6, "Johnson & Johnson Common Stock"),
+    of("PFE", "NYSE", 25.0, 45e6, "Pfizer Inc. Common Stock"),
+    of("MRK", "NYSE", 105.0, 11e6, "Merck & Co., Inc. Common Stock"),
+    of("LLY", "NYSE", 1075.0, 3e6, "Eli Lilly and Company Common Stock"),
+    of("UNH", "NYSE", 330.0, 8e6, "UnitedHealth Group Incorporated Common Stock"),
+    of("ABBV", "NYSE", 228.0, 6e6, "AbbVie Inc. Common Stock"),
+    of("PG", "NYSE", 143.0, 9e6, "The Procter & Gamble Company Common Stock"),
+    of("KO", "NYSE", 70.0, 16e6, "The Coca-Cola Company Common Stock"),
+    of("PEP", "NASDAQ", 144.0, 7e6, "PepsiCo, Inc. Common Stock"),
+    of("COST", "NASDAQ", 862.0, 2e6, "Costco Wholesale Corporation Common Stock"),
+    of("WMT", "NASDAQ", 111.0, 17e6, "Walmart Inc. Common Stock"),
+    of("HD", "NYSE", 344.0, 4e6, "The Home Depot, Inc. Common Stock"),
+    of("MCD", "NYSE", 306.0, 3e6, "McDonald's Corporation Common Stock"),
+    of("NKE", "NYSE", 64.0, 14e6, "NIKE, Inc. Class B Common Stock"),
+    of("DIS", "NYSE", 114.0, 9e6, "The Walt Disney Company Common Stock"),
+    of("T", "NYSE", 25.0, 38e6, "AT&T Inc. Common Stock"),
+    of("VZ", "NYSE", 41.0, 22e6, "Verizon Communications Inc. Common Stock"),
+    of("XOM", "NYSE", 120.0, 16e6, "Exxon Mobil Corporation Common Stock"),
+    of("CVX", "NYSE", 152.0, 8e6, "Chevron Corporation Common Stock"),
+    of("BA", "NYSE", 217.0, 7e6, "The Boeing Company Common Stock"),
+    of("CAT", "NYSE", 573.0, 3e6, "Caterpillar Inc. Common Stock"),
+    of("GE", "NYSE", 308.0, 5e6, "GE Aerospace Common Stock"),
+    of("F", "NYSE", 13.1, 55e6, "Ford Motor Company Common Stock"),
+    of("GM", "NYSE", 81.0, 9e6, "General Motors Company Common Stock"),
+    of("UBER", "NYSE", 82.0, 18e6, "Uber Technologies, Inc. Common Stock"),
+    of("PLTR", "NASDAQ", 178.0, 42e6, "Palantir Technologies Inc. Class A Common Stock"),
+    of("COIN", "NASDAQ", 226.0, 9e6, "Coinbase Global, Inc. Class A Common Stock"),
+    of("SHOP", "NASDAQ", 161.0, 8e6, "Shopify Inc. Class A Subordinate Voting Shares"),
+    of("PYPL", "NASDAQ", 58.0, 14e6, "PayPal Holdings, Inc. Common Stock"),
+    of("SMCI", "NASDAQ", 29.0, 26e6, "Super Micro Computer, Inc. Common Stock"),
+    of("MRVL", "NASDAQ", 85.0, 15e6, "Marvell Technology, Inc. Common Stock"),
+    of("ARM", "NASDAQ", 109.0, 6e6, "Arm Holdings plc American Depositary Shares"),
+    of("TSM", "NYSE", 304.0, 12e6, "Taiwan Semiconductor Manufacturing Company Ltd. American Depositary Shares"),
+    of("ASML", "NASDAQ", 1070.0, 1.4e6, "ASML Holding N.V. New York Registry Shares"),
+    of("BTC-USD", "CRYPTO", 87_500.0, 9_000.0, "Bitcoin / US Dollar"),
+    of("ETH-USD", "CRYPTO", 2_970.0, 160_000.0, "Ethereum / US Dollar"),
+    of("SOL-USD", "CRYPTO", 125.0, 1.9e6, "Solana / US Dollar"),
+    of("LTC-USD", "CRYPTO", 77.0, 600_000.0, "Litecoin / US Dollar"),
+    of("BCH-USD", "CRYPTO", 600.0, 40_000.0, "Bitcoin Cash / US Dollar"),
+    of("LINK-USD", "CRYPTO", 12.4, 3e6, "Chainlink / US Dollar"),
+    of("AVAX-USD", "CRYPTO", 12.5, 2e6, "Avalanche / US Dollar"),
+    of("UNI-USD", "CRYPTO", 5.7, 1.5e6, "Uniswap / US Dollar"),
+    of("AAVE-USD", "CRYPTO", 150.0, 90_000.0, "Aave / US Dollar"),
+    of("XRP-USD", "CRYPTO", 1.85, 60e6, "XRP / US Dollar"),
+    of("DOGE-USD", "CRYPTO", 0.122, 500e6, "Dogecoin / US Dollar"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_listed_ticker_is_canonical_and_listed_once() {
+        let distinct: BTreeSet<Ticker> = tickers().collect();
+        assert_eq!(distinct.len(), LISTED.len());
+        assert!(distinct.iter().all(|ticker| find(ticker).is_some()));
+    }
+}

@@ -1,0 +1,164 @@
+//! `GET /v2/stocks/bars`, `/v2/stocks/{symbol}/bars` and `/v1beta3/crypto/us/bars`.
+//!
+//! In: a query. Out: a page of bars, by symbol and then by time, and the token of the next page. What holds: the limit
+//! counts rows over all symbols, and a `null` token is the end.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Path, Query, State},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use market::AssetClass;
+use serde::{Serialize, Serializer};
+
+use super::{
+    Refusal,
+    gate::PageFault,
+    parameters::{Asked, Moment, Parameters},
+    spoil,
+    token::Token,
+};
+use crate::{data::Rows, faults::FaultKind, minute::Minute, simulator::Shared};
+
+type Sent = Query<Vec<(String, String)>>;
+
+/// A bar as Alpaca spells it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct WireBar {
+    pub(super) t: Timestamp,
+    #[serde(serialize_with = "short")]
+    pub(super) o: f64,
+    #[serde(serialize_with = "short")]
+    pub(super) h: f64,
+    #[serde(serialize_with = "short")]
+    pub(super) l: f64,
+    #[serde(serialize_with = "short")]
+    pub(super) c: f64,
+    #[serde(serialize_with = "short")]
+    pub(super) v: f64,
+    /// Bars from a folder have neither this nor the next.
+    pub(super) n: Option<u64>,
+    pub(super) vw: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    bars: BTreeMap<String, Vec<WireBar>>,
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SinglePage {
+    /// `null` where there are none.
+    bars: Option<Vec<WireBar>>,
+    symbol: String,
+    next_page_token: Option<String>,
+}
+
+pub(super) async fn stocks(
+    State(shared): State<Arc<Shared>>,
+    Extension(fault): Extension<PageFault>,
+    Query(sent): Sent,
+) -> Result<Response, Refusal> {
+    answer(shared, fault, Parameters(sent), AssetClass::Stock, None).await
+}
+
+pub(super) async fn one_stock(
+    State(shared): State<Arc<Shared>>,
+    Extension(fault): Extension<PageFault>,
+    Path(symbol): Path<String>,
+    Query(sent): Sent,
+) -> Result<Response, Refusal> {
+    answer(shared, fault, Parameters(sent), AssetClass::Stock, Some(symbol)).await
+}
+
+pub(super) async fn crypto(
+    State(shared): State<Arc<Shared>>,
+    Extension(fault): Extension<PageFault>,
+    Query(sent): Sent,
+) -> Result<Response, Refusal> {
+    answer(shared, fault, Parameters(sent), AssetClass::Crypto, None).await
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    PageFault(fault): PageFault,
+    parameters: Parameters,
+    class: AssetClass,
+    one: Option<String>,
+) -> Result<Response, Refusal> {
+    let moment = Moment { now: shared.settings.clock.now(), delay: shared.settings.delay };
+    let asked = parameters.read(class, one.as_deref(), moment)?;
+    // Years of minutes take a while to make up: not on a thread that serves others.
+    let json = tokio::task::spawn_blocking(move || json(&shared, &asked, fault, one));
+    let json = json.await.ok().flatten().ok_or(Refusal::INTERNAL)?;
+    Ok(([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], json).into_response())
+}
+
+fn json(shared: &Shared, asked: &Asked, fault: Option<FaultKind>, one: Option<String>) -> Option<Vec<u8>> {
+    let mut rows = shared.data.rows(&asked.question);
+    let mut after_empty = false;
+    match fault {
+        Some(FaultKind::Short) if !rows.bars.is_empty() => {
+            rows.bars.truncate(rows.bars.len().div_ceil(2));
+            rows.more = true;
+        }
+        Some(FaultKind::Empty) if !rows.bars.is_empty() && !asked.after_empty => {
+            rows = Rows { bars: Vec::new(), more: true };
+            after_empty = true;
+        }
+        _ => {}
+    }
+    let next_page_token = next(asked, &rows, after_empty);
+    let mut bars: BTreeMap<String, Vec<WireBar>> = BTreeMap::new();
+    for (index, minute) in &rows.bars {
+        let symbol = asked.symbols.get(*index)?;
+        match bars.get_mut(symbol) {
+            Some(bars) => bars.push(wire(minute)?),
+            None => drop(bars.insert(symbol.clone(), vec![wire(minute)?])),
+        }
+    }
+    if let Some(fault) = fault {
+        bars.values_mut().for_each(|bars| spoil::bars(bars, fault));
+    }
+    let json = match one {
+        Some(symbol) => serde_json::to_vec(&SinglePage { bars: bars.remove(&symbol), symbol, next_page_token }),
+        None => serde_json::to_vec(&Page { bars, next_page_token }),
+    };
+    let json = json.ok()?;
+    Some(if fault == Some(FaultKind::Malformed) { spoil::malformed(json) } else { json })
+}
+
+/// The token of the page after `rows`.
+fn next(asked: &Asked, rows: &Rows, after_empty: bool) -> Option<String> {
+    let question = &asked.question;
+    // Where nothing was sent, the next page begins where this one should have.
+    let nothing_yet = if question.newest_first { question.last.checked_add(1) } else { question.first.checked_sub(1) };
+    let (index, start) = match rows.bars.last() {
+        _ if !rows.more => return None,
+        Some((index, bar)) => (*index, bar.start),
+        None => question.after.or(Some((0, nothing_yet?)))?,
+    };
+    let symbol = asked.symbols.get(index)?.clone();
+    let start = Timestamp::from_second(start).ok()?;
+    Some(Token { symbol, span: question.span, start, after_empty }.encode())
+}
+
+fn wire(bar: &Minute) -> Option<WireBar> {
+    let t = Timestamp::from_second(bar.start).ok()?;
+    let (n, vw) = (bar.trade_count(), bar.vwap());
+    Some(WireBar { t, o: bar.open, h: bar.high, l: bar.low, c: bar.close, v: bar.volume(), n, vw })
+}
+
+/// Whole numbers without a decimal point, as Alpaca writes them.
+fn short<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = 9e15;
+    match number.fract() == 0.0 && number.abs() < EXACT {
+        true => serializer.serialize_i64(*number as i64),
+        false => serializer.serialize_f64(*number),
+    }
+}

@@ -1,0 +1,51 @@
+//! Faults that spoil an answer.
+//!
+//! In: a sound answer. Out: one that a client must not take for sound, or, for short and empty pages, must not take
+//! for the end.
+
+use std::io;
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+
+use super::{Refusal, bars::WireBar};
+use crate::{faults::FaultKind, synthetic::noise};
+
+/// Breaks the connection after half of the body.
+pub(super) async fn cut(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let Ok(body) = to_bytes(body, usize::MAX).await else { return Refusal::INTERNAL.into_response() };
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let broken = || io::Error::new(io::ErrorKind::ConnectionAborted, "cut off by a fault that was asked for");
+    let pieces: [io::Result<Bytes>; 2] = [Ok(body.slice(..body.len() / 2)), Err(broken())];
+    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+}
+
+/// JSON that ends in the middle.
+pub(super) fn malformed(mut json: Vec<u8>) -> Vec<u8> {
+    json.truncate(json.len() / 2);
+    json
+}
+
+/// Bars of one symbol with a fault among them; an insane bar's start decides in which way it is so.
+pub(super) fn bars(bars: &mut Vec<WireBar>, fault: FaultKind) {
+    match fault {
+        FaultKind::Duplicate => bars.extend(bars.last().copied()),
+        FaultKind::Unsorted => bars.reverse(),
+        FaultKind::Insane => {
+            let middle = bars.len() / 2;
+            if let Some(bar) = bars.get_mut(middle) {
+                match noise::mix(bar.t.as_second() as u64) % 3 {
+                    0 => bar.h = bar.l * 0.5,
+                    1 => bar.c = -bar.c,
+                    _ => bar.v = -1.0 - bar.v,
+                }
+            }
+        }
+        _ => {}
+    }
+}
