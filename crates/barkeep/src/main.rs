@@ -1,1 +1,44 @@
-fn main() {}
+//! Barkeep: demand-driven backfill of market data. The stages, in the order in which a bar passes them: [`interest`],
+//! [`plan`], [`dispatch`], [`fetch`], [`shape`]; what is stored and how is the `store` crate's, and [`api`] shows it.
+
+mod api;
+mod cli;
+mod config;
+mod dispatch;
+mod engine;
+mod fetch;
+mod home;
+mod instance;
+mod interest;
+mod keys;
+mod plan;
+mod provider;
+mod shape;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    telemetry::start(cli.usual_log());
+    // Where another library asked for a provider of its own first, that one is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads to work with: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(cli::run(cli));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

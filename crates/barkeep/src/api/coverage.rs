@@ -1,0 +1,36 @@
+//! `GET /api/v1/coverage?symbol=AAPL`: how far each series of a symbol has come, as its user sees it.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use market::Ticker;
+use serde::{Deserialize, Serialize};
+use store::coverage::{self, SeriesCoverage};
+
+use super::{App, auth::User, error::ApiError};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Question {
+    symbol: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    symbol: Ticker,
+    series: Vec<SeriesCoverage>,
+}
+
+pub(super) async fn coverage(
+    State(app): State<App>,
+    User(user): User,
+    Query(question): Query<Question>,
+) -> Result<Json<Answer>, ApiError> {
+    let ticker: Ticker = question
+        .symbol
+        .ok_or_else(|| ApiError::bad_request("No symbol given"))?
+        .parse()
+        .map_err(|error: market::InvalidTicker| ApiError::bad_request(error.to_string()))?;
+    let series = coverage::of_symbol(&app.database, Some(user), &ticker).await?;
+    Ok(Json(Answer { symbol: ticker, series }))
+}

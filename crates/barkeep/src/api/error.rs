@@ -1,0 +1,69 @@
+//! Errors as clients see them: `{"error": "..."}` with a matching status.
+
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use store::StoreError;
+
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(message) => Self::bad_request(message),
+            StoreError::Unauthenticated(message) => Self::unauthorized(message),
+            StoreError::Unreachable(_) => {
+                tracing::error!(%error, "A request found no database");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The database can't be reached at the moment; nothing was changed. Try again shortly",
+                )
+            }
+            // What exactly failed is for the log: statements and values are none of the client's business.
+            other => {
+                tracing::error!(error = %other, "A request failed in the database");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "Something failed in the database; nothing was changed. The server's log says what",
+                )
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(serde_json::json!({ "error": self.message }))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

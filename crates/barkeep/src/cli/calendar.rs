@@ -1,0 +1,31 @@
+//! `barkeep calendar XNYS --from 2026-11-20 --to 2026-12-01`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use jiff::civil::Date;
+
+use super::say;
+
+#[derive(Args, Debug)]
+pub(super) struct Calendar {
+    /// XNYS or 24x7
+    calendar: market::Calendar,
+    /// First day
+    #[arg(long, value_name = "DATE")]
+    from: Date,
+    /// The day after the last
+    #[arg(long, value_name = "DATE")]
+    to: Date,
+}
+
+impl Calendar {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(self.from < self.to, "--to must be after --from: it is the day after the last");
+        say("date,open_utc,close_utc,early")?;
+        for session in self.calendar.sessions(self.from, self.to) {
+            say(format!("{},{},{},{}", session.date, session.open, session.close, u8::from(session.early)))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

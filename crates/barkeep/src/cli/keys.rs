@@ -1,0 +1,29 @@
+//! `barkeep keys`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{Common, say};
+use crate::config::Config;
+
+#[derive(Args, Debug)]
+pub(super) struct Keys {
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Keys {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let ring = crate::keys::Keys::open(&Config::load(common)?)?.ring()?;
+        if self.json {
+            say(serde_json::to_string(&ring)?)?;
+        } else {
+            say(format!("SUPABASE_ANON_KEY={}", ring.anon_key))?;
+            say(format!("SUPABASE_SERVICE_ROLE_KEY={}", ring.service_role_key))?;
+            say(format!("SUPABASE_JWT_SECRET={}", ring.jwt_secret))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,76 @@
+//! `barkeep market-sim`.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use jiff::SignedDuration;
+use market::Ticker;
+use simulator::{Clock, Fault, Settings, Simulator, Source};
+use tokio::net::TcpListener;
+
+use super::{Common, say, up};
+use crate::config::Config;
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9100);
+
+#[derive(Args, Debug)]
+pub(super) struct MarketSim {
+    /// A folder of one-minute bars (SYMBOL.csv or SYMBOL.csv.gz: ts_utc,open,high,low,close,volume)
+    /// [default: deterministic synthetic bars of any symbol]
+    #[arg(long, value_name = "DIR")]
+    bars: Option<PathBuf>,
+    /// Beyond it: 429 until the minute is over
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    requests_per_minute: u32,
+    /// Waits so long before each answer
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    latency_ms: u64,
+    /// Makes some answers faulty: throttle, 5xx, hang, cut, malformed, duplicate, unsorted, insane, short or empty,
+    /// and which share of them, such as 5xx=0.1 (may be given more than once)
+    #[arg(long = "fault", value_name = "KIND=SHARE")]
+    faults: Vec<Fault>,
+    /// Holds the newest minutes of stocks back, as Alpaca's free plan does
+    #[arg(long, value_name = "MINUTES", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=1440))]
+    delay_minutes: i64,
+    /// The only key and secret that are let in [default: any]
+    #[arg(long, value_name = "ID:SECRET", value_parser = credentials)]
+    credentials: Option<(String, String)>,
+    /// Symbols that it doesn't know (those that begin with ZZ or contain NOPE it never does)
+    #[arg(long, value_delimiter = ',', value_name = "SYMBOLS")]
+    unknown: Vec<Ticker>,
+    /// Other synthetic bars for every other number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+impl MarketSim {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        let as_of = Config::load(common)?.as_of;
+        let listen = common.listen.unwrap_or(DEFAULT_LISTEN);
+        let listener = TcpListener::bind(listen)
+            .await
+            .with_context(|| format!("{listen} can't be listened on: choose another with --listen"))?;
+        let mut settings = Settings::new(self.bars.map_or(Source::Synthetic, Source::Folder));
+        settings.clock = as_of.map_or_else(Clock::wall, Clock::starting_at);
+        settings.requests_per_minute = self.requests_per_minute;
+        settings.latency = Duration::from_millis(self.latency_ms);
+        settings.delay = SignedDuration::from_mins(self.delay_minutes);
+        settings.credentials = self.credentials;
+        settings.faults = self.faults;
+        settings.unknown = self.unknown;
+        settings.seed = self.seed;
+        let simulator = Simulator::new(settings)?;
+        say(format!("market-sim at http://{}", listener.local_addr()?))?;
+        say(format!("  APCA_API_DATA_URL=http://{} barkeep up", listener.local_addr()?))?;
+        simulator.serve(listener, up::stop_on_signal()?).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn credentials(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() => Ok((id.to_owned(), secret.to_owned())),
+        _ => Err("a key and a secret are expected, with a colon between".to_owned()),
+    }
+}

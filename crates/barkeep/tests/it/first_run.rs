@@ -1,0 +1,66 @@
+//! Somebody who has nothing set up asks for a symbol and has its bars.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use jiff::Timestamp;
+use market::{Calendar, Range, Timeframe, grid::Grid};
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::running::{Place, Up, shared};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
+    let home = Place::new();
+    let up = Up::start(home.barkeep(&["up"])).await;
+    let keys: serde_json::Value = serde_json::from_str(&home.printed(&["keys", "--json"])).unwrap();
+    let anon = keys["anon_key"].as_str().unwrap();
+
+    let asked = Instant::now();
+    let body = r#"{"symbols":["ibm"],"source":"watchlist"}"#;
+    let expected = json!({
+        "success": true, "symbols_tracked": 1, "symbols_requested": 1, "timeframes": 3, "jobs_updated": 3,
+        "priority": 300, "source": "watchlist",
+    });
+    assert_eq!(up.sync(anon, body).await, (200, expected.clone()));
+    up.until(anon, "IBM", "complete").await;
+    eprintln!("complete after {:.1} s", asked.elapsed().as_secs_f64());
+    assert_eq!(up.sync(anon, body).await, (200, expected), "asked again, the same answer");
+
+    for series in up.coverage(anon, "IBM").await {
+        let timeframe: Timeframe = series["timeframe"].as_str().unwrap().parse().unwrap();
+        let (_, answer) = up.get(anon, &format!("/api/v1/bars?symbol=IBM&timeframe={timeframe}&limit=50000")).await;
+        let bars = answer["bars"].as_array().unwrap();
+        let starts: BTreeSet<Timestamp> = bars
+            .iter()
+            .filter(|bar| bar["final"] == true)
+            .map(|bar| bar["ts"].as_str().unwrap().parse().unwrap())
+            .collect();
+        // From the first stored bar on, nothing that the calendar expects is missing and nothing else is there.
+        let (first, last) = (*starts.first().unwrap(), *starts.last().unwrap());
+        let range = Range::new(first, last + jiff::SignedDuration::from_secs(1)).unwrap();
+        let expected: BTreeSet<Timestamp> =
+            Grid::Session(Calendar::Xnys).buckets(timeframe, range).iter().map(Range::from).collect();
+        assert_eq!(starts, expected, "{timeframe}");
+        // The first is the window's, the last the newest that can be final.
+        assert_eq!(series["expected"], expected.len(), "{timeframe}: {series}");
+        for bar in bars {
+            assert_eq!(bar["provider"], "market-sim/sip", "simulated bars say so");
+        }
+    }
+    assert!(up.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_that_users_have_run_against_the_database_that_db_url_names() {
+    let Some(script) = shared("acceptance/verification.sql") else { return };
+    let home = Place::new();
+    let up = Up::start(home.barkeep(&["up"])).await;
+    let url = home.printed(&["db", "url"]);
+    let mut connection = PgConnection::connect(url.trim()).await.unwrap();
+    let statements = std::fs::read_to_string(script).unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert!(up.stop().success());
+    assert!(home.complaint(&["db", "url"]).contains("barkeep up"), "a stopped server has no address");
+}

@@ -1,0 +1,220 @@
+//! A running `barkeep up`, and the binary for single commands.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Long enough for a busy machine with two cores; only a broken promise takes that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A data directory of its own, gone with what its private server kept elsewhere.
+#[derive(Debug)]
+pub(crate) struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The binary on this data directory, cut off from the settings of whoever runs the tests.
+    pub(crate) fn barkeep(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_barkeep"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["APCA_", "BARKEEP_", "SUPABASE_"].iter().any(|p| name.starts_with(p)) || name == "DATABASE_URL" {
+                command.env_remove(&*name);
+            }
+        }
+        command.args(args).arg("--data-dir").arg(self.path()).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.barkeep(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed and returns what it printed.
+    pub(crate) fn printed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "barkeep {args:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail and returns its complaint.
+    pub(crate) fn complaint(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(!output.status.success(), "barkeep {args:?} should have failed");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Run as root, the server's files lie where its user can reach them.
+        if let Ok(elsewhere) = std::fs::read_to_string(self.path().join("postgres/elsewhere")) {
+            let elsewhere = PathBuf::from(elsewhere.trim());
+            if elsewhere.is_absolute() && elsewhere.components().count() > 3 {
+                let _ = std::fs::remove_dir_all(elsewhere);
+            }
+        }
+    }
+}
+
+/// `barkeep up`, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Up {
+    process: Child,
+    pub(crate) address: String,
+}
+
+impl Up {
+    /// Starts it on a free port and waits until it is ready.
+    pub(crate) async fn start(command: Command) -> Self {
+        let up = Self::spawn(command);
+        up.wait_until_ready().await;
+        up
+    }
+
+    /// Starts it on a free port and waits until it has printed its address.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut process =
+            command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("up prints its address").unwrap();
+        // Read on, or the pipe fills and the process stops.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = first.split_whitespace().find(|word| word.starts_with("http://")).expect("an address").to_owned();
+        Self { process, address }
+    }
+
+    pub(crate) async fn wait_until_ready(&self) {
+        eventually("up is ready", async || {
+            let ready = reqwest::get(format!("{}/readyz", self.address)).await;
+            ready.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    /// Asks for symbols; the status and the body.
+    pub(crate) async fn sync(&self, token: &str, body: &str) -> (u16, Value) {
+        let answer = reqwest::Client::new()
+            .post(self.url("/functions/v1/sync-user-symbols"))
+            .bearer_auth(token)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, Value) {
+        let answer = reqwest::Client::new().get(self.url(path)).bearer_auth(token).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// The series of a symbol as `/api/v1/coverage` tells them.
+    pub(crate) async fn coverage(&self, token: &str, symbol: &str) -> Vec<Value> {
+        let (status, body) = self.get(token, &format!("/api/v1/coverage?symbol={symbol}")).await;
+        assert_eq!(status, 200, "{body}");
+        body["series"].as_array().unwrap().clone()
+    }
+
+    /// Waits until m15, h1 and h4 of a symbol have come to `state`.
+    pub(crate) async fn until(&self, token: &str, symbol: &str, state: &str) {
+        eventually(&format!("{symbol} is {state}"), async || {
+            let series = self.coverage(token, symbol).await;
+            series.iter().all(|s| s["state"] == state).then_some(())
+        })
+        .await;
+    }
+
+    /// As a crash would end it.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks it to stop, as a service manager does, and waits for its end.
+    pub(crate) fn stop(mut self) -> std::process::ExitStatus {
+        let asked = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "up does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Up {
+    /// Asked first, so that its private server is stopped with it.
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        for _ in 0..500 {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until `check` returns something.
+pub(crate) async fn eventually<T>(what: &str, check: impl AsyncFn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A database with the schema, for an `up` that is given its database.
+pub(crate) async fn database() -> testkit::TestDatabase {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let fingerprint = format!("{:x}", store::migrations::fingerprint());
+    let template = testkit::template("barkeep", &fingerprint, async |url| {
+        let database = store::Database::connect(&url, 2).await?;
+        store::migrations::migrate(&database).await?;
+        database.close().await;
+        Ok(())
+    })
+    .await
+    .unwrap();
+    testkit::TestDatabase::create(Some(&template)).await.unwrap()
+}
+
+/// A file or folder beside the project, where it is.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("left out: {} is not here", path.display());
+    None
+}
