@@ -121,7 +121,10 @@ impl Backfill {
             }
         };
         let clip = self.clip(clock.now())?;
-        provider::simulate_if_none(config, clock, stop).await?;
+        // Stops after those who ask it.
+        let stop_simulator = CancellationToken::new();
+        let _stop_in_the_end = stop_simulator.clone().drop_guard();
+        provider::simulate_if_none(config, clock, &stop_simulator).await?;
         let source = provider::connect(config, &home.database, clock).await?;
         let engine = Engine {
             database: home.database.clone(),

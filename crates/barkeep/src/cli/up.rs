@@ -74,7 +74,10 @@ impl Up {
         if freed > 0 {
             tracing::info!(freed, "Took up what was left undone");
         }
-        let simulated = provider::simulate_if_none(config, clock, stop).await?;
+        // Stops after those who ask it.
+        let stop_simulator = CancellationToken::new();
+        let _stop_in_the_end = stop_simulator.clone().drop_guard();
+        let simulated = provider::simulate_if_none(config, clock, &stop_simulator).await?;
         let signals = events::listen(&home.database, stop.clone());
         let (provider_tx, provider_rx) = watch::channel(ProviderState::Connecting("not tried yet".to_owned()));
 

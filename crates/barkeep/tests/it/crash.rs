@@ -1,1 +1,92 @@
-//! crash
+//! A process that is killed leaves nothing half done: the next one goes on where it was.
+
+use std::time::Duration;
+
+use crate::running::{Place, Up, eventually};
+
+const SYMBOLS: [&str; 6] = ["SPY", "KO", "PEP", "IBM", "BA", "GE"];
+const AS_OF: &str = "2025-07-03T18:10:00Z";
+
+/// Everything that is stored of the symbols, as CSV.
+fn rows(place: &Place) -> String {
+    let mut all = String::new();
+    for symbol in SYMBOLS {
+        for timeframe in ["m15", "h1", "h4"] {
+            all += &place.printed(&["export", symbol, timeframe]);
+        }
+    }
+    all
+}
+
+/// Slow enough that a backfill is still under way when it is killed, fast enough to complete soon.
+async fn slow_market() -> (String, tokio_util::sync::CancellationToken) {
+    let mut settings = simulator::Settings::new(simulator::Source::Synthetic);
+    settings.requests_per_minute = 100_000;
+    settings.latency = Duration::from_millis(150);
+    settings.clock = simulator::Clock::by(|| AS_OF.parse().unwrap());
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let simulator = simulator::Simulator::new(settings).unwrap();
+    let stopped = stop.clone();
+    tokio::spawn(async move { simulator.serve(listener, stopped).await });
+    (address, stop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_ten_times_it_completes_with_the_rows_of_an_undisturbed_run() {
+    let (market, stop) = slow_market().await;
+    let up = |place: &Place| {
+        let mut command = place.barkeep(&["up", "--as-of", AS_OF]);
+        command.env("APCA_API_DATA_URL", &market);
+        command
+    };
+    let undisturbed = Place::new();
+    let mut backfill = vec!["backfill", "--as-of", AS_OF];
+    backfill.extend(SYMBOLS);
+    let output = undisturbed.barkeep(&backfill).env("APCA_API_DATA_URL", &market).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let place = Place::new();
+    let mut track = vec!["track"];
+    track.extend(SYMBOLS);
+    let mut killed_at_work = 0;
+    for round in 0..10 {
+        let running = Up::spawn(up(&place));
+        if round == 0 {
+            running.wait_until_ready().await;
+            place.printed(&track);
+        }
+        // Killed with requests under way, a little later each time.
+        let url = place.printed(&["db", "url"]);
+        eventually("it is at work", async || (at_work(url.trim()).await).then_some(())).await;
+        tokio::time::sleep(Duration::from_millis(40 * round)).await;
+        killed_at_work += i32::from(at_work(url.trim()).await);
+        running.kill();
+    }
+    assert!(killed_at_work > 0, "it was never killed while at work");
+
+    let running = Up::start(up(&place)).await;
+    let keys: serde_json::Value = serde_json::from_str(&place.printed(&["keys", "--json"])).unwrap();
+    let token = place.printed(&["token", "--user", "local@barkeep.localhost"]);
+    assert!(keys["anon_key"].is_string());
+    for symbol in SYMBOLS {
+        running.until(token.trim(), symbol, "complete").await;
+    }
+    assert!(running.stop().success());
+    assert!(rows(&place) == rows(&undisturbed), "the rows differ from an undisturbed run's");
+    stop.cancel();
+}
+
+/// Whether runs are running; none at all left counts too, so that nobody waits for work that is done.
+async fn at_work(url: &str) -> bool {
+    use sqlx::Connection as _;
+    let Ok(mut sql) = sqlx::PgConnection::connect(url).await else { return false };
+    let counted: Result<(i64, i64), _> = sqlx::query_as(
+        "select count(*) filter (where status = 'running' and lease_until > now()),
+            count(*) filter (where status = 'queued') from job_runs",
+    )
+    .fetch_one(&mut sql)
+    .await;
+    counted.is_ok_and(|(running, queued)| running > 0 || queued == 0)
+}

@@ -21,6 +21,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        // For the tests' own requests; whichever test is first installs it.
+        rustls::crypto::ring::default_provider().install_default().ok();
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
@@ -37,6 +39,7 @@ impl Place {
                 command.env_remove(&*name);
             }
         }
+        command.env("BARKEEP_LOG", "warn,sqlx=error");
         command.args(args).arg("--data-dir").arg(self.path()).current_dir(self.path()).stdin(Stdio::null());
         command
     }
@@ -170,6 +173,9 @@ impl Up {
 impl Drop for Up {
     /// Asked first, so that its private server is stopped with it.
     fn drop(&mut self) {
+        if !matches!(self.process.try_wait(), Ok(None)) {
+            return;
+        }
         let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
         for _ in 0..500 {
             if !matches!(self.process.try_wait(), Ok(None)) {
@@ -196,7 +202,6 @@ pub(crate) async fn eventually<T>(what: &str, check: impl AsyncFn() -> Option<T>
 
 /// A database with the schema, for an `up` that is given its database.
 pub(crate) async fn database() -> testkit::TestDatabase {
-    rustls::crypto::ring::default_provider().install_default().ok();
     let fingerprint = format!("{:x}", store::migrations::fingerprint());
     let template = testkit::template("barkeep", &fingerprint, async |url| {
         let database = store::Database::connect(&url, 2).await?;
