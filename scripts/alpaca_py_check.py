@@ -102,9 +102,9 @@ def check(url):
 
     unknown = refusal(lambda: trading.get_asset("ZZTOP"))
     expect(unknown == (404, "asset not found for ZZTOP"), f"an unknown asset is refused, not {unknown}")
-    bad = quarter.value
-    request = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=quarter, **month)
-    object.__setattr__(request.timeframe, "amount_value", 75)
+    request = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame(15, TimeFrameUnit.Minute), **month)
+    # The client checks the number when it is made, not when it is sent.
+    request.timeframe.amount_value = 75
     bad = refusal(lambda: stocks.get_stock_bars(request))
     expect(bad == (400, "invalid timeframe: 75Min"), f"a bad timeframe is refused, not {bad}")
     request = StockBarsRequest(symbol_or_symbols="AA$PL", timeframe=TimeFrame.Day, **month)

@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn one_request_too_many_is_refused_until_the_minute_ends() {
         let mut window = Window::new(2);
-        let at = |second| Timestamp::from_second(1_721_224_800 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_721_224_800 + second).unwrap();
         let standing = |remaining, exceeded| Standing { limit: 2, remaining, reset: 1_721_224_860, exceeded };
         assert_eq!(window.take(at(0)), standing(1, false));
         assert_eq!(window.take(at(30)), standing(0, false));
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_wall_clock_that_jumps_back_gives_no_second_allowance() {
         let mut window = Window::new(1);
-        let at = |second| Timestamp::from_second(1_721_224_800 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_721_224_800 + second).unwrap();
         assert!(!window.take(at(61)).exceeded);
         assert!(window.take(at(3)).exceeded);
     }

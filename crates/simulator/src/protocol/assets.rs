@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Refusal;
 use crate::{
+    data::Data,
     listing,
     simulator::Shared,
     synthetic::noise::{mix, of_text},
@@ -41,7 +42,7 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     Query(filters): Query<Vec<(String, String)>>,
 ) -> Result<Json<Vec<WireAsset>>, Refusal> {
-    let mut assets: Vec<WireAsset> = shared.data.listed().iter().map(asset).collect();
+    let mut assets: Vec<WireAsset> = shared.data.listed().iter().map(|ticker| asset(&shared.data, ticker)).collect();
     for (filter, value) in &filters {
         match (filter.as_str(), value.as_str()) {
             ("status", "active" | "all" | "") | ("asset_class", "") | ("exchange", "") => {}
@@ -61,7 +62,7 @@ pub(super) async fn one(
 ) -> Result<Json<WireAsset>, Refusal> {
     let by_id = || shared.data.listed().into_iter().find(|ticker| id(ticker) == symbol);
     let ticker = symbol.parse::<Ticker>().ok().filter(|ticker| shared.data.knows(ticker)).or_else(by_id);
-    ticker.map(|ticker| Json(asset(&ticker))).ok_or_else(|| Refusal::unknown_asset(&symbol))
+    ticker.map(|ticker| Json(asset(&shared.data, &ticker))).ok_or_else(|| Refusal::unknown_asset(&symbol))
 }
 
 pub(super) async fn one_pair(
@@ -71,7 +72,7 @@ pub(super) async fn one_pair(
     one(shared, Path(format!("{base}/{quote}"))).await
 }
 
-fn asset(ticker: &Ticker) -> WireAsset {
+fn asset(data: &Data, ticker: &Ticker) -> WireAsset {
     let listed = listing::find(ticker);
     let stock = ticker.asset_class() == AssetClass::Stock;
     let symbol = match ticker.pair() {
@@ -82,7 +83,11 @@ fn asset(ticker: &Ticker) -> WireAsset {
         id: id(ticker),
         class: if stock { "us_equity" } else { "crypto" },
         exchange: listed.map_or(if stock { "NYSE" } else { "CRYPTO" }, |listed| listed.exchange),
-        name: listed.map_or_else(|| format!("Simulated {symbol}"), |listed| listed.name.to_owned()),
+        name: match (listed, data) {
+            (Some(listed), _) => listed.name.to_owned(),
+            (None, Data::Synthetic(_)) => format!("Simulated {symbol}"),
+            (None, Data::Folder(_)) => symbol.clone(),
+        },
         symbol,
         status: "active",
         tradable: true,

@@ -5,7 +5,7 @@
 
 use market::{AssetClass, Ticker};
 
-use super::noise::{mix, of_text, smooth, unit};
+use super::noise::{mix, of_text, smooth, steady, unit};
 use crate::listing;
 
 /// Steps of the level in a day: a third each for the night and for both halves of the day.
@@ -52,7 +52,7 @@ impl Character {
         let listed = listing::find(ticker);
         let (price, daily_volume) = match listed {
             Some(listed) => (listed.price, listed.daily_volume),
-            None => (8.0 * (4.2 * trait_of(1)).exp(), 2e5 * (5.0 * trait_of(2)).exp()),
+            None => (8.0 * steady((4.2 * trait_of(1)).exp()), 2e5 * steady((5.0 * trait_of(2)).exp())),
         };
         let (daily_move, yearly_growth) = match class {
             AssetClass::Stock => (0.010 + 0.014 * trait_of(3), 0.04 + 0.05 * trait_of(4)),
@@ -73,7 +73,7 @@ impl Character {
                 AssetClass::Stock => 60.0 + 120.0 * trait_of(5),
                 AssetClass::Crypto => daily_volume / 40_000.0,
             },
-            liquidity: (daily_volume * price / 2e9).powf(0.35).clamp(0.12, 1.0),
+            liquidity: steady((daily_volume * price / 2e9).powf(0.35)).clamp(0.12, 1.0),
             log_base: price.ln(),
             growth: yearly_growth / 365.25 / STEPS_PER_DAY as f64,
         };
@@ -84,12 +84,12 @@ impl Character {
     /// How nervous the market is on a day since 1970: about 1, seldom below a half or above 2.
     pub(super) fn nerves(&self, day: i64) -> f64 {
         let line = |octave, salt| smooth(self.key ^ salt, day, octave);
-        (0.25 * line(3, 11) + 0.3 * line(5, 12) + 0.35 * line(8, 13)).exp()
+        steady((0.25 * line(3, 11) + 0.3 * line(5, 12) + 0.35 * line(8, 13)).exp())
     }
 
     /// Price in units of money at a step since 1970.
     pub(super) fn level(&self, step: i64) -> f64 {
-        self.log_level(step).exp()
+        steady(self.log_level(step).exp())
     }
 
     fn log_level(&self, step: i64) -> f64 {

@@ -65,8 +65,9 @@ impl Instrument {
         let nerves = character.nerves(day);
         let session = (hours.close - hours.open) as f64;
         let full = if character.class == AssetClass::Crypto { MINUTES_PER_DAY as f64 } else { 390.0 };
-        let mood =
-            (0.5 * noise::smooth(character.key ^ 21, day, 0) + 0.4 * noise::smooth(character.key ^ 22, day, 4)).exp();
+        let mood = noise::steady(
+            (0.5 * noise::smooth(character.key ^ 21, day, 0) + 0.4 * noise::smooth(character.key ^ 22, day, 4)).exp(),
+        );
         let way = Way {
             from: character.level(step),
             to: character.level(step + steps),

@@ -26,6 +26,11 @@ fn signed(bits: u64) -> f64 {
     2.0 * unit(bits) - 1.0
 }
 
+/// The number without its last bits, in which mathematical libraries differ from machine to machine.
+pub(crate) fn steady(number: f64) -> f64 {
+    f64::from(number as f32)
+}
+
 /// A smooth line within [-1, 1] that has a value of its own every `2^octave` steps.
 pub(crate) fn smooth(key: u64, step: i64, octave: u32) -> f64 {
     let cell = step >> octave;
