@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use store::{
     Database, StoreError,
     cluster::{Cluster, ClusterError, ClusterSettings},
+    installation,
     migrations::{self, Migrated},
 };
 use tokio::sync::Mutex;
@@ -69,6 +70,28 @@ impl Home {
             return Err(StoreError::NotMigrated(format!("{} migrations", pending.len())));
         }
         self.migrate().await.map(|_| ())
+    }
+
+    /// With the first real key: what people watched while the bars were simulated comes along. Returns how many rows.
+    pub(crate) async fn take_interest_along(&self, config: &Config) -> anyhow::Result<u64> {
+        let Some(cluster) = &self.cluster else { return Ok(0) };
+        if !config.is_real() || !installation::is_fresh(&self.database).await? {
+            return Ok(0);
+        }
+        let url = {
+            let cluster = cluster.lock().await;
+            if !store::cluster::has_database(&cluster, SIMULATED).await? {
+                return Ok(0);
+            }
+            cluster.url(SIMULATED)
+        };
+        let simulated = Database::connect(&url, 1).await?;
+        let taken = match migrations::pending(&simulated).await?.is_empty() {
+            true => store::takeover::take_interest_along(&simulated, &self.database).await?,
+            false => 0,
+        };
+        simulated.close().await;
+        Ok(taken)
     }
 
     /// Keeps the private server running until `stop`: one that died is started again.

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 use store::{clock, clock::MarketClock, events, events::Signals, health, runs};
 use tokio::{
@@ -68,6 +67,10 @@ impl Up {
         if !migrated.applied.is_empty() {
             tracing::info!(migrations = migrated.applied.len(), "Brought the schema up to date");
         }
+        let taken = home.take_interest_along(config).await?;
+        if taken > 0 {
+            tracing::info!(taken, "What was watched with simulated bars is watched with real ones from now on");
+        }
         let clock = clock::start(&home.database, config.as_of).await?;
         // No other process can have it: what these workers held, nobody is doing any more.
         let freed = runs::release(&home.database, Some(&instance.name)).await?;
@@ -87,6 +90,14 @@ impl Up {
         let server = axum::serve(listener, api::router(app, hosts)).with_graceful_shutdown(stop.clone().cancelled_owned());
 
         let tasks = TaskTracker::new();
+        let (failed, on_failure) = (stop.clone(), stop.clone());
+        // Among the tasks, so that requests under way are answered before the end.
+        tasks.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "The HTTP server failed");
+            }
+            failed.cancel();
+        });
         let work = Work {
             config,
             home,
@@ -97,17 +108,19 @@ impl Up {
             stop: stop.clone(),
         };
         announce(address, simulated, clock, &keys)?;
-        tokio::select! {
-            served = server => served.context("the HTTP server failed")?,
-            worked = work.run(provider_tx, &tasks) => worked?,
-            () = home.keep_running(stop.clone()), if config.database_url.is_none() => {}
-        }
-        stop.cancel();
+        let (worked, ()) = tokio::join!(
+            async {
+                let worked = work.run(provider_tx, &tasks).await;
+                on_failure.cancel();
+                worked
+            },
+            home.keep_running(stop.clone()),
+        );
         tasks.close();
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             tracing::warn!("Some work did not end within {} s; its leases run out", DRAIN.as_secs());
         }
-        Ok(())
+        worked
     }
 }
 

@@ -64,3 +64,30 @@ async fn statements_that_users_have_run_against_the_database_that_db_url_names()
     assert!(up.stop().success());
     assert!(home.complaint(&["db", "url"]).contains("barkeep up"), "a stopped server has no address");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_first_real_key_the_watchlist_comes_along_and_the_simulated_bars_do_not() {
+    let home = Place::new();
+    let up = Up::start(home.barkeep(&["up"])).await;
+    home.printed(&["track", "KO", "BTC-USD"]);
+    let token = home.printed(&["token", "--user", "local@barkeep.localhost"]);
+    up.until(token.trim(), "KO", "complete").await;
+    assert!(up.stop().success());
+
+    let mut command = home.barkeep(&["up"]);
+    command
+        .env("APCA_API_KEY_ID", "PKTEST")
+        .env("APCA_API_SECRET_KEY", "not-a-secret")
+        // Nobody outside this machine is asked.
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .env("BARKEEP_LOG", "off");
+    let up = Up::start(command).await;
+    let series = up.coverage(token.trim(), "KO").await;
+    assert_eq!(series.len(), 3);
+    for one in series {
+        assert_eq!((&one["priority"], &one["bars"]), (&300.into(), &0.into()), "{one}");
+    }
+    let url = home.printed(&["db", "url"]);
+    assert!(url.contains("/barkeep?"), "commands without keys mean the database last worked on: {url}");
+    assert!(up.stop().success());
+}

@@ -1,9 +1,27 @@
 //! Databases of the private server.
 
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use super::Cluster;
 use crate::StoreError;
+
+/// Whether there is a database of that name.
+///
+/// # Errors
+/// Where the server is gone.
+pub async fn has_database(cluster: &Cluster, name: &str) -> Result<bool, StoreError> {
+    let mut connection = cluster.connect_options("postgres").connect().await?;
+    let there = exists(&mut connection, name).await?;
+    connection.close().await?;
+    Ok(there)
+}
+
+async fn exists(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await?)
+}
 
 /// Makes the database of that name where there is none.
 ///
@@ -11,11 +29,7 @@ use crate::StoreError;
 /// Where the server refuses or is gone.
 pub async fn ensure_database(cluster: &Cluster, name: &str) -> Result<(), StoreError> {
     let mut connection = cluster.connect_options("postgres").connect().await?;
-    let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(name)
-        .fetch_one(&mut connection)
-        .await?;
-    if !there {
+    if !exists(&mut connection, name).await? {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         // The name is quoted above: an identifier can't be a parameter.
         let made =

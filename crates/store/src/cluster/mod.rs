@@ -20,7 +20,7 @@ mod settings;
 use std::path::PathBuf;
 
 pub use address::ClusterAddress;
-pub use database::ensure_database;
+pub use database::{ensure_database, has_database};
 pub use error::ClusterError;
 pub use settings::{BinarySearch, ClusterSettings};
 use sqlx::postgres::PgConnectOptions;
