@@ -3,9 +3,9 @@
 
     python3 scripts/alpaca_py_check.py http://127.0.0.1:9100
 
-Expects `barkeep market-sim` with a made-up market there, with keys "key" and "secret" or any. Uses alpaca-py where it can
-be imported, else installs it into a temporary environment. Exit code 0: all is well; 1: something is not;
-77: the client could not be had, nothing was checked.
+Expects the simulator there, with a made-up market, that lets the keys "key" and "secret" in and no others. Uses alpaca-py
+where it can be imported, else installs it into a temporary environment. Exit code 0: all is well; 1: something is
+not; 77: the client could not be had, nothing was checked.
 """
 
 import os
@@ -62,13 +62,15 @@ def check(url):
 
     # Pages of 10,000 rows: the first ends within the minutes of the first symbol.
     symbols = ["AAPL", "MSFT", "SPY"]
-    minutes = stocks.get_stock_bars(StockBarsRequest(symbol_or_symbols=symbols, timeframe=TimeFrame.Minute, **month)).data
+    request = StockBarsRequest(symbol_or_symbols=symbols, timeframe=TimeFrame.Minute, **month)
+    minutes = stocks.get_stock_bars(request).data
     expect(sorted(minutes) == symbols, f"minutes of {symbols}, not {sorted(minutes)}")
     expect(sum(map(len, minutes.values())) > 20_000, "more than two pages of minutes")
     for symbol, bars in minutes.items():
         times = [bar.timestamp for bar in bars]
         expect(times == sorted(set(times)), f"{symbol} in order, each minute once")
-        expect(all(bar.low <= min(bar.open, bar.close) and bar.high >= max(bar.open, bar.close) for bar in bars), "sane bars")
+        sane = (bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in bars)
+        expect(all(sane), f"sane bars of {symbol}")
 
     request = StockBarsRequest(
         symbol_or_symbols="AAPL", timeframe=quarter, adjustment=Adjustment.SPLIT, feed=DataFeed.SIP, limit=100, **month
@@ -78,7 +80,8 @@ def check(url):
     first, then = quarters[0], quarters[0].timestamp + timedelta(minutes=15)
     inside = [bar for bar in minutes["AAPL"] if first.timestamp <= bar.timestamp < then]
     expect(first.volume == sum(bar.volume for bar in inside), "a quarter has the volume of its minutes")
-    expect(first.close == inside[-1].close and first.trade_count > 0 and first.vwap > 0, "a quarter closes as its last minute")
+    expect(first.close == inside[-1].close, "a quarter closes as its last minute")
+    expect(first.trade_count > 0 and first.vwap > 0, "trades are counted and weighted")
 
     crypto = CryptoHistoricalDataClient(url_override=url)
     request = CryptoBarsRequest(symbol_or_symbols=["BTC/USD", "ETH/USD"], timeframe=TimeFrame.Hour, **month)
@@ -111,7 +114,8 @@ def check(url):
     bad = refusal(lambda: stocks.get_stock_bars(request))
     expect(bad == (400, "invalid symbol: AA$PL"), f"a bad symbol is refused, not {bad}")
     stranger = StockHistoricalDataClient("key", "wrong", url_override=url)
-    bad = refusal(lambda: stranger.get_stock_bars(StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, **month)))
+    request = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, **month)
+    bad = refusal(lambda: stranger.get_stock_bars(request))
     expect(bad == (401, "unauthorized."), f"wrong keys are refused, not {bad}")
     print("alpaca-py gets what it expects")
 

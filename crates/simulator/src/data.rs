@@ -125,7 +125,6 @@ impl Series<'_> {
         let Some((oldest_day, newest_day)) = self.reach(calendar) else { return };
         let date = |seconds: i64| Timestamp::from_second(seconds).ok().map(|at| calendar.date_of(at));
         let (Some(from), Some(to)) = (date(first), date(last)) else { return };
-        // The days of a week's or month's bar begin on the day that names it, so none before `from` has to be looked at.
         let (Some(oldest), Some(newest)) = (span.days(oldest_day.max(from)), span.days(newest_day.min(to))) else {
             return;
         };

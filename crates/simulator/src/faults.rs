@@ -1,7 +1,7 @@
 //! What goes wrong on purpose, and on which requests.
 //!
-//! In: kinds with their shares. Out: for the n-th request, its fault or none. What holds: no chance is involved, so a run
-//! can be repeated; a share of 1 means every request, and a share of 0.25 about every fourth, evenly spread.
+//! In: kinds with their shares. Out: for the n-th request, its fault or none. What holds: no chance is involved, so a
+//! run can be repeated; a share of 1 means every request, and a share of 0.25 about every fourth, evenly spread.
 
 use std::{fmt, str::FromStr};
 
@@ -43,8 +43,8 @@ pub struct Fault {
 /// The text is no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, cut, \
-     malformed, duplicate, unsorted, insane, short or empty"
+    "'{0}' is no fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
+     cut, malformed, duplicate, unsorted, insane, short or empty"
 )]
 pub struct InvalidFault(pub String);
 

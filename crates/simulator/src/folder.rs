@@ -160,7 +160,7 @@ mod tests {
         fs::write(folder.path().join("notes.txt"), "no bars").unwrap();
         let packed = File::create(folder.path().join("btc-usd.csv.gz")).unwrap();
         let mut packed = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
-        write!(packed, "{HEADER}2026-11-24T00:00:00Z,1,1,1,1,50.29017734\n").unwrap();
+        writeln!(packed, "{HEADER}2026-11-24T00:00:00Z,1,1,1,1,50.29017734").unwrap();
         packed.finish().unwrap();
         let folder = Folder::read(folder.path()).unwrap();
         assert_eq!(folder.tickers().map(Ticker::as_str).collect::<Vec<_>>(), ["ABC", "BTC-USD"]);

@@ -14,8 +14,8 @@ use crate::{Fault, Settings, SimError, Stats, data::Data, faults::Plan, protocol
 /// Connections that are still busy so long after the order to stop are dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A simulated provider: serves it, shows what it has seen, and lets faults be switched while it runs. Copies are handles
-/// on the same one.
+/// A simulated provider: serves it, shows what it has seen, and lets faults be switched while it runs. Copies are
+/// handles on the same one.
 #[derive(Clone, Debug)]
 pub struct Simulator(Arc<Shared>);
 

@@ -1,7 +1,7 @@
 //! Alpaca's timeframes, and the bars that minutes add up to.
 //!
-//! In: `15Min`, `4Hour`, `3Month` and minutes, day by day. Out: bars named by their start. What holds: bars of up to a day
-//! lie within one day of their market, so that days can be taken in any order; stocks go by New York's clock,
+//! In: `15Min`, `4Hour`, `3Month` and minutes, day by day. Out: bars named by their start. What holds: bars of up to a
+//! day lie within one day of their market, so that days can be taken in any order; stocks go by New York's clock,
 //! crypto by UTC.
 
 use std::{fmt, str::FromStr};

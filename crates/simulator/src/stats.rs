@@ -11,8 +11,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests by route: `/v2/stocks/bars`, `/v2/assets/{symbol}`, ...; what no route takes is under `other`. The simulator's
-    /// own `/v1/market-sim` isn't counted.
+    /// Requests by route: `/v2/stocks/bars`, `/v2/assets/{symbol}`, ...; what no route takes is under `other`. The
+    /// simulator's own `/v1/market-sim` isn't counted.
     pub requests: BTreeMap<String, u64>,
     /// Answers with status 429: beyond the limit, or by a fault.
     pub throttled: u64,

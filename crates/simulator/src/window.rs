@@ -1,7 +1,7 @@
 //! Counts requests by minutes of the wall clock, and says when there are too many.
 //!
-//! In: each request's instant. Out: what its answer's headers say, and whether it goes too far. What holds: no more than
-//! the limit is let through in any minute that begins at second 0, which is how Alpaca's resets lie.
+//! In: each request's instant. Out: what its answer's headers say, and whether it goes too far. What holds: no more
+//! than the limit is let through in any minute that begins at second 0, which is how Alpaca's resets lie.
 
 use jiff::Timestamp;
 

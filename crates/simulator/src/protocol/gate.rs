@@ -1,7 +1,7 @@
 //! What every request passes before it is answered: count, limit, latency, keys, faults.
 //!
-//! In: any request. Out: its answer with rate limit headers, or a refusal, or what a fault makes of it. What holds: requests
-//! are numbered in the order they come, and which fault a request gets depends on its number alone.
+//! In: any request. Out: its answer with rate limit headers, or a refusal, or what a fault makes of it. What holds:
+//! requests are numbered in the order they come, and which fault a request gets depends on its number alone.
 
 use std::{sync::Arc, time::Instant};
 

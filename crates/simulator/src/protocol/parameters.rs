@@ -1,7 +1,7 @@
 //! Reads what a question about bars asks for.
 //!
-//! In: the query as sent, the market's clock and the hold-back. Out: a [`Question`], or Alpaca's words for what is wrong
-//! with it. Parameters that Alpaca doesn't have are passed over, as it does.
+//! In: the query as sent, the market's clock and the hold-back. Out: a [`Question`], or Alpaca's words for what is
+//! wrong with it. Parameters that Alpaca doesn't have are passed over, as it does.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! The minutes of one made-up day.
 //!
-//! In: an instrument, the day's hours, and the price levels at its start and end. Out: its minutes. What holds: a random
-//! walk is bent so that it leads from the one level to the other, and every price and volume follows from the instrument's
-//! key, the day and the minute alone.
+//! In: an instrument, the day's hours, and the price levels at its start and end. Out: its minutes. What holds: a
+//! random walk is bent so that it leads from the one level to the other, and every price and volume follows from the
+//! instrument's key, the day and the minute alone.
 
 use super::{
     character::Character,

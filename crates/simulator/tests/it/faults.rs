@@ -47,30 +47,13 @@ async fn server_errors_come_in_four_kinds_and_end_when_switched_off() {
 #[tokio::test]
 async fn a_request_that_hangs_ends_when_the_simulator_stops() {
     let server = faulty("hang=1").await;
-    let url = server.url(BARS);
-    let hanging = tokio::spawn(async move {
-        reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .unwrap()
-            .get(url)
-            .header("APCA-API-KEY-ID", "a")
-            .header("APCA-API-SECRET-KEY", "b")
-            .send()
-            .await
-    });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.get(server.url(BARS)).header("APCA-API-KEY-ID", "a").header("APCA-API-SECRET-KEY", "b");
+    let mut hanging = tokio::spawn(request.send());
     while server.simulator.stats().total() == 0 {
         tokio::task::yield_now().await;
     }
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), async {
-            while !hanging.is_finished() {
-                tokio::task::yield_now().await
-            }
-        })
-        .await
-        .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut hanging).await.is_err());
     assert!(server.stop().await.is_ok());
     assert!(tokio::time::timeout(Duration::from_secs(10), hanging).await.is_ok());
 }

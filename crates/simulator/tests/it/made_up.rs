@@ -140,7 +140,8 @@ async fn the_seed_makes_the_market_and_the_same_seed_the_same_one() {
     // Stored bars are compared with ones made up later: what seed 0 means can't change unnoticed.
     let bars = Server::start(made_up()).await.bars(&path).await;
     let expected = json!({
-        "t": "2026-11-24T14:30:00Z", "o": 320.76, "h": 320.88, "l": 320.38, "c": 320.42, "v": 780742, "n": 12309, "vw": 320.525
+        "t": "2026-11-24T14:30:00Z", "o": 320.76, "h": 320.88, "l": 320.38, "c": 320.42,
+        "v": 780742, "n": 12309, "vw": 320.525
     });
     assert_eq!(bars["AAPL"][0], expected);
 }

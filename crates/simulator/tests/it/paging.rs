@@ -142,7 +142,9 @@ proptest! {
         let limit = if timeframe == "1Min" { limit.max(300) } else { limit.max(20) };
         let instant = |second: i64| jiff::Timestamp::from_second(second).unwrap();
         let (from, to) = (instant(start), instant(start + hours * 3600));
-        let path = |symbols: &str, from| format!("/v2/stocks/bars?symbols={symbols}&timeframe={timeframe}&start={from}&end={to}");
+        let path = |symbols: &str, from| {
+            format!("/v2/stocks/bars?symbols={symbols}&timeframe={timeframe}&start={from}&end={to}")
+        };
         let alone = ask(&format!("{}&limit=10000", path(symbol, from)));
         let symbols = [&others[..], &[symbol]].concat().join(",");
         let earlier = instant(start - before * 3600);

@@ -31,9 +31,13 @@ async fn a_real_session_has_26_quarters_and_its_minutes_come_back_as_they_are() 
     let minute = server
         .bars("/v2/stocks/bars?symbols=IBM&timeframe=1Min&start=2013-10-04T12:28:00Z&end=2013-10-04T12:28:00Z")
         .await;
-    let expected = json!({"t": "2013-10-04T12:28:00Z", "o": 183.86, "h": 183.86, "l": 183.86, "c": 183.86, "v": 22956, "n": null, "vw": null});
+    let expected = json!({
+        "t": "2013-10-04T12:28:00Z", "o": 183.86, "h": 183.86, "l": 183.86, "c": 183.86,
+        "v": 22956, "n": null, "vw": null
+    });
     assert_eq!(minute["IBM"], [expected]);
-    let coins = server.bars("/v1beta3/crypto/us/bars?symbols=ETH/USD&timeframe=1Min&start=2017-09-03T00:00:00Z&end=2017-09-03T00:00:00Z").await;
+    let first_minute = "timeframe=1Min&start=2017-09-03T00:00:00Z&end=2017-09-03T00:00:00Z";
+    let coins = server.bars(&format!("/v1beta3/crypto/us/bars?symbols=ETH/USD&{first_minute}")).await;
     assert_eq!(number(&coins["ETH/USD"][0], "v"), 50.29017734);
     let holiday = server.json("/v2/stocks/bars?symbols=SPY&timeframe=1Min&start=2013-10-05&end=2013-10-06").await;
     assert_eq!(holiday, (200, json!({"bars": {}, "next_page_token": null})));
