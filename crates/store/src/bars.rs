@@ -6,7 +6,12 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Database, ServiceTx, StoreError, instant::Instant, row::instant};
+use crate::{
+    Database, ServiceTx, StoreError,
+    instant::Instant,
+    row::instant,
+    statement::{query, query_scalar},
+};
 
 /// Rows of one statement: beyond some thousands a larger batch is no faster.
 const BATCH: usize = 10_000;
@@ -44,7 +49,7 @@ pub async fn store(
     let mut written = 0;
     for batch in bars.chunks(BATCH) {
         let column = |value: fn(&Bar) -> f64| batch.iter().map(|b| value(&b.bar)).collect::<Vec<f64>>();
-        written += sqlx::query(
+        written += query(
             "insert into public.ohlc_bars_v2 as held (
                 symbol_id, timeframe, ts, open, high, low, close, volume, vwap, trade_count, provider, data_status
             )
@@ -102,7 +107,7 @@ pub async fn quarantine(
     insane: &[InsaneBar],
 ) -> Result<(), StoreError> {
     for InsaneBar { bar, reason } in insane {
-        sqlx::query(
+        query(
             "insert into barkeep.quarantined_bars (symbol, timeframe, ts, provider, reason, sent)
             values ($1, $2, $3, $4, $5, $6)
             on conflict (symbol, timeframe, ts, provider) do update
@@ -138,12 +143,12 @@ pub async fn read(
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
     };
-    let symbol: Option<Uuid> = sqlx::query_scalar("select id from public.symbols where ticker = $1")
+    let symbol: Option<Uuid> = query_scalar("select id from public.symbols where ticker = $1")
         .bind(ticker.as_str())
         .fetch_optional(&mut *tx)
         .await?;
     let Some(symbol) = symbol else { return Ok(None) };
-    let rows = sqlx::query(
+    let rows = query(
         "select ts, open, high, low, close, volume, vwap, trade_count, provider, data_status = 'final'
         from (
             select * from public.ohlc_bars_v2
@@ -170,7 +175,7 @@ pub async fn read(
 /// Where the database is gone.
 pub async fn any(database: &Database, symbol_id: Uuid) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    Ok(sqlx::query_scalar("select exists (select from public.ohlc_bars_v2 where symbol_id = $1)")
+    Ok(query_scalar("select exists (select from public.ohlc_bars_v2 where symbol_id = $1)")
         .bind(symbol_id)
         .fetch_one(&mut *tx)
         .await?)

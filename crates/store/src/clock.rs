@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use market::Calendar;
 use sqlx::Row;
 
-use crate::{Database, StoreError, instant::Instant};
+use crate::{Database, StoreError, instant::Instant, statement::query};
 
 /// A market clock as of the moment it was read: wall time plus a fixed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +33,12 @@ impl MarketClock {
 /// Where the database refuses or is gone.
 pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<MarketClock, StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query("update barkeep.market_clock set as_of = $1, set_at = now()")
+    query("update barkeep.market_clock set as_of = $1, set_at = now()")
         .bind(as_of.map(Instant))
         .execute(&mut *tx)
         .await?;
     // Due times and second looks are kept on the market's clock and mean nothing on another.
-    sqlx::query("update public.job_definitions set next_due_at = 'epoch' where next_due_at <> 'epoch'")
+    query("update public.job_definitions set next_due_at = 'epoch' where next_due_at <> 'epoch'")
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
@@ -51,9 +51,7 @@ pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<Mark
 /// Where the database is gone or not migrated.
 pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
     let mut tx = database.begin().await?;
-    let row = sqlx::query("select as_of, barkeep.market_now(), now() from barkeep.market_clock")
-        .fetch_one(&mut *tx)
-        .await?;
+    let row = query("select as_of, barkeep.market_now(), now() from barkeep.market_clock").fetch_one(&mut *tx).await?;
     let as_of = row.try_get::<Option<Instant>, _>(0)?.map(|i| i.0);
     let market: Instant = row.try_get(1)?;
     let wall: Instant = row.try_get(2)?;
@@ -68,7 +66,7 @@ pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
 /// Where the database refuses or is gone.
 pub async fn set_grace(database: &Database, calendar: Calendar, grace: SignedDuration) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    let changed = sqlx::query(
+    let changed = query(
         "update barkeep.market_calendars set grace = make_interval(secs => $2)
         where calendar = $1 and grace is distinct from make_interval(secs => $2)",
     )
@@ -78,6 +76,15 @@ pub async fn set_grace(database: &Database, calendar: Calendar, grace: SignedDur
     .await?
     .rows_affected()
         > 0;
+    if changed {
+        query(
+            "update public.job_definitions d set next_due_at = 'epoch'
+            from public.symbols s where s.ticker = d.symbol and s.calendar = $1",
+        )
+        .bind(calendar.as_str())
+        .execute(&mut *tx)
+        .await?;
+    }
     tx.commit().await?;
     Ok(changed)
 }

@@ -11,6 +11,7 @@ use crate::{
     definitions::Definition,
     instant::Instant,
     row::{instant_or_none, parsed, range},
+    statement::{query, query_scalar},
 };
 
 /// How far one series has come.
@@ -39,12 +40,12 @@ pub struct SeriesCoverage {
 /// # Errors
 /// Where the database is gone, or its sessions don't reach that far.
 pub async fn gaps_locked(tx: &mut ServiceTx, definition: &Definition) -> Result<Vec<Range>, StoreError> {
-    sqlx::query("select barkeep.lock_series($1, $2)")
+    query("select barkeep.lock_series($1, $2)")
         .bind(definition.ticker.as_str())
         .bind(definition.timeframe.as_str())
         .execute(&mut **tx)
         .await?;
-    let rows = sqlx::query("select gap_from, gap_to from public.get_coverage_gaps($1, $2, $3)")
+    let rows = query("select gap_from, gap_to from public.get_coverage_gaps($1, $2, $3)")
         .bind(definition.ticker.as_str())
         .bind(definition.timeframe.as_str())
         .bind(definition.window_days)
@@ -63,7 +64,7 @@ pub async fn mark_unavailable(
     range: Range,
     reason: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "insert into public.coverage_status as held (symbol, timeframe, unavailable, unavailable_reason)
         values ($1, $2, tstzmultirange(tstzrange($3, $4)), $5)
         on conflict (symbol, timeframe) do update
@@ -94,7 +95,7 @@ pub async fn of_symbol(
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
     };
-    let rows = sqlx::query(
+    let rows = query(
         "select timeframe, bars_count, earliest_bar, latest_bar, last_fetch, expected_bars, stored_bars, missing_bars,
             state, reason, job_priority
         from public.get_symbol_timeframe_coverage($1)",
@@ -127,7 +128,7 @@ pub async fn of_symbol(
 /// Where the database is gone or not migrated.
 pub async fn wanted_symbols(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
-    let rows = sqlx::query("select distinct symbol from public.job_definitions where enabled order by symbol")
+    let rows = query("select distinct symbol from public.job_definitions where enabled order by symbol")
         .fetch_all(&mut *tx)
         .await?;
     rows.iter().map(|row| parsed(row, 0)).collect()
@@ -144,7 +145,7 @@ pub async fn missing_in(
     range: Range,
 ) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
-    Ok(sqlx::query_scalar(
+    Ok(query_scalar(
         "select coalesce(sum(barkeep.expected_bars(
             s.calendar, d.timeframe, greatest(g.gap_from, $3), least(g.gap_to, $4)
         )), 0)::bigint

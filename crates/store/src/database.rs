@@ -11,7 +11,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{StoreError, statement::query};
 
 /// A transaction of the service: sees and writes everything.
 pub type ServiceTx = Transaction<'static, Postgres>;
@@ -55,7 +55,7 @@ impl Database {
         })?;
         Ok(options
             .application_name("barkeep")
-            // Unnamed statements: a transaction-mode pooler hands the next transaction to another connection.
+            // See `statement`: nothing is prepared for a later use.
             .statement_cache_capacity(0)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5))
             .log_statements(tracing::log::LevelFilter::Trace))
@@ -85,7 +85,7 @@ impl Database {
     pub async fn begin_as(&self, user: Uuid) -> Result<UserTx, StoreError> {
         let mut tx = self.begin().await?;
         let claims = serde_json::json!({ "sub": user, "role": "authenticated" }).to_string();
-        sqlx::query("select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)")
+        query("select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)")
             .bind(claims)
             .execute(&mut *tx)
             .await?;

@@ -4,7 +4,7 @@ use market::{Calendar, Ticker, Timeframe};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Database, ServiceTx, StoreError, row::parsed};
+use crate::{Database, ServiceTx, StoreError, row::parsed, statement::query};
 
 /// A series that somebody wants kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +22,9 @@ pub struct Definition {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn due(
-    database: &Database,
-    tickers: Option<&[Ticker]>,
-    limit: i64,
-) -> Result<Vec<Definition>, StoreError> {
+pub async fn due(database: &Database, tickers: Option<&[Ticker]>, limit: i64) -> Result<Vec<Definition>, StoreError> {
     let mut tx = database.begin().await?;
-    let rows = sqlx::query(
+    let rows = query(
         "select d.id, d.symbol, d.timeframe, s.calendar, d.window_days, d.by_interest
         from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol
@@ -50,7 +46,7 @@ pub async fn due(
 /// # Errors
 /// Where the database refuses or is gone.
 pub async fn planned(tx: &mut ServiceTx, definition: &Definition) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "update public.job_definitions d
         set next_due_at = least(
                 barkeep.next_bar_due($2, d.timeframe, barkeep.market_now()),
@@ -72,8 +68,10 @@ pub async fn planned(tx: &mut ServiceTx, definition: &Definition) -> Result<(), 
 /// Where the database refuses or is gone.
 pub async fn make_due(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query("update public.job_definitions set next_due_at = 'epoch' where symbol = any ($1)")
-        .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
+    let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
+    query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
+    query("update public.job_definitions set next_due_at = 'epoch' where symbol = any ($1)")
+        .bind(&symbols)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
@@ -93,8 +91,8 @@ pub async fn keep_in_background(
 ) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
-    sqlx::query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
-    sqlx::query(
+    query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
+    query(
         "insert into public.symbols (ticker, asset_type, calendar)
         select t, barkeep.asset_type_of(t), barkeep.calendar_of(barkeep.asset_type_of(t))
         from unnest($1::text[]) t order by t
@@ -103,7 +101,7 @@ pub async fn keep_in_background(
     .bind(&symbols)
     .execute(&mut *tx)
     .await?;
-    sqlx::query(
+    query(
         "insert into public.job_definitions as held (symbol, timeframe, job_type, window_days, base_priority)
         select s.ticker, f, barkeep.job_type(f), coalesce($3, barkeep.window_days(f)), 50
         from public.symbols s
@@ -120,7 +118,7 @@ pub async fn keep_in_background(
     .bind(window_days)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("select barkeep.refresh_definitions($1)").bind(&symbols).execute(&mut *tx).await?;
+    query("select barkeep.refresh_definitions($1)").bind(&symbols).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }

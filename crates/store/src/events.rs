@@ -14,6 +14,7 @@ use crate::{
     Database, StoreError,
     instant::Instant,
     row::{instant, instant_or_none, parsed},
+    statement::query,
 };
 
 /// Counters that go up when the database says that something happened.
@@ -89,7 +90,7 @@ pub struct SeriesChanged {
 /// Where the database is gone.
 pub async fn changes(database: &Database, user: Uuid, since: Timestamp) -> Result<Vec<SeriesChanged>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
-    let rows = sqlx::query(
+    let rows = query(
         "select symbol, timeframe, last_rows_written, to_ts, updated_at
         from public.coverage_status
         where updated_at > $1

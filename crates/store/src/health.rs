@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, statement::query};
 
 /// The name under which the planner reports.
 pub const SCHEDULER: &str = "orchestrator-tick";
@@ -13,7 +13,7 @@ pub const SCHEDULER: &str = "orchestrator-tick";
 /// Where the database refuses or is gone.
 pub async fn beat(database: &Database, name: &str, status: &str, message: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query(
+    query(
         "insert into public.orchestrator_heartbeat (name, last_seen, status, message, updated_at)
         values ($1, clock_timestamp(), $2, $3, clock_timestamp())
         on conflict (name) do update
@@ -44,7 +44,7 @@ pub struct Readiness {
 /// Where the database is gone or not migrated.
 pub async fn readiness(database: &Database) -> Result<Readiness, StoreError> {
     let mut tx = database.begin().await?;
-    let row = sqlx::query(
+    let row = query(
         "select extract(epoch from clock_timestamp() - last_seen)::bigint, status, message
         from public.orchestrator_heartbeat where name = $1",
     )

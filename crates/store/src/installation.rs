@@ -2,7 +2,10 @@
 
 use sqlx::Row;
 
-use crate::{Database, StoreError};
+use crate::{
+    Database, StoreError,
+    statement::{query, query_scalar},
+};
 
 /// What a database's bars are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,15 @@ impl Bars {
     }
 }
 
+/// Whether nothing was ever fetched into the database.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn is_fresh(database: &Database) -> Result<bool, StoreError> {
+    let mut tx = database.begin().await?;
+    Ok(query_scalar("select bars is null from barkeep.installation").fetch_one(&mut *tx).await?)
+}
+
 /// Takes the database for one kind of bars, coming from `endpoint`. What another endpoint could not give may be had
 /// from this one: it is asked again.
 ///
@@ -27,7 +39,7 @@ impl Bars {
 /// [`StoreError::WrongKind`] where it holds the other kind already.
 pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    let row = sqlx::query("select bars, endpoint from barkeep.installation for update").fetch_one(&mut *tx).await?;
+    let row = query("select bars, endpoint from barkeep.installation for update").fetch_one(&mut *tx).await?;
     let held: Option<String> = row.try_get(0)?;
     let before: Option<String> = row.try_get(1)?;
     if held.as_deref().is_some_and(|held| held != bars.as_str()) {
@@ -41,12 +53,12 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
         }));
     }
     if before.as_deref() != Some(endpoint) {
-        sqlx::query("update barkeep.installation set bars = $1, endpoint = $2, updated_at = now()")
+        query("update barkeep.installation set bars = $1, endpoint = $2, updated_at = now()")
             .bind(bars.as_str())
             .bind(endpoint)
             .execute(&mut *tx)
             .await?;
-        sqlx::query(
+        query(
             "update public.coverage_status set unavailable = '{}', unavailable_reason = null, updated_at = now()
             where not isempty(unavailable)",
         )

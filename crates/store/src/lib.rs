@@ -21,7 +21,9 @@ pub mod migrations;
 mod row;
 pub mod runs;
 mod sessions;
+mod statement;
 pub mod symbols;
+pub mod takeover;
 pub mod tracking;
 pub mod users;
 

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use sqlx::Row;
 
-use crate::{Database, ServiceTx, StoreError};
+use crate::{
+    Database, ServiceTx, StoreError,
+    statement::{query, query_scalar},
+};
 
 macro_rules! migrations {
     ($($name:literal),+ $(,)?) => {
@@ -46,6 +49,14 @@ const LEDGER: &str = "
     alter table barkeep.migrations enable row level security;
 ";
 
+/// Closes the ledger as the migrations close every other table, when there are roles to close it to.
+const LEDGER_ACCESS: &str = "
+    revoke all on barkeep.migrations from public, anon, authenticated;
+    alter table barkeep.migrations force row level security;
+    drop policy if exists service on barkeep.migrations;
+    create policy service on barkeep.migrations for all to service_role, current_user using (true) with check (true);
+";
+
 /// What [`migrate`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {
@@ -64,11 +75,11 @@ pub struct Migrated {
 /// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied.
 pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query("select pg_advisory_xact_lock(hashtextextended('barkeep migrate', 0))").execute(&mut *tx).await?;
+    query("select pg_advisory_xact_lock(hashtextextended('barkeep migrate', 0))").execute(&mut *tx).await?;
     sqlx::raw_sql(LEDGER).execute(&mut *tx).await?;
     let ours = ledger(&mut tx, "select version from barkeep.migrations").await?;
     let supabase_has_one: bool =
-        sqlx::query_scalar("select to_regclass('supabase_migrations.schema_migrations') is not null")
+        query_scalar("select to_regclass('supabase_migrations.schema_migrations') is not null")
             .fetch_one(&mut *tx)
             .await?;
     let theirs = if supabase_has_one {
@@ -87,18 +98,24 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
             sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(|error| in_migration(name, error))?;
             applied.push((*name).to_owned());
         }
-        sqlx::query("insert into barkeep.migrations (version, name) values ($1, $2)")
+        query("insert into barkeep.migrations (version, name) values ($1, $2)")
             .bind(version)
             .bind(name)
             .execute(&mut *tx)
             .await?;
     }
-    let schedule: String = sqlx::query_scalar("select barkeep.install_schedule()").fetch_one(&mut *tx).await?;
+    sqlx::raw_sql(LEDGER_ACCESS).execute(&mut *tx).await?;
+    let schedule: String = query_scalar("select barkeep.install_schedule()").fetch_one(&mut *tx).await?;
     crate::sessions::fill(&mut tx).await?;
     tx.commit().await?;
 
     let unknown_to_supabase = if supabase_has_one {
-        MIGRATIONS.iter().map(|(name, _)| version_of(name)).filter(|v| !theirs.contains(*v)).map(str::to_owned).collect()
+        MIGRATIONS
+            .iter()
+            .map(|(name, _)| version_of(name))
+            .filter(|v| !theirs.contains(*v))
+            .map(str::to_owned)
+            .collect()
     } else {
         Vec::new()
     };
@@ -111,11 +128,8 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
 /// Where the database can't be asked.
 pub async fn pending(database: &Database) -> Result<Vec<String>, StoreError> {
     let mut tx = database.begin().await?;
-    let there: bool = sqlx::query_scalar("select to_regclass('barkeep.migrations') is not null")
-        .fetch_one(&mut *tx)
-        .await?;
-    let ours =
-        if there { ledger(&mut tx, "select version from barkeep.migrations").await? } else { BTreeSet::new() };
+    let there: bool = query_scalar("select to_regclass('barkeep.migrations') is not null").fetch_one(&mut *tx).await?;
+    let ours = if there { ledger(&mut tx, "select version from barkeep.migrations").await? } else { BTreeSet::new() };
     Ok(MIGRATIONS
         .iter()
         .filter(|(name, _)| !ours.contains(version_of(name)))
@@ -146,7 +160,7 @@ fn in_migration(name: &str, error: sqlx::Error) -> StoreError {
 }
 
 async fn ledger(tx: &mut ServiceTx, statement: &'static str) -> Result<BTreeSet<String>, StoreError> {
-    let rows = sqlx::query(statement).fetch_all(&mut **tx).await?;
+    let rows = query(statement).fetch_all(&mut **tx).await?;
     rows.iter().map(|row| row.try_get::<String, _>(0).map_err(StoreError::from)).collect()
 }
 
@@ -159,10 +173,8 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_applied_in_the_order_of_its_name() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/supabase/migrations");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         files.sort();
         let listed: Vec<_> = MIGRATIONS.iter().map(|(name, _)| format!("{name}.sql")).collect();
         assert_eq!(listed, files);

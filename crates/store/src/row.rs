@@ -28,6 +28,5 @@ pub(crate) fn instant_or_none(row: &PgRow, column: usize) -> Result<Option<Times
 
 /// Two timestamptz columns, one after the other.
 pub(crate) fn range(row: &PgRow, column: usize) -> Result<Range, StoreError> {
-    Range::new(instant(row, column)?, instant(row, column + 1)?)
-        .map_err(|error| StoreError::Corrupt(error.to_string()))
+    Range::new(instant(row, column)?, instant(row, column + 1)?).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -17,6 +17,7 @@ use crate::{
     definitions::Definition,
     instant::Instant,
     row::{parsed, range},
+    statement::{query, query_scalar},
 };
 
 /// A run that this worker holds until its lease ends.
@@ -57,16 +58,14 @@ pub async fn enqueue(
     triggered_by: &str,
 ) -> Result<i32, StoreError> {
     let slices: Vec<_> = slices.iter().map(|s| serde_json::json!({ "from": s.from(), "to": s.to() })).collect();
-    Ok(sqlx::query_scalar(
-        "select inserted_count from public.enqueue_job_slices($1, $2, $3, barkeep.job_type($3), $4, $5)",
-    )
-    .bind(definition.id)
-    .bind(definition.ticker.as_str())
-    .bind(definition.timeframe.as_str())
-    .bind(serde_json::Value::from(slices))
-    .bind(triggered_by)
-    .fetch_one(&mut **tx)
-    .await?)
+    Ok(query_scalar("select inserted_count from public.enqueue_job_slices($1, $2, $3, barkeep.job_type($3), $4, $5)")
+        .bind(definition.id)
+        .bind(definition.ticker.as_str())
+        .bind(definition.timeframe.as_str())
+        .bind(serde_json::Value::from(slices))
+        .bind(triggered_by)
+        .fetch_one(&mut **tx)
+        .await?)
 }
 
 /// Claims the next run for `worker`: by interest first, or background work first for the slot that is kept for it.
@@ -82,7 +81,7 @@ pub async fn claim(
     tickers: Option<&[Ticker]>,
 ) -> Result<Option<ClaimedRun>, StoreError> {
     let mut tx = database.begin().await?;
-    let row = sqlx::query(
+    let row = query(
         "select r.id, r.worker, r.attempt, r.failures, r.symbol, s.id, r.timeframe, s.calendar, r.slice_from, r.slice_to
         from barkeep.claim_runs($1, 1, $2, $3, $4) r
         join public.symbols s on s.ticker = r.symbol",
@@ -104,7 +103,7 @@ pub async fn claim(
 /// Where the database is gone.
 pub async fn renew(database: &Database, run: &ClaimedRun, lease: Duration) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    let renewed = sqlx::query(
+    let renewed = query(
         "update public.job_runs
         set lease_until = clock_timestamp() + $4, updated_at = clock_timestamp()
         where id = $1 and worker = $2 and attempt = $3 and status = 'running' and lease_until > clock_timestamp()",
@@ -135,7 +134,7 @@ pub async fn finish(
     provenance: &str,
     requests: u32,
 ) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar("select barkeep.finish_run($1, $2, $3, tstzrange($4, $5), $6, $7, $8)")
+    Ok(query_scalar("select barkeep.finish_run($1, $2, $3, tstzrange($4, $5), $6, $7, $8)")
         .bind(run.id)
         .bind(&run.worker)
         .bind(run.attempt)
@@ -155,7 +154,7 @@ pub async fn finish(
 /// Where the database refuses or is gone.
 pub async fn fail(database: &Database, run: &ClaimedRun, failure: &Failure) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    let held = sqlx::query_scalar("select barkeep.fail_run($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+    let held = query_scalar("select barkeep.fail_run($1, $2, $3, $4, $5, $6, $7, $8, $9)")
         .bind(run.id)
         .bind(&run.worker)
         .bind(run.attempt)
@@ -177,29 +176,24 @@ pub async fn fail(database: &Database, run: &ClaimedRun, failure: &Failure) -> R
 /// Where the database is gone.
 pub async fn release(database: &Database, dead_workers: Option<&str>) -> Result<i32, StoreError> {
     let mut tx = database.begin().await?;
-    let freed = sqlx::query_scalar("select barkeep.release_leases($1)").bind(dead_workers).fetch_one(&mut *tx).await?;
+    let freed = query_scalar("select barkeep.release_leases($1)").bind(dead_workers).fetch_one(&mut *tx).await?;
     tx.commit().await?;
     Ok(freed)
 }
 
-/// Queues failed runs again, for `tickers` or for all. Returns how many.
+/// Queues failed runs again, for `tickers` or for all, where what they were to fetch is still missing and not under way.
+/// Returns how many.
 ///
 /// # Errors
 /// Where the database is gone.
 pub async fn retry_failed(database: &Database, tickers: Option<&[Ticker]>) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
-    let queued = sqlx::query(
-        "update public.job_runs
-        set status = 'queued', failures = 0, run_after = clock_timestamp(), finished_at = null,
-            updated_at = clock_timestamp()
-        where status = 'failed' and ($1::text[] is null or symbol = any ($1))",
-    )
-    .bind(tickers.map(|tickers| tickers.iter().map(Ticker::as_str).collect::<Vec<_>>()))
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    let queued: i32 = query_scalar("select barkeep.retry_failed($1)")
+        .bind(tickers.map(|tickers| tickers.iter().map(Ticker::as_str).collect::<Vec<_>>()))
+        .fetch_one(&mut *tx)
+        .await?;
     tx.commit().await?;
-    Ok(queued)
+    Ok(u64::try_from(queued).unwrap_or(0))
 }
 
 /// The state of the queue for some symbols.
@@ -222,13 +216,9 @@ pub struct Progress {
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn progress(
-    database: &Database,
-    tickers: &[Ticker],
-    since: jiff::Timestamp,
-) -> Result<Progress, StoreError> {
+pub async fn progress(database: &Database, tickers: &[Ticker], since: jiff::Timestamp) -> Result<Progress, StoreError> {
     let mut tx = database.begin().await?;
-    let row = sqlx::query(
+    let row = query(
         "select count(*) filter (where status = 'queued'),
             count(*) filter (where status = 'running'),
             count(*) filter (where status = 'success' and finished_at >= $2),

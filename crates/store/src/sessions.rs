@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use market::{Calendar, Session};
 use sqlx::Row;
 
-use crate::{ServiceTx, StoreError, instant::Instant};
+use crate::{ServiceTx, StoreError, instant::Instant, statement::query};
 
 /// As far back as the calendars are exact.
 const FIRST_YEAR: i16 = 1990;
@@ -35,7 +35,7 @@ async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session])
     let sum = |instants: &dyn Fn(&Session) -> Timestamp| -> i64 {
         sessions.iter().map(|session| instants(session).as_second()).sum()
     };
-    let row = sqlx::query(
+    let row = query(
         "select count(*), coalesce(sum(extract(epoch from open_at)), 0)::bigint,
             coalesce(sum(extract(epoch from close_at)), 0)::bigint
         from barkeep.market_sessions where calendar = $1",
@@ -49,15 +49,12 @@ async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session])
 }
 
 async fn replace(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<(), StoreError> {
-    sqlx::query("delete from barkeep.market_sessions where calendar = $1")
-        .bind(calendar.as_str())
-        .execute(&mut **tx)
-        .await?;
+    query("delete from barkeep.market_sessions where calendar = $1").bind(calendar.as_str()).execute(&mut **tx).await?;
     let dates: Vec<String> = sessions.iter().map(|s| s.date.to_string()).collect();
     let opens: Vec<Instant> = sessions.iter().map(|s| Instant(s.open)).collect();
     let closes: Vec<Instant> = sessions.iter().map(|s| Instant(s.close)).collect();
     let earlies: Vec<bool> = sessions.iter().map(|s| s.early).collect();
-    sqlx::query(
+    query(
         "insert into barkeep.market_sessions (calendar, session_date, open_at, close_at, early)
         select $1, d::date, o, c, e
         from unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[]) as s (d, o, c, e)",

@@ -3,7 +3,10 @@
 use market::Ticker;
 use uuid::Uuid;
 
-use crate::{Database, StoreError};
+use crate::{
+    Database, StoreError,
+    statement::{query, query_scalar},
+};
 
 /// Whether the provider's asset list should be asked about the symbol: it has no bars, and nobody has looked within
 /// a day.
@@ -12,7 +15,7 @@ use crate::{Database, StoreError};
 /// Where the database is gone.
 pub async fn needs_a_look(database: &Database, symbol_id: Uuid) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    Ok(sqlx::query_scalar(
+    Ok(query_scalar(
         "select (s.listing_checked_at is null or s.listing_checked_at < now() - interval '1 day')
             and not exists (select from public.ohlc_bars_v2 b where b.symbol_id = s.id)
         from public.symbols s where s.id = $1",
@@ -28,11 +31,7 @@ pub async fn needs_a_look(database: &Database, symbol_id: Uuid) -> Result<bool, 
 /// Where the database refuses or is gone.
 pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query("select barkeep.suspend_symbol($1, $2)")
-        .bind(ticker.as_str())
-        .bind(reason)
-        .execute(&mut *tx)
-        .await?;
+    query("select barkeep.suspend_symbol($1, $2)").bind(ticker.as_str()).bind(reason).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -43,7 +42,7 @@ pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Resu
 /// Where the database refuses or is gone.
 pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    sqlx::query("select barkeep.symbol_is_listed($1, null, $2, $3)")
+    query("select barkeep.symbol_is_listed($1, null, $2, $3)")
         .bind(ticker.as_str())
         .bind(name)
         .bind(exchange)
@@ -59,7 +58,7 @@ pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: 
 /// Where the database is gone.
 pub async fn due_for_a_second_look(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
-    let rows = sqlx::query(
+    let rows = query(
         "select s.ticker from public.symbols s
         where s.listing = 'unknown' and s.listing_checked_at < now() - interval '1 day'
             and exists (

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::{Database, StoreError};
+use crate::{Database, StoreError, statement::query_scalar};
 
 /// Why somebody wants a symbol; fixes its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub async fn sync(
     timeframes: &[Timeframe],
 ) -> Result<Synced, StoreError> {
     let mut tx = database.begin_as(user).await?;
-    let Json(synced) = sqlx::query_scalar::<_, Json<Synced>>("select public.sync_user_symbols($1, $2, $3)")
+    let Json(synced) = query_scalar::<Json<Synced>>("select public.sync_user_symbols($1, $2, $3)")
         .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
         .bind(source.as_str())
         .bind(timeframes.iter().map(|t| t.as_str()).collect::<Vec<_>>())
@@ -92,7 +92,7 @@ pub async fn untrack(
     source: Option<Source>,
 ) -> Result<i64, StoreError> {
     let mut tx = database.begin_as(user).await?;
-    let gone: i32 = sqlx::query_scalar("select public.untrack_user_symbols($1, $2)")
+    let gone: i32 = query_scalar("select public.untrack_user_symbols($1, $2)")
         .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
         .bind(source.map(Source::as_str))
         .fetch_one(&mut *tx.0)
@@ -107,7 +107,7 @@ pub async fn untrack(
 /// Where the database refuses or is gone.
 pub async fn expire(database: &Database) -> Result<i32, StoreError> {
     let mut tx = database.begin().await?;
-    let expired = sqlx::query_scalar("select barkeep.expire_interest()").fetch_one(&mut *tx).await?;
+    let expired = query_scalar("select barkeep.expire_interest()").fetch_one(&mut *tx).await?;
     tx.commit().await?;
     Ok(expired)
 }

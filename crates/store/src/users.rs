@@ -3,7 +3,10 @@
 use sqlx::Row;
 use uuid::{Uuid, uuid};
 
-use crate::{Database, StoreError};
+use crate::{
+    Database, StoreError,
+    statement::{query, query_scalar},
+};
 
 /// Whom requests with the `anon` key count as, where Barkeep made the users itself.
 pub const ANONYMOUS: Uuid = uuid!("00000000-0000-4000-8000-00000000a000");
@@ -21,10 +24,8 @@ pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreErr
         return Err(StoreError::Refused(format!("'{email}' is no e-mail address")));
     }
     let mut tx = database.begin().await?;
-    let found: Option<Uuid> = sqlx::query_scalar("select id from auth.users where lower(email) = $1")
-        .bind(&email)
-        .fetch_optional(&mut *tx)
-        .await?;
+    let found: Option<Uuid> =
+        query_scalar("select id from auth.users where lower(email) = $1").bind(&email).fetch_optional(&mut *tx).await?;
     if let Some(id) = found {
         return Ok(id);
     }
@@ -33,7 +34,7 @@ pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreErr
             "there is no user {email}, and users of this database are made by its own sign-up: sign up there first"
         )));
     }
-    let id = sqlx::query_scalar(
+    let id = query_scalar(
         "insert into auth.users (email) values ($1) on conflict (email) do update set email = excluded.email
         returning id",
     )
@@ -50,13 +51,12 @@ pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreErr
 /// Where the database is gone.
 pub async fn exists(database: &Database, user: Uuid) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
-    let row =
-        sqlx::query("select exists (select from auth.users where id = $1)").bind(user).fetch_one(&mut *tx).await?;
+    let row = query("select exists (select from auth.users where id = $1)").bind(user).fetch_one(&mut *tx).await?;
     Ok(row.try_get(0)?)
 }
 
 async fn ours(tx: &mut crate::ServiceTx) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar(
+    Ok(query_scalar(
         "select coalesce(obj_description('auth'::regnamespace, 'pg_namespace') like '%Made by Barkeep.', false)",
     )
     .fetch_one(&mut **tx)

@@ -72,7 +72,7 @@ impl Server {
     pub fn url(&self, database: &str) -> String {
         match &self.private {
             Some(private) => private.cluster.url(database),
-            None => self.admin.clone().database(database).to_url_lossy().to_string(),
+            None => url_of(&self.admin, database, None),
         }
     }
 
@@ -105,6 +105,25 @@ impl Server {
         admin.close().await?;
         Ok(())
     }
+}
+
+/// The URL of the same database for another role of the same server.
+pub(crate) fn url_for(url: &str, role: &str, password: &str) -> anyhow::Result<String> {
+    let options: PgConnectOptions = url.parse().context("the test server's URL can't be read")?;
+    let database = options.get_database().context("the test server's URL names no database")?;
+    Ok(url_of(&options, database, Some((role, password))))
+}
+
+/// As sqlx writes it, less its own parameters, which psql doesn't take.
+fn url_of(options: &PgConnectOptions, database: &str, role: Option<(&str, &str)>) -> String {
+    let mut options = options.clone().database(database);
+    if let Some((role, password)) = role {
+        options = options.username(role).password(password);
+    }
+    let url = options.to_url_lossy().to_string();
+    let Some((address, parameters)) = url.split_once('?') else { return url };
+    let parameters: Vec<_> = parameters.split('&').filter(|p| !p.starts_with("statement-cache-capacity")).collect();
+    format!("{address}?{}", parameters.join("&"))
 }
 
 fn default_folder(from_npm: bool) -> PathBuf {

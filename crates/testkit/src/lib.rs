@@ -5,9 +5,11 @@
 
 pub mod cluster;
 mod database;
+mod owner;
 mod template;
 mod watchdog;
 
 pub use cluster::{Server, shared};
 pub use database::TestDatabase;
+pub use owner::{ALICE, BOB, OwnedDatabase, Owner, migrated, unmigrated};
 pub use template::template;

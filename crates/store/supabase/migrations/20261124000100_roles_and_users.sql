@@ -5,6 +5,8 @@ create schema if not exists barkeep;
 do $$
 declare
     r text;
+    -- Since PostgreSQL 16 who makes a role is a member of it that may not yet `set role` to it.
+    may_become text := case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end;
 begin
     foreach r in array array['anon', 'authenticated', 'service_role'] loop
         begin
@@ -17,7 +19,7 @@ begin
         end;
         begin
             -- `set role` is how a user's statements come under row level security.
-            if not pg_has_role(current_user, r, 'MEMBER') then
+            if not pg_has_role(current_user, r, may_become) then
                 execute format('grant %I to current_user', r);
             end if;
         exception

@@ -17,19 +17,26 @@ create table public.symbols (
 );
 
 -- One spelling for every alias: upper case, a pair's slash as a dash, a share class after a dot. Null: no ticker.
--- The same rule as `market::Ticker`.
+-- The same rule as `market::Ticker`. Letters are ASCII before they are made upper case: some locales make ASCII letters
+-- of others.
 create function barkeep.canonical_ticker(p_text text) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select t.ticker
+    select case
+        when w.word !~ '^[A-Za-z0-9]([A-Za-z0-9./-]{0,14}[A-Za-z0-9])?$' or w.word ~ '/.*/' then null
+        when w.word ~ '/' then replace(upper(w.word collate "C"), '/', '-')
+        else regexp_replace(upper(w.word collate "C"), '^(.*)-([A-Z])$', '\1.\2')
+    end
     from (
-        select regexp_replace(replace(upper(btrim(p_text)), '/', '-'), '^(.*)-([A-Z])$',
-            case when position('/' in p_text) > 0 then '\1-\2' else '\1.\2' end) as ticker
-    ) t
-    where length(btrim(p_text)) <= 16
-        and p_text !~ '/.*/'
-        and t.ticker ~ '^[A-Z0-9]([A-Z0-9.-]{0,14}[A-Z0-9])?$'
+        -- White space as Unicode has it.
+        select regexp_replace(
+            p_text,
+            '^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
+            '|[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$',
+            '', 'g'
+        ) as word
+    ) w
 $$;
 
 -- `BTC-USD` is a pair, `BRK.B` is not.

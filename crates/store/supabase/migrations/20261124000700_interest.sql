@@ -1,5 +1,14 @@
 -- Interest in, definitions out: the trigger, and the one function behind every way of saying what one wants.
 
+-- A watchlist lives until it is removed, a chart view 30 days, a search 7.
+create function barkeep.is_live(p_source text, p_updated_at timestamptz) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_source = 'watchlist'
+        or p_updated_at > now() - case p_source when 'chart_view' then interval '30 days' else interval '7 days' end
+$$;
+
 -- Brings priority, enabled and the queue's order in line with the interest that is live now. Callers hold the
 -- interest locks of the symbols.
 create function barkeep.refresh_definitions(p_symbols text[]) returns void
@@ -14,11 +23,7 @@ begin
         left join public.user_symbol_tracking t
             on t.symbol_id = s.id
             and d.timeframe = any (t.timeframes)
-            and t.updated_at > case t.source
-                when 'watchlist' then '-infinity'
-                when 'chart_view' then now() - interval '30 days'
-                else now() - interval '7 days'
-            end
+            and barkeep.is_live(t.source, t.updated_at)
         where d.symbol = any (p_symbols)
         group by d.id, s.active
     ),
@@ -30,7 +35,10 @@ begin
         from wanted w
     )
     update public.job_definitions d
-    set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest, updated_at = now()
+    set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest,
+        -- Nobody has looked at it while it was paused.
+        next_due_at = case when n.enabled and not d.enabled then 'epoch' else d.next_due_at end,
+        updated_at = now()
     from settled n
     where d.id = n.id
         and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest);
@@ -167,6 +175,10 @@ begin
     end if;
     select array_agg(t order by t) into v_tickers
     from (select distinct barkeep.canonical_ticker(s) as t from unnest(p_symbols) s) d;
+    -- The trigger counts what there is; this keeps one call from taking all of the server's locks.
+    if cardinality(v_tickers) > barkeep.symbols_allowed(v_user) then
+        raise exception 'At most % symbols per user', barkeep.symbols_allowed(v_user) using errcode = 'BK001';
+    end if;
 
     perform barkeep.lock_interest(v_tickers);
     insert into public.symbols (ticker, asset_type, calendar)
@@ -203,31 +215,54 @@ $$;
 -- Takes the caller's interest in p_symbols back: from one source, or from all of them where p_source is null.
 -- Returns how many symbols it took back.
 create function public.untrack_user_symbols(p_symbols text[], p_source text default null) returns int
-language sql security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_tickers text[];
+    v_gone int;
+begin
+    select array_agg(s.ticker) into v_tickers
+    from public.user_symbol_tracking t
+    join public.symbols s on s.id = t.symbol_id
+    where t.user_id = auth.uid() and s.ticker in (select barkeep.canonical_ticker(p) from unnest(p_symbols) p);
+    -- Before the rows, as whoever tracks the same symbols at this moment does.
+    perform barkeep.lock_interest(v_tickers);
     with gone as (
         delete from public.user_symbol_tracking t
         using public.symbols s
         where t.user_id = auth.uid()
             and t.symbol_id = s.id
-            and s.ticker in (select barkeep.canonical_ticker(p) from unnest(p_symbols) p)
+            and s.ticker = any (v_tickers)
             and (p_source is null or t.source = p_source)
         returning t.symbol_id
     )
-    select count(distinct symbol_id)::int from gone
+    select count(distinct symbol_id) into v_gone from gone;
+    return v_gone;
+end
 $$;
 
 -- Interest that has run out, taken back. Returns how many rows went.
 create function barkeep.expire_interest() returns int
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-    with gone as (
-        delete from public.user_symbol_tracking
-        where (source = 'chart_view' and updated_at < now() - interval '30 days')
-            or (source = 'recent_search' and updated_at < now() - interval '7 days')
-        returning id
-    )
-    select count(*)::int from gone
+declare
+    v_tickers text[];
+    v_gone int;
+begin
+    select array_agg(s.ticker) into v_tickers
+    from public.user_symbol_tracking t
+    join public.symbols s on s.id = t.symbol_id
+    where not barkeep.is_live(t.source, t.updated_at);
+    if v_tickers is null then
+        return 0;
+    end if;
+    perform barkeep.lock_interest(v_tickers);
+    delete from public.user_symbol_tracking t
+    using public.symbols s
+    where t.symbol_id = s.id and s.ticker = any (v_tickers) and not barkeep.is_live(t.source, t.updated_at);
+    get diagnostics v_gone = row_count;
+    return v_gone;
+end
 $$;

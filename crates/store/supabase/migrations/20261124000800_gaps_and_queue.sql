@@ -103,7 +103,8 @@ end
 $$;
 
 -- Queues slices of a definition, [{"from": ..., "to": ...}, ...], less what is queued or running already and what
--- failed for good within a day: slices never overlap, and what can't be had is not asked for on every tick.
+-- failed for good within a day: slices never overlap, and what can't be had is not asked for on every tick. Nothing is
+-- queued for a definition that is paused or suspended.
 create function public.enqueue_job_slices(
     p_job_def_id uuid, p_symbol text, p_timeframe text, p_job_type text, p_slices jsonb,
     p_triggered_by text default 'cron'
@@ -113,10 +114,22 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+    v_definition public.job_definitions;
     v_taken tstzmultirange;
     v_count int;
 begin
     perform barkeep.lock_series(p_symbol, p_timeframe);
+    -- Held, so that whoever changes the interest in it meanwhile finds the new runs and ranks them too.
+    select * into v_definition
+    from public.job_definitions d
+    where d.id = p_job_def_id
+        and d.symbol = p_symbol and d.timeframe = p_timeframe and d.job_type = p_job_type
+        and d.enabled and d.suspended_at is null
+    for no key update;
+    if not found then
+        return query select 0;
+        return;
+    end if;
     select coalesce(range_agg(tstzrange(r.slice_from, r.slice_to)), '{}') into v_taken
     from public.job_runs r
     where r.job_def_id = p_job_def_id
@@ -126,18 +139,23 @@ begin
     insert into public.job_runs (
         job_def_id, symbol, timeframe, job_type, slice_from, slice_to, triggered_by, priority, by_interest, rank_at
     )
-    select d.id, d.symbol, d.timeframe, d.job_type, lower(piece), upper(piece), p_triggered_by, d.priority,
-        d.by_interest, now() - d.priority * interval '6 seconds'
-    from public.job_definitions d
-    cross join jsonb_array_elements(p_slices) as slice (j)
-    cross join unnest(
-        tstzmultirange(tstzrange(
-            coalesce(slice.j ->> 'from', slice.j ->> 'slice_from')::timestamptz,
-            coalesce(slice.j ->> 'to', slice.j ->> 'slice_to')::timestamptz
-        )) - v_taken
-    ) as piece
-    where d.id = p_job_def_id
-        and d.symbol = p_symbol and d.timeframe = p_timeframe and d.job_type = p_job_type;
+    with slices as (
+        select e.n, tstzrange(
+            coalesce(e.j ->> 'from', e.j ->> 'slice_from')::timestamptz,
+            coalesce(e.j ->> 'to', e.j ->> 'slice_to')::timestamptz
+        ) as slice
+        from jsonb_array_elements(p_slices) with ordinality as e (j, n)
+    ),
+    fresh as (
+        select tstzmultirange(s.slice) - v_taken - coalesce(
+            range_agg(s.slice) over (order by s.n rows between unbounded preceding and 1 preceding), '{}'
+        ) as pieces
+        from slices s
+    )
+    select v_definition.id, v_definition.symbol, v_definition.timeframe, v_definition.job_type, lower(piece),
+        upper(piece), p_triggered_by, v_definition.priority, v_definition.by_interest,
+        now() - v_definition.priority * interval '6 seconds'
+    from fresh cross join unnest(fresh.pieces) as piece;
     get diagnostics v_count = row_count;
     return query select v_count;
 end
@@ -222,8 +240,11 @@ declare
     v_symbol public.symbols;
     v_covered tstzrange;
     v_empty tstzmultirange;
-    v_due tstzmultirange;
+    v_noted tstzmultirange;
 begin
+    -- The series before the run: the planner holds the series while it waits for a definition, and who changes a
+    -- definition waits for its runs.
+    perform barkeep.lock_series(r.symbol, r.timeframe) from public.job_runs r where r.id = p_run;
     select * into v_run from public.job_runs where id = p_run for update;
     if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
         return false;
@@ -234,7 +255,6 @@ begin
         updated_at = clock_timestamp()
     where id = p_run;
 
-    perform barkeep.lock_series(v_run.symbol, v_run.timeframe);
     insert into public.coverage_status (symbol, timeframe)
     values (v_run.symbol, v_run.timeframe)
     on conflict (symbol, timeframe) do nothing;
@@ -242,10 +262,10 @@ begin
         select * into v_symbol from public.symbols where ticker = v_run.symbol;
         v_covered := barkeep.through_closed_hours(v_symbol.calendar, p_answered);
 
-        -- What was asked for a second time and came back empty again is believed.
-        select coalesce(range_agg(e.ranges), '{}') into v_due
+        -- What was asked for a second time and came back empty again is believed; what waits for that keeps its turn.
+        select coalesce(range_agg(e.ranges), '{}') into v_noted
         from barkeep.empty_sessions e
-        where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and e.recheck_at <= barkeep.market_now();
+        where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe;
         update barkeep.empty_sessions e
         set ranges = e.ranges - tstzmultirange(v_covered)
         where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and e.recheck_at <= barkeep.market_now();
@@ -253,7 +273,7 @@ begin
         where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and isempty(e.ranges);
 
         if v_run.timeframe <> 'w1' then
-            select range_agg(tstzrange(s.open_at, s.close_at)) - v_due into v_empty
+            select range_agg(tstzrange(s.open_at, s.close_at)) - v_noted into v_empty
             from barkeep.market_sessions s
             join barkeep.market_calendars c on c.calendar = s.calendar
             where s.calendar = v_symbol.calendar
@@ -322,6 +342,80 @@ begin
 end
 $$;
 
+-- Back in the queue a run takes the place that the interest of this moment gives it; with nobody interested it is over.
+-- For a run that was claimed: changes of interest meanwhile have passed it by.
+create function barkeep.requeue() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_definition public.job_definitions;
+begin
+    select * into v_definition from public.job_definitions where id = new.job_def_id;
+    new.priority := v_definition.priority;
+    new.by_interest := v_definition.by_interest;
+    new.rank_at := new.created_at - v_definition.priority * interval '6 seconds';
+    if not v_definition.enabled or v_definition.suspended_at is not null then
+        new.status := 'cancelled';
+        new.error_message := coalesce(v_definition.suspended_reason, 'Nobody is interested in it any more');
+        new.finished_at := clock_timestamp();
+    end if;
+    return new;
+end
+$$;
+
+create trigger job_runs_requeue
+before update on public.job_runs
+for each row when (new.status = 'queued' and old.status <> 'queued')
+execute function barkeep.requeue();
+
+-- Queues failed runs again, of p_symbols or all: of each stretch the newest that isn't queued, running or fetched by
+-- another run meanwhile. Returns how many.
+create function barkeep.retry_failed(p_symbols text[] default null) returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_series record;
+    v_taken tstzmultirange;
+    v_covered tstzmultirange;
+    v_run record;
+    v_count int := 0;
+begin
+    for v_series in
+        select distinct r.symbol, r.timeframe, r.job_def_id
+        from public.job_runs r
+        join public.job_definitions d on d.id = r.job_def_id and d.enabled and d.suspended_at is null
+        where r.status = 'failed' and (p_symbols is null or r.symbol = any (p_symbols))
+        order by r.symbol, r.timeframe
+    loop
+        perform barkeep.lock_series(v_series.symbol, v_series.timeframe);
+        select coalesce(range_agg(tstzrange(r.slice_from, r.slice_to)), '{}') into v_taken
+        from public.job_runs r
+        where r.job_def_id = v_series.job_def_id and r.status in ('queued', 'running');
+        select c.covered into v_covered
+        from public.coverage_status c
+        where c.symbol = v_series.symbol and c.timeframe = v_series.timeframe;
+        for v_run in
+            select r.id, tstzrange(r.slice_from, r.slice_to) as slice
+            from public.job_runs r
+            where r.job_def_id = v_series.job_def_id and r.status = 'failed'
+            order by r.finished_at desc, r.id
+        loop
+            if not v_taken && v_run.slice and not coalesce(v_covered @> v_run.slice, false) then
+                update public.job_runs
+                set status = 'queued', failures = 0, attempt = 0, run_after = clock_timestamp(), finished_at = null,
+                    updated_at = clock_timestamp()
+                where id = v_run.id;
+                v_taken := v_taken + tstzmultirange(v_run.slice);
+                v_count := v_count + 1;
+            end if;
+        end loop;
+    end loop;
+    return v_count;
+end
+$$;
+
 -- Runs whose worker is gone go back to the queue; after 25 claims a run that outlives every worker is failed.
 -- p_worker_prefix: workers known to be dead, whatever their leases say.
 create function barkeep.release_leases(p_worker_prefix text default null) returns int
@@ -369,6 +463,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform barkeep.lock_interest(array[p_symbol]);
     update public.symbols
     set listing = 'unknown', listing_checked_at = now(), updated_at = now()
     where ticker = p_symbol;
@@ -390,6 +485,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform barkeep.lock_interest(array[p_symbol]);
     update public.symbols
     set listing = 'listed', listing_checked_at = now(), updated_at = now(),
         description = case when description = '' then coalesce(p_description, '') else description end,

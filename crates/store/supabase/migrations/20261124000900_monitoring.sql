@@ -53,7 +53,8 @@ as $$
             count(*) filter (
                 where o.data_status = 'final' and o.ts < upper(v.span)
                     and o.ts >= case
-                        when w.timeframe in ('d1', 'w1') then date_trunc('day', lower(v.span), k.time_zone)
+                        when w.timeframe = 'd1' then date_trunc('day', lower(v.span), k.time_zone)
+                        when w.timeframe = 'w1' then date_trunc('week', lower(v.span), k.time_zone)
                         else lower(v.span)
                     end
             ) as stored

@@ -1,0 +1,23 @@
+//! Statements without a name: a named one stays on the connection that prepared it, where it is a leak, and behind a
+//! transaction-mode pooler that connection is another's in the next transaction.
+//!
+//! A cache of capacity 0 alone doesn't do it: sqlx names every statement that isn't said to be for one use.
+
+use sqlx::{
+    Postgres,
+    postgres::{PgArguments, PgRow},
+    query::{Query, QueryScalar},
+};
+
+/// As [`sqlx::query`], unnamed.
+pub(crate) fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
+
+/// As [`sqlx::query_scalar`], unnamed.
+pub(crate) fn query_scalar<O>(sql: &'static str) -> QueryScalar<'static, Postgres, O, PgArguments>
+where
+    (O,): for<'r> sqlx::FromRow<'r, PgRow>,
+{
+    sqlx::query_scalar(sql).persistent(false)
+}

@@ -1,0 +1,53 @@
+//! The schema and the store's statements, black box, on a real PostgreSQL and under every kind of owner that must work.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+/// Each promise three times: `superuser::promise`, `plain::promise`, `supabase::promise`.
+macro_rules! for_every_owner {
+    ($($promise:ident),+ $(,)?) => {
+        mod superuser {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(testkit::Owner::Superuser).await;
+            })+
+        }
+        mod plain {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(testkit::Owner::Plain).await;
+            })+
+        }
+        mod supabase {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(testkit::Owner::Supabase).await;
+            })+
+        }
+    };
+}
+
+mod acceptance;
+mod access;
+mod bars;
+mod claims;
+mod emptiness;
+mod failures;
+mod gaps;
+mod isolation;
+mod leases;
+mod market_time;
+mod migrate;
+mod monitor_script;
+mod monitoring;
+mod names;
+mod plans;
+mod pooler;
+mod priorities;
+mod psql;
+mod retries;
+mod schedule;
+mod signals;
+mod site;
+mod slices;
+mod sync;
+mod tickers;
+mod together;

@@ -1,0 +1,231 @@
+//! One migrated database and what tests do with it: statements as the service or as a user, series filled as workers would.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use market::{Bar, Grid, Range, Ticker, Timeframe};
+use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
+use store::{
+    Database, StoreError, bars,
+    bars::ShapedBar,
+    clock, coverage,
+    definitions::Definition,
+    runs::{self, ClaimedRun},
+    tracking::{self, Source},
+};
+use testkit::{OwnedDatabase, Owner};
+use uuid::Uuid;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// A Tuesday, noon in New York; the day before was an ordinary one.
+pub(crate) const TUESDAY: &str = "2026-11-24T17:00:00Z";
+
+pub(crate) struct Site {
+    pub(crate) database: Database,
+    pub(crate) owned: OwnedDatabase,
+}
+
+impl Site {
+    pub(crate) async fn new(owner: Owner) -> Self {
+        let owned = testkit::migrated(owner).await.unwrap();
+        Self { database: owned.database.clone(), owned }
+    }
+
+    /// With the market's clock running on from `now`.
+    pub(crate) async fn at(owner: Owner, now: &str) -> Self {
+        let site = Self::new(owner).await;
+        site.set_clock(now).await;
+        site
+    }
+
+    pub(crate) async fn set_clock(&self, now: &str) {
+        clock::start(&self.database, Some(at(now))).await.unwrap();
+    }
+
+    /// Runs statements as the service.
+    pub(crate) async fn run(&self, sql: &str) {
+        let mut tx = self.database.begin().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.expect(sql);
+        tx.commit().await.unwrap();
+    }
+
+    /// The rows of a query, each in Postgres' text for a row: `(AAPL,300)`.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<String> {
+        let mut tx = self.database.begin().await.unwrap();
+        let rows = rows_in(&mut tx, sql).await.expect(sql);
+        tx.commit().await.unwrap();
+        rows
+    }
+
+    /// The one value of a query, as text.
+    pub(crate) async fn value(&self, sql: &str) -> String {
+        let rows = self.rows(sql).await;
+        assert_eq!(rows.len(), 1, "{sql}: {rows:?}");
+        rows[0].trim_start_matches('(').trim_end_matches(')').trim_matches('"').to_owned()
+    }
+
+    /// As [`Site::rows`], under row level security as `user`.
+    pub(crate) async fn rows_as(&self, user: Uuid, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+        let mut tx = self.database.begin().await.unwrap();
+        become_user(&mut tx, user).await;
+        let rows = rows_in(&mut tx, sql).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// The SQLSTATE with which a statement of `user` is refused.
+    pub(crate) async fn refusal_as(&self, user: Uuid, sql: &str) -> String {
+        let mut tx = self.database.begin().await.unwrap();
+        become_user(&mut tx, user).await;
+        match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await {
+            Ok(_) => panic!("not refused: {sql}"),
+            Err(error) => code_of(&error),
+        }
+    }
+
+    pub(crate) async fn track(&self, user: Uuid, symbols: &[&str], source: Source) -> tracking::Synced {
+        let timeframes = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
+        tracking::sync(&self.database, user, &tickers(symbols), source, &timeframes).await.unwrap()
+    }
+
+    pub(crate) async fn untrack(&self, user: Uuid, symbol: &str, source: Option<Source>) -> i64 {
+        tracking::untrack(&self.database, user, &[ticker(symbol)], source).await.unwrap()
+    }
+
+    pub(crate) async fn definition(&self, symbol: &str, timeframe: Timeframe) -> Definition {
+        let mut tx = self.database.begin().await.unwrap();
+        let row = sqlx::query(
+            "select d.id, s.calendar, d.window_days, d.by_interest
+            from public.job_definitions d join public.symbols s on s.ticker = d.symbol
+            where d.symbol = $1 and d.timeframe = $2",
+        )
+        .bind(symbol)
+        .bind(timeframe.as_str())
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+        Definition {
+            id: row.get(0),
+            ticker: ticker(symbol),
+            timeframe,
+            calendar: row.get::<String, _>(1).parse().unwrap(),
+            window_days: row.get(2),
+            by_interest: row.get(3),
+        }
+    }
+
+    pub(crate) async fn gaps(&self, definition: &Definition) -> Vec<Range> {
+        let mut tx = self.database.begin().await.unwrap();
+        let gaps = coverage::gaps_locked(&mut tx, definition).await.unwrap();
+        tx.commit().await.unwrap();
+        gaps
+    }
+
+    pub(crate) async fn enqueue(&self, definition: &Definition, slices: &[Range]) -> i32 {
+        let mut tx = self.database.begin().await.unwrap();
+        let queued = runs::enqueue(&mut tx, definition, slices, "test").await.unwrap();
+        tx.commit().await.unwrap();
+        queued
+    }
+
+    pub(crate) async fn claim(&self, worker: &str) -> Option<ClaimedRun> {
+        runs::claim(&self.database, worker, LEASE, false, None).await.unwrap()
+    }
+
+    /// Queues `slice` and claims it.
+    pub(crate) async fn held(&self, definition: &Definition, slice: Range, worker: &str) -> ClaimedRun {
+        assert_eq!(self.enqueue(definition, &[slice]).await, 1);
+        let ticker = std::slice::from_ref(&definition.ticker);
+        let run = runs::claim(&self.database, worker, LEASE, false, Some(ticker)).await.unwrap().unwrap();
+        assert_eq!((run.slice, run.timeframe), (slice, definition.timeframe));
+        run
+    }
+
+    /// Ends the run as a worker does whose provider answered with `bars` for the whole slice.
+    pub(crate) async fn answer(&self, run: &ClaimedRun, bars: &[ShapedBar]) -> bool {
+        let mut tx = self.database.begin().await.unwrap();
+        let rows = bars::store(&mut tx, run.symbol_id, run.timeframe, "test/sip", bars).await.unwrap();
+        let held = runs::finish(&mut tx, run, Some(run.slice), rows, "test/sip", 1).await.unwrap();
+        if held {
+            tx.commit().await.unwrap();
+        }
+        held
+    }
+
+    /// Fills all gaps of a series with the bars that the calendar expects.
+    pub(crate) async fn fill(&self, definition: &Definition) {
+        for gap in self.gaps(definition).await {
+            let run = self.held(definition, gap, "filler").await;
+            assert!(self.answer(&run, &expected(definition, gap)).await);
+        }
+    }
+}
+
+/// The bars that the calendar expects in `range`, all alike.
+pub(crate) fn expected(definition: &Definition, range: Range) -> Vec<ShapedBar> {
+    // A day's bar starts at midnight, before the session in which its gap begins.
+    let from = definition.calendar.midnight(definition.calendar.date_of(range.from())).unwrap();
+    let from = if definition.timeframe.minutes().is_some() { range.from() } else { from };
+    let buckets = Grid::Session(definition.calendar).buckets(definition.timeframe, range_of(from, range.to()));
+    buckets.into_iter().map(|bucket| flat(bucket.from(), 100.0)).collect()
+}
+
+/// A final bar in which nothing moved.
+pub(crate) fn flat(start: Timestamp, price: f64) -> ShapedBar {
+    let bar = Bar {
+        start,
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        volume: 10.0,
+        vwap: Some(price),
+        trade_count: Some(3),
+    };
+    ShapedBar { bar, is_final: true }
+}
+
+pub(crate) async fn become_user(tx: &mut Transaction<'_, Postgres>, user: Uuid) {
+    sqlx::query("select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)")
+        .bind(serde_json::json!({ "sub": user, "role": "authenticated" }).to_string())
+        .execute(&mut **tx)
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn rows_in(tx: &mut Transaction<'_, Postgres>, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+    let wrapped = format!("with q as ({sql}) select q::text from q");
+    sqlx::query_scalar(AssertSqlSafe(wrapped)).fetch_all(&mut **tx).await
+}
+
+pub(crate) fn code_of(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|e| e.code()).unwrap_or_else(|| panic!("{error}")).into_owned()
+}
+
+pub(crate) fn refused(result: Result<tracking::Synced, StoreError>) -> String {
+    match result {
+        Err(StoreError::Refused(message)) => message,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+pub(crate) fn ticker(symbol: &str) -> Ticker {
+    symbol.parse().unwrap()
+}
+
+pub(crate) fn tickers(symbols: &[&str]) -> Vec<Ticker> {
+    symbols.iter().map(|symbol| ticker(symbol)).collect()
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(crate) fn range(from: &str, to: &str) -> Range {
+    range_of(at(from), at(to))
+}
+
+pub(crate) fn range_of(from: Timestamp, to: Timestamp) -> Range {
+    Range::new(from, to).unwrap()
+}
