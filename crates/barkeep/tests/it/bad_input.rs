@@ -1,1 +1,7 @@
-//! bad_input
+//! What is wrong is refused, in words that say what to do, and changes nothing; no secret is in any of them.
+
+mod arguments;
+mod database_gone;
+mod requests;
+mod settings;
+mod tokens;

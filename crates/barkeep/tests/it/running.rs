@@ -2,13 +2,19 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
+use simulator::{Settings, Simulator};
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
+use testkit::TestDatabase;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Long enough for a busy machine with two cores; only a broken promise takes that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +38,13 @@ impl Place {
 
     /// The binary on this data directory, cut off from the settings of whoever runs the tests.
     pub(crate) fn barkeep(&self, args: &[&str]) -> Command {
+        let mut command = self.bare(args);
+        command.arg("--data-dir").arg(self.path());
+        command
+    }
+
+    /// The same without naming the data directory.
+    pub(crate) fn bare(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_barkeep"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -40,13 +53,13 @@ impl Place {
             }
         }
         command.env("BARKEEP_LOG", "warn,sqlx=error");
-        command.args(args).arg("--data-dir").arg(self.path()).current_dir(self.path()).stdin(Stdio::null());
+        command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command
     }
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        self.barkeep(args).output().unwrap()
+        finish(self.barkeep(args))
     }
 
     /// Runs a command that must succeed and returns what it printed.
@@ -188,6 +201,99 @@ impl Drop for Up {
     }
 }
 
+/// Runs a command to its end, which must come while there is patience.
+pub(crate) fn finish(mut command: Command) -> Output {
+    let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = process.id().to_string();
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(process.wait_with_output()));
+    ended.recv_timeout(PATIENCE).map(Result::unwrap).unwrap_or_else(|_| {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+        panic!("it does not end: {:?}", command.get_args());
+    })
+}
+
+/// The same, beside others.
+pub(crate) async fn finished(command: Command) -> Output {
+    tokio::task::spawn_blocking(move || finish(command)).await.unwrap()
+}
+
+/// `barkeep up` on a database of its own in which nobody wants anything yet, and its keys.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) up: Up,
+    pub(crate) anon_key: String,
+    pub(crate) service_role_key: String,
+    pub(crate) jwt_secret: String,
+    pub(crate) place: Place,
+    pub(crate) database: TestDatabase,
+}
+
+impl Served {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// `change`: what the command gets besides.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Command)) -> Self {
+        let (place, database) = (Place::new(), quiet_database().await);
+        let mut command = place.barkeep(&["up", "--database-url", &database.url]);
+        change(&mut command);
+        let up = Up::start(command).await;
+        let keys: Value = serde_json::from_str(&place.printed(&["keys", "--json"])).unwrap();
+        let key = |name: &str| keys[name].as_str().unwrap().to_owned();
+        let (anon_key, service_role_key, jwt_secret) = (key("anon_key"), key("service_role_key"), key("jwt_secret"));
+        Self { up, anon_key, service_role_key, jwt_secret, place, database }
+    }
+
+    pub(crate) async fn sql(&self) -> PgConnection {
+        PgConnection::connect(&self.database.url).await.unwrap()
+    }
+
+    /// A token of a user, who is made where there is none.
+    pub(crate) fn token(&self, email: &str) -> String {
+        let args = ["token", "--user", email, "--database-url", &self.database.url];
+        self.place.printed(&args).trim().to_owned()
+    }
+}
+
+/// A simulated provider in this process, until dropped.
+#[derive(Debug)]
+pub(crate) struct Market {
+    pub(crate) simulator: Simulator,
+    pub(crate) address: SocketAddr,
+    _stop: DropGuard,
+}
+
+impl Market {
+    /// Made-up bars whose clock stands at `as_of`, as many requests as one likes.
+    pub(crate) fn settings(as_of: &str) -> Settings {
+        let as_of: jiff::Timestamp = as_of.parse().unwrap();
+        let mut settings = Settings::new(simulator::Source::Synthetic);
+        settings.requests_per_minute = 100_000;
+        settings.clock = simulator::Clock::by(move || as_of);
+        settings
+    }
+
+    pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), settings).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, settings: Settings) -> Self {
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (simulator, stop) = (Simulator::new(settings).unwrap(), CancellationToken::new());
+        let (server, stopped) = (simulator.clone(), stop.clone());
+        tokio::spawn(async move { server.serve(listener, stopped).await });
+        Self { simulator, address, _stop: stop.drop_guard() }
+    }
+
+    /// For `APCA_API_DATA_URL`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
 /// Waits until `check` returns something.
 pub(crate) async fn eventually<T>(what: &str, check: impl AsyncFn() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -201,7 +307,7 @@ pub(crate) async fn eventually<T>(what: &str, check: impl AsyncFn() -> Option<T>
 }
 
 /// A database with the schema, for an `up` that is given its database.
-pub(crate) async fn database() -> testkit::TestDatabase {
+pub(crate) async fn database() -> TestDatabase {
     let fingerprint = format!("{:x}", store::migrations::fingerprint());
     let template = testkit::template("barkeep", &fingerprint, async |url| {
         let database = store::Database::connect(&url, 2).await?;
@@ -211,7 +317,15 @@ pub(crate) async fn database() -> testkit::TestDatabase {
     })
     .await
     .unwrap();
-    testkit::TestDatabase::create(Some(&template)).await.unwrap()
+    TestDatabase::create(Some(&template)).await.unwrap()
+}
+
+/// The same, in which nobody wants anything: without the seeded definitions' background work.
+pub(crate) async fn quiet_database() -> TestDatabase {
+    let database = database().await;
+    let mut sql = PgConnection::connect(&database.url).await.unwrap();
+    sqlx::query("update job_definitions set enabled = false, base_priority = null").execute(&mut sql).await.unwrap();
+    database
 }
 
 /// A file or folder beside the project, where it is.
