@@ -81,14 +81,10 @@ impl Data {
         tickers
     }
 
-    /// From when on there may be bars.
-    pub(crate) fn earliest(&self) -> Timestamp {
-        let made_up = || Calendar::AlwaysOpen.midnight(synthetic::FIRST_DAY);
-        match self {
-            Self::Synthetic(_) => made_up(),
-            Self::Folder(folder) => folder.earliest(),
-        }
-        .unwrap_or(Timestamp::UNIX_EPOCH)
+    /// From when on questions are answered. A folder is all there is: what lies before its files had no trade, and is
+    /// answered with nothing rather than refused.
+    pub(crate) fn earliest() -> Timestamp {
+        Calendar::AlwaysOpen.midnight(synthetic::FIRST_DAY).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     pub(crate) fn rows(&self, question: &Question) -> Rows {

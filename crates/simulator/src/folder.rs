@@ -65,15 +65,6 @@ impl Folder {
     pub(crate) fn minutes(&self, ticker: &Ticker) -> Option<&[Minute]> {
         self.series.get(ticker).map(Vec::as_slice)
     }
-
-    /// The midnight, in its market's time zone, that begins the oldest day.
-    pub(crate) fn earliest(&self) -> Option<Timestamp> {
-        let first_day = |(ticker, minutes): (&Ticker, &Vec<Minute>)| {
-            let calendar = Calendar::for_class(ticker.asset_class());
-            calendar.midnight(date_of(calendar, minutes.first()?)?)
-        };
-        self.series.iter().filter_map(first_day).min()
-    }
 }
 
 /// The day of its market that a minute belongs to.
@@ -168,7 +159,6 @@ mod tests {
         assert_eq!(abc.iter().map(|minute| minute.open).collect::<Vec<_>>(), [1.0, 2.0]);
         assert_eq!(abc.iter().map(Minute::volume).collect::<Vec<_>>(), [100.0, 0.5]);
         assert_eq!(folder.minutes(&"BTC-USD".parse().unwrap()).unwrap()[0].volume(), 50.29017734);
-        assert_eq!(folder.earliest(), Some("2026-11-24T00:00:00Z".parse().unwrap()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::refusal::Refusal;
-use crate::simulator::Shared;
+use crate::{data::Data, simulator::Shared};
 
 pub(crate) fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
     let gate = gate::Gate { shared: Arc::clone(&shared), stop };
@@ -40,7 +40,7 @@ pub(crate) fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
 async fn declaration(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({
         "name": "market-sim",
-        "earliest": shared.data.earliest(),
+        "earliest": Data::earliest(),
         "requests_per_minute": shared.settings.requests_per_minute,
         "delay_seconds": shared.settings.delay.as_secs(),
         "now": shared.settings.clock.now(),

@@ -92,7 +92,7 @@ async fn a_folder_knows_its_files_and_nothing_else() {
     assert_eq!(symbols, ["AAPL", "BAC", "BTC/USD", "ETH/USD", "IBM", "LTC/USD", "SPY"]);
     assert_eq!(server.json("/v2/assets/MSFT").await.0, 404);
     let (_, declared) = server.json("/v1/market-sim").await;
-    assert_eq!(declared["earliest"], "2013-10-04T04:00:00Z");
+    assert_eq!(declared["earliest"], "1990-01-01T00:00:00Z");
 }
 
 #[tokio::test]
