@@ -11,6 +11,7 @@ use store::coverage::{self, SeriesCoverage};
 use super::{App, auth::User, error::ApiError};
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Question {
     symbol: Option<String>,
 }
@@ -24,8 +25,9 @@ pub(super) struct Answer {
 pub(super) async fn coverage(
     State(app): State<App>,
     User(user): User,
-    Query(question): Query<Question>,
+    question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Answer>, ApiError> {
+    let Query(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let ticker: Ticker = question
         .symbol
         .ok_or_else(|| ApiError::bad_request("No symbol given"))?

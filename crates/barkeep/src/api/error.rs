@@ -31,6 +31,29 @@ impl ApiError {
     }
 }
 
+/// Refusals that don't come from here but from axum and its layers (a body too large, no answer in time) in the same
+/// form.
+pub(super) async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    let json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !is_error || json {
+        return response;
+    }
+    let message = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is too large: ask for fewer symbols at a time",
+        StatusCode::GATEWAY_TIMEOUT => "There was no answer in time; try again shortly",
+        other => other.canonical_reason().unwrap_or("The request was refused"),
+    };
+    let mut told = ApiError::new(status, message).into_response();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            told.headers_mut().append(name, value.clone());
+        }
+    }
+    told
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {

@@ -13,13 +13,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{HeaderName, Method, StatusCode},
     middleware,
     routing::{get, post},
 };
 use tower_http::{
     cors::{Any, CorsLayer},
-    limit::RequestBodyLimitLayer,
     timeout::TimeoutLayer,
 };
 
@@ -64,6 +64,8 @@ impl App {
 pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
     let functions = Router::new()
         .route("/functions/v1/sync-user-symbols", post(sync::sync_user_symbols))
+        // Before the layer, or preflights would not reach it.
+        .method_not_allowed_fallback(wrong_method)
         // Clients of the old system run in browsers too and bring their own token: any origin may ask.
         .layer(
             CorsLayer::new()
@@ -77,18 +79,21 @@ pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
         .route("/api/v1/bars", get(bars::bars))
         .route("/api/v1/coverage", get(coverage::coverage))
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(wrong_method);
     let bounded = functions
         .merge(api)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(30)));
     bounded
         // A stream of events has no end.
-        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/events", get(events::events).fallback(wrong_method))
         .fallback(|| async { ApiError::not_found("There is nothing at this address") })
-        .method_not_allowed_fallback(|| async {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "This address does not take that method")
-        })
-        .layer(RequestBodyLimitLayer::new(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(Arc::new(hosts), host::check))
+        .layer(middleware::map_response(error::as_json))
         .with_state(app)
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "This address does not take that method")
 }

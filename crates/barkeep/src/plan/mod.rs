@@ -37,7 +37,10 @@ pub(crate) async fn run(engine: Engine) {
             _ = tick.tick() => {}
             changed = woken.changed() => if changed.is_err() {
                 // Nobody listens any more: the tick goes on alone.
-                tick.tick().await;
+                tokio::select! {
+                    () = engine.stop.cancelled() => return,
+                    _ = tick.tick() => {}
+                }
             }
         }
         let (status, message) = match round(&engine, None, None).await {

@@ -45,9 +45,10 @@ as $$
     from shown w
     left join symbol s on true
     left join public.coverage_status c on c.symbol = s.ticker and c.timeframe = w.timeframe
-    left join lateral (
-        select barkeep.window_of(s.calendar, w.timeframe, w.window_days) as span where s.id is not null
-    ) v on true
+    -- A condition on the join would not keep the function from being called for a symbol that isn't there.
+    cross join lateral (
+        select case when s.id is not null then barkeep.window_of(s.calendar, w.timeframe, w.window_days) end as span
+    ) v
     left join lateral (
         select count(*) as bars, min(o.ts) as earliest, max(o.ts) as latest,
             count(*) filter (
