@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use market::{Range, Ticker, Timeframe};
 use serde::Serialize;
@@ -264,9 +264,13 @@ impl Shown {
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         if let Ok(style) =
-            ProgressStyle::with_template("{bar:32} {pos}/{len} slices  {per_sec}  {eta} left  {wide_msg}")
+            ProgressStyle::with_template("{bar:32} {pos}/{len} slices  {rate}  {eta} left  {wide_msg}")
         {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                // A line that can't be drawn is drawn next time.
+                let _ = write!(line, "{:.1}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         let plain = (!terminal && !json).then(|| std::cell::Cell::new(std::time::Instant::now()));
         Self { bar, plain }
