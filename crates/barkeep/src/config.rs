@@ -30,9 +30,16 @@ pub(crate) struct Config {
 }
 
 /// A text that no `Debug` shows.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 pub(crate) struct Secret(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // serde's own words would quote what stands there instead.
+        let text = String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("a text in quotes is expected"));
+        text.map(Self)
+    }
+}
 
 /// A database URL, whose password no `Debug` shows.
 pub(crate) type Url = Secret;
@@ -119,8 +126,9 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
         .with_context(|| format!("the settings file {} can't be read", path.display()))?;
     // The parser's own words quote the line at fault, which may be the one with a key on it.
     toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-        anyhow::anyhow!("the settings file {} is wrong near line {line}: {}", path.display(), error.message())
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow::anyhow!("the settings file {} is wrong in line {line}: {}", path.display(), error.message())
     })
 }
 

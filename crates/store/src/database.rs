@@ -35,24 +35,39 @@ impl Database {
     /// [`StoreError::Refused`] where `url` is no PostgreSQL URL, [`StoreError::Unreachable`] where nobody answers.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
         let options = Self::options(url)?;
-        let pool = PgPoolOptions::new()
+        let pooled = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options)
-            .await
-            .map_err(|error| match StoreError::from(error) {
-                StoreError::Other(other) => StoreError::Unreachable(other.to_string()),
-                told => told,
-            })?;
-        Ok(Self { pool, url: url.to_owned() })
+            .connect_with(options.clone())
+            .await;
+        let error = match pooled {
+            Ok(pool) => return Ok(Self { pool, url: url.to_owned() }),
+            // The pool has kept trying and says only that it did. Once more without it, for the reason.
+            Err(sqlx::Error::PoolTimedOut) => match tokio::time::timeout(Duration::from_secs(3), options.connect()).await {
+                Ok(Err(reason)) => reason,
+                _ => sqlx::Error::PoolTimedOut,
+            },
+            Err(error) => error,
+        };
+        Err(match StoreError::from(error) {
+            StoreError::Other(other) => StoreError::Unreachable(other.to_string()),
+            // Nobody has asked for anything yet: it is the URL's role that is not let in.
+            StoreError::Unauthenticated(message) => StoreError::Unreachable(message),
+            told => told,
+        })
     }
 
     fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-        let options = PgConnectOptions::from_str(url).map_err(|error| {
+        let unreadable = |problem: &str| {
             StoreError::Refused(format!(
-                "the database URL can't be read ({error}): write postgresql://USER:PASSWORD@HOST:5432/NAME"
+                "the database URL can't be read ({problem}): write postgresql://USER:PASSWORD@HOST:5432/NAME"
             ))
-        })?;
+        };
+        // sqlx reads a URL of any other kind of server too, and would look for PostgreSQL there.
+        if !url.starts_with("postgresql://") && !url.starts_with("postgres://") {
+            return Err(unreadable("it does not begin with postgresql://"));
+        }
+        let options = PgConnectOptions::from_str(url).map_err(|error| unreadable(&error.to_string()))?;
         Ok(options
             .application_name("barkeep")
             // See `statement`: nothing is prepared for a later use.

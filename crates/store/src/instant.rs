@@ -8,12 +8,16 @@ use sqlx::{
     postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, types::Oid},
 };
 
-/// An instant on its way to or from the database. PostgreSQL keeps microseconds; finer parts are cut off.
+/// An instant on its way to or from the database. PostgreSQL keeps microseconds; finer parts are cut off. It begins in
+/// 4714 BC: anything earlier becomes that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Instant(pub(crate) Timestamp);
 
 /// 2000-01-01T00:00:00Z, from which PostgreSQL counts, in microseconds since 1970.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
+
+/// PostgreSQL's first instant (`MIN_TIMESTAMP`), counted its way.
+const POSTGRES_BEGIN: i64 = -211_813_488_000_000_000;
 
 // By number, which is fixed (`pg_type.dat`): for a name sqlx asks the database first, in a statement with a name.
 const TIMESTAMPTZ: Oid = Oid(1184);
@@ -33,7 +37,7 @@ impl PgHasArrayType for Instant {
 
 impl Encode<'_, Postgres> for Instant {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let micros = self.0.as_microsecond() - POSTGRES_EPOCH;
+        let micros = (self.0.as_microsecond() - POSTGRES_EPOCH).max(POSTGRES_BEGIN);
         Encode::<Postgres>::encode(micros, buffer)
     }
 }

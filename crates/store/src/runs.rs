@@ -196,6 +196,24 @@ pub async fn retry_failed(database: &Database, tickers: Option<&[Ticker]>) -> Re
     Ok(u64::try_from(queued).unwrap_or(0))
 }
 
+/// Lets runs that wait for better credentials go at once: whoever starts may bring them. Returns how many.
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn try_credentials_again(database: &Database) -> Result<u64, StoreError> {
+    let mut tx = database.begin().await?;
+    let freed = query(
+        "update public.job_runs
+        set run_after = clock_timestamp(), error_code = null, error_message = null, updated_at = clock_timestamp()
+        where status = 'queued' and error_code = 'credentials'",
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    tx.commit().await?;
+    Ok(freed)
+}
+
 /// The state of the queue for some symbols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -147,6 +147,7 @@ impl Backfill {
         definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, days).await?;
         definitions::make_due(&home.database, &self.symbols).await?;
         runs::retry_failed(&home.database, Some(&self.symbols)).await?;
+        runs::try_credentials_again(&home.database).await?;
         plan::round(&engine, Some(&self.symbols), clip).await?;
 
         let tasks = TaskTracker::new();

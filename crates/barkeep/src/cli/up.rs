@@ -172,6 +172,7 @@ impl Work<'_> {
         };
         state.send_replace(ProviderState::Connected(Box::new(engine.clone())));
         plan::settle_grace(&engine).await?;
+        runs::try_credentials_again(&engine.database).await?;
         tasks.spawn(plan::run(engine.clone()));
         tasks.spawn(dispatch::run(engine, self.slots, None));
         self.stop.cancelled().await;
