@@ -34,6 +34,9 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
+            sqlx::Error::Database(database) if database.constraint() == Some("user_symbol_tracking_user_id_fkey") => {
+                Self::Unauthenticated("There is no such user any more: sign in again".to_owned())
+            }
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("22023" | "BK001") => Self::Refused(database.message().to_owned()),
                 Some("28000") => Self::Unauthenticated(database.message().to_owned()),

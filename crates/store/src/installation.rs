@@ -59,6 +59,13 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
             .execute(&mut *tx)
             .await?;
         query(
+            "update public.job_definitions d set next_due_at = 'epoch'
+            from public.coverage_status c
+            where c.symbol = d.symbol and c.timeframe = d.timeframe and not isempty(c.unavailable)",
+        )
+        .execute(&mut *tx)
+        .await?;
+        query(
             "update public.coverage_status set unavailable = '{}', unavailable_reason = null, updated_at = now()
             where not isempty(unavailable)",
         )

@@ -68,7 +68,13 @@ async fn signed_in_clients_hold_what_they_need_and_no_more(owner: Owner) {
         group by 1 order by 1";
     assert_eq!(
         site.rows(columns).await,
-        ["(priority,INSERT)", "(source,INSERT)", "(symbol_id,INSERT)", "(timeframes,\"INSERT,UPDATE\")", "(user_id,INSERT)"]
+        [
+            "(priority,INSERT)",
+            "(source,INSERT)",
+            "(symbol_id,INSERT)",
+            "(timeframes,\"INSERT,UPDATE\")",
+            "(user_id,INSERT)"
+        ]
     );
     let elsewhere = format!(
         "select c.oid::regclass, a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -14,10 +14,7 @@ for_every_owner! {
 }
 
 const TABLES: [(&str, &str); 7] = [
-    (
-        "symbols",
-        "id uuid, ticker text, asset_type text, description text, exchange text",
-    ),
+    ("symbols", "id uuid, ticker text, asset_type text, description text, exchange text"),
     (
         "user_symbol_tracking",
         "id uuid, user_id uuid, symbol_id uuid, source text, priority integer, created_at timestamp with time zone, \
