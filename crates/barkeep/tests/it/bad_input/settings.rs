@@ -39,10 +39,11 @@ async fn a_database_that_can_not_be_had_is_told_apart_and_its_password_is_not_sh
     // All at once: a server that may be starting is waited for.
     std::thread::scope(|scope| {
         for (url, named) in &urls {
-            scope.spawn(|| {
+            let place = &place;
+            scope.spawn(move || {
                 let begun = Instant::now();
                 let error = failure(place.barkeep(&["coverage", "KO", "--database-url", url]));
-                assert!(error.contains(named), "{url}: {error}");
+                assert!(error.contains(*named), "{url}: {error}");
                 assert!(error.contains("DATABASE_URL") || error.contains("database URL"), "{url}: {error}");
                 assert!(begun.elapsed().as_secs() < 20, "{url}: {:?}", begun.elapsed());
             });
