@@ -1,1 +1,6 @@
-//! command_line
+//! What scripts rely on: what commands print, where they print it, and which setting counts.
+
+mod backfill;
+mod export;
+mod precedence;
+mod printed;
