@@ -36,7 +36,8 @@ pub(crate) struct Secret(pub(crate) String);
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // serde's own words would quote what stands there instead.
-        let text = String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("a text in quotes is expected"));
+        let text =
+            String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("a text in quotes is expected"));
         text.map(Self)
     }
 }
@@ -122,8 +123,8 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
         None if Path::new("barkeep.toml").exists() => Path::new("barkeep.toml"),
         None => return Ok(File::default()),
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the settings file {} can't be read", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the settings file {} can't be read", path.display()))?;
     // The parser's own words quote the line at fault, which may be the one with a key on it.
     toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

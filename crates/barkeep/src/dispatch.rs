@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use market::{Range, Ticker};
+use jiff::{SignedDuration, Timestamp};
+use market::{Range, Ticker, grid::Grid};
 use providers::FetchError;
 use store::{
     StoreError, bars,
@@ -102,6 +103,7 @@ async fn work(engine: &Engine, pause: &Pause, background_first: bool, tickers: O
         match runs::claim(&engine.database, &engine.worker, LEASE, background_first, tickers).await {
             Ok(Some(run)) => {
                 if let Err(error) = see_through(engine, pause, &run).await {
+                    not_stored(engine, &run, &error).await;
                     tracing::error!(
                         run = %run.id, symbol = %run.ticker, timeframe = %run.timeframe, %error,
                         "The outcome of run {} could not be written; its lease runs out and it is done again", run.id
@@ -124,6 +126,24 @@ async fn work(engine: &Engine, pause: &Pause, background_first: bool, tickers: O
     }
 }
 
+/// A run whose outcome the database refused goes back with the reason; where the database is gone its lease runs out.
+async fn not_stored(engine: &Engine, run: &ClaimedRun, error: &StoreError) {
+    if error.is_unreachable() {
+        return;
+    }
+    let failure = Failure {
+        code: "store",
+        message: format!("what was fetched could not be stored: {error}"),
+        retry_after: backoff(run.failures),
+        counts: true,
+        terminal: false,
+        requests: 0,
+    };
+    if let Err(error) = runs::fail(&engine.database, run, &failure).await {
+        tracing::warn!(run = %run.id, %error, "Run {} could not be put back; its lease runs out", run.id);
+    }
+}
+
 async fn wait(engine: &Engine, duration: Duration) {
     tokio::select! {
         () = engine.stop.cancelled() => {}
@@ -133,6 +153,7 @@ async fn wait(engine: &Engine, duration: Duration) {
 
 /// One run from claim to outcome. Not cancel-safe in the sense that a dropped run waits for its lease to end.
 async fn see_through(engine: &Engine, pause: &Pause, run: &ClaimedRun) -> Result<(), StoreError> {
+    let grace_before = engine.source.limits(run.ticker.asset_class()).grace;
     let fetched = tokio::select! {
         fetched = fetch(engine, run) => fetched,
         () = keep_lease(engine, run) => {
@@ -150,7 +171,7 @@ async fn see_through(engine: &Engine, pause: &Pause, run: &ClaimedRun) -> Result
         }
     };
     match fetched {
-        Ok(fetched) => keep(engine, pause, run, fetched).await,
+        Ok(fetched) => keep(engine, pause, run, fetched, grace_before).await,
         Err(error) => give_back(engine, pause, run, error).await,
     }
 }
@@ -169,21 +190,22 @@ async fn keep_lease(engine: &Engine, run: &ClaimedRun) {
 }
 
 /// Stores what came, with its coverage and the run's outcome.
-async fn keep(engine: &Engine, pause: &Pause, run: &ClaimedRun, fetched: Fetched) -> Result<(), StoreError> {
+async fn keep(
+    engine: &Engine,
+    pause: &Pause,
+    run: &ClaimedRun,
+    fetched: Fetched,
+    grace_before: SignedDuration,
+) -> Result<(), StoreError> {
     let Fetched { base, asked, bars: answer, asked_at } = fetched;
     let limits = engine.source.limits(run.ticker.asset_class());
     let answered = answer.answered.and_then(|answered| answered.intersection(&asked));
     let sent = answer.bars.get(&run.ticker).map(Vec::as_slice).unwrap_or_default();
     let shaped = answered.map(|answered| {
-        let frame = Frame {
-            calendar: run.calendar,
-            timeframe: run.timeframe,
-            answered,
-            asked_at,
-            grace: limits.grace,
-        };
+        let frame = Frame { calendar: run.calendar, timeframe: run.timeframe, answered, asked_at, grace: limits.grace };
         shape(sent, &frame)
     });
+    let settled = asked_at.checked_sub(limits.grace).unwrap_or(asked_at);
     let (bars, insane) = shaped.map(|s| (s.bars, s.insane)).unwrap_or_default();
 
     if !insane.is_empty() && run.failures < LAST_TRY {
@@ -202,10 +224,10 @@ async fn keep(engine: &Engine, pause: &Pause, run: &ClaimedRun, fetched: Fetched
         return give_back(engine, pause, run, error).await;
     }
 
-    let covered = answered.and_then(|answered| covered(run, answered));
+    let covered = answered.and_then(|answered| covered(run, answered.to().min(settled)));
     let mut tx = engine.database.begin().await?;
     let rows = bars::store(&mut tx, run.symbol_id, run.timeframe, &answer.provenance, &bars).await?;
-    bars::quarantine(&mut tx, &run.ticker, base, &answer.provenance, &insane).await?;
+    bars::quarantine(&mut tx, &run.ticker, base, run.timeframe, &answer.provenance, &insane).await?;
     if !runs::finish(&mut tx, run, covered, rows, &answer.provenance, answer.requests).await? {
         tx.rollback().await.map_err(StoreError::from)?;
         tracing::warn!(run = %run.id, "Run {} went to another worker; nothing was written", run.id);
@@ -216,20 +238,23 @@ async fn keep(engine: &Engine, pause: &Pause, run: &ClaimedRun, fetched: Fetched
         run = %run.id, symbol = %run.ticker, timeframe = %run.timeframe, rows, requests = answer.requests,
         quarantined = insane.len(), "Stored {rows} bars of {} {}", run.ticker, run.timeframe
     );
-    plan::settle_grace(engine).await?;
+    if limits.grace != grace_before {
+        plan::settle_grace(engine, true).await?;
+    }
     if bars.is_empty() && symbols::needs_a_look(&engine.database, run.symbol_id).await? {
         look_up(engine, &run.ticker).await?;
     }
     Ok(())
 }
 
-/// What of the slice counts as covered: up to the last bar that the answer holds in full.
-fn covered(run: &ClaimedRun, answered: Range) -> Option<Range> {
-    if answered.to() >= run.slice.to() {
+/// What of the slice counts as covered: up to the last bar that had ended for good, and of which the answer holds
+/// everything, `until` then. The same rule as makes a bar final.
+fn covered(run: &ClaimedRun, until: Timestamp) -> Option<Range> {
+    if until >= run.slice.to() {
         return Some(run.slice);
     }
-    let grid = market::grid::Grid::Session(run.calendar);
-    let until = grid.bucket_of(run.timeframe, answered.to()).map_or(answered.to(), |bucket| bucket.from());
+    let grid = Grid::Session(run.calendar);
+    let until = grid.bucket_of(run.timeframe, until).map_or(until, |bucket| bucket.from());
     Range::new(run.slice.from(), until.min(run.slice.to())).ok()
 }
 
@@ -259,10 +284,12 @@ async fn give_back(engine: &Engine, pause: &Pause, run: &ClaimedRun, error: Fetc
             "Fetching {} {} failed", run.ticker, run.timeframe
         ),
     }
-    let failure = Failure { code: error.code(), message: error.to_string(), retry_after, counts, terminal, requests: 1 };
+    let failure =
+        Failure { code: error.code(), message: error.to_string(), retry_after, counts, terminal, requests: 1 };
     runs::fail(&engine.database, run, &failure).await?;
-    if matches!(error, FetchError::Refused { .. }) && symbols::needs_a_look(&engine.database, run.symbol_id).await? {
-        look_up(engine, &run.ticker).await?;
+    // The request named this symbol alone: it is refused as long as the provider thinks so, whatever the range.
+    if matches!(error, FetchError::Refused { .. }) {
+        symbols::suspend(&engine.database, &run.ticker, &error.to_string()).await?;
     }
     Ok(())
 }
@@ -285,7 +312,7 @@ pub(crate) async fn look_up(engine: &Engine, ticker: &Ticker) -> Result<(), Stor
         }
         Err(error) => {
             tracing::warn!(symbol = %ticker, %error, "The asset list could not be asked about {ticker}");
-            Ok(())
+            symbols::not_looked_up(&engine.database, ticker).await
         }
     }
 }

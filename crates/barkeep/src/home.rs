@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use store::{
     Database, StoreError,
     cluster::{Cluster, ClusterError, ClusterSettings},
-    installation,
+    health, installation,
     migrations::{self, Migrated},
 };
 use tokio::sync::Mutex;
@@ -72,6 +72,15 @@ impl Home {
         self.migrate().await.map(|_| ())
     }
 
+    /// Whether another process plans on this database: on one that was given, the data directory's lock says nothing.
+    pub(crate) async fn is_run_by_another(&self) -> Result<bool, StoreError> {
+        if self.cluster.is_some() {
+            return Ok(false);
+        }
+        let seen = health::readiness(&self.database).await?;
+        Ok(seen.scheduler_status != health::STOPPED && seen.scheduler_seen_secs_ago.is_some_and(|secs| secs < 90))
+    }
+
     /// With the first real key: what people watched while the bars were simulated comes along. Returns how many rows.
     pub(crate) async fn take_interest_along(&self, config: &Config) -> anyhow::Result<u64> {
         let Some(cluster) = &self.cluster else { return Ok(0) };
@@ -102,7 +111,7 @@ impl Home {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(2)) => {}
             }
-            if !matches!(Cluster::running(&self.settings).await, Ok(None)) {
+            if cluster.lock().await.answers().await {
                 continue;
             }
             tracing::error!("The private PostgreSQL server is gone; starting it again");

@@ -122,8 +122,9 @@ impl Keys {
 
 fn read_or_make(data_dir: &Path) -> anyhow::Result<String> {
     let path = data_dir.join("jwt_secret");
-    fs::create_dir_all(data_dir)
-        .with_context(|| format!("the data directory {} can't be made: choose another with --data-dir", data_dir.display()))?;
+    fs::create_dir_all(data_dir).with_context(|| {
+        format!("the data directory {} can't be made: choose another with --data-dir", data_dir.display())
+    })?;
     if !path.exists() {
         let secret: String = rand::rng().sample_iter(Alphanumeric).take(64).map(char::from).collect();
         let mut file = tempfile::NamedTempFile::new_in(data_dir)

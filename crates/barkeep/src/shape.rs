@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Bar, Calendar, Range, Timeframe, grid::Grid, resample::resample};
+use market::{Bar, Calendar, Range, RangeSet, Timeframe, grid::Grid, resample::resample};
 use store::bars::{InsaneBar, ShapedBar};
 
 /// What is asked for, and what is known of when.
@@ -34,7 +34,10 @@ pub(crate) fn shape(sent: &[Bar], frame: &Frame) -> Shaped {
     let grid = Grid::Session(frame.calendar);
     let mut insane = Vec::new();
     let mut by_start = BTreeMap::new();
-    for bar in sent.iter().filter(|bar| frame.answered.contains(bar.start)) {
+    // What no bucket takes, such as the hours before the open, is nobody's concern.
+    let wanted =
+        |bar: &&Bar| frame.answered.contains(bar.start) && grid.bucket_of(frame.timeframe, bar.start).is_some();
+    for bar in sent.iter().filter(wanted) {
         match bar.check() {
             Ok(()) => {
                 by_start.insert(bar.start, *bar);
@@ -43,13 +46,13 @@ pub(crate) fn shape(sent: &[Bar], frame: &Frame) -> Shaped {
         }
     }
     // A bucket without one of its parts would be a bar that can't be told from a true one.
-    let spoilt: Vec<Range> =
+    let spoilt: RangeSet =
         insane.iter().filter_map(|insane| grid.bucket_of(frame.timeframe, insane.bar.start)).collect();
     let base: Vec<Bar> = by_start.into_values().collect();
     let bars = resample(&base, &grid, frame.timeframe)
         .into_iter()
         // The first bucket may begin before what was asked for, and then holds only a part of its bars.
-        .filter(|made| made.range.from() >= frame.answered.from() && !spoilt.contains(&made.range))
+        .filter(|made| made.range.from() >= frame.answered.from() && !spoilt.encloses(&made.range))
         .map(|made| ShapedBar { bar: made.bar, is_final: is_final(made.range, frame) })
         .collect();
     Shaped { bars, insane }

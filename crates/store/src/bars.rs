@@ -95,26 +95,28 @@ pub struct InsaneBar {
     pub reason: String,
 }
 
-/// Keeps what can't be true apart, with its reason. `timeframe` is the one that was asked for, not the series'.
+/// Keeps what can't be true apart, with its reason. `asked` is the timeframe that was asked for to make `series` of.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
 pub async fn quarantine(
     tx: &mut ServiceTx,
     ticker: &Ticker,
-    timeframe: Timeframe,
+    asked: Timeframe,
+    series: Timeframe,
     provenance: &str,
     insane: &[InsaneBar],
 ) -> Result<(), StoreError> {
     for InsaneBar { bar, reason } in insane {
         query(
-            "insert into barkeep.quarantined_bars (symbol, timeframe, ts, provider, reason, sent)
-            values ($1, $2, $3, $4, $5, $6)
-            on conflict (symbol, timeframe, ts, provider) do update
+            "insert into barkeep.quarantined_bars (symbol, timeframe, series, ts, provider, reason, sent)
+            values ($1, $2, $3, $4, $5, $6, $7)
+            on conflict (symbol, series, timeframe, ts, provider) do update
             set reason = excluded.reason, sent = excluded.sent, seen_at = now()",
         )
         .bind(ticker.as_str())
-        .bind(timeframe.as_str())
+        .bind(asked.as_str())
+        .bind(series.as_str())
         .bind(Instant(bar.start))
         .bind(provenance)
         .bind(reason)
@@ -167,18 +169,6 @@ pub async fn read(
     .fetch_all(&mut *tx)
     .await?;
     rows.iter().map(stored).collect::<Result<_, _>>().map(Some)
-}
-
-/// Whether any bar of the symbol is stored, in whatever timeframe.
-///
-/// # Errors
-/// Where the database is gone.
-pub async fn any(database: &Database, symbol_id: Uuid) -> Result<bool, StoreError> {
-    let mut tx = database.begin().await?;
-    Ok(query_scalar("select exists (select from public.ohlc_bars_v2 where symbol_id = $1)")
-        .bind(symbol_id)
-        .fetch_one(&mut *tx)
-        .await?)
 }
 
 fn stored(row: &PgRow) -> Result<StoredBar, StoreError> {

@@ -38,9 +38,19 @@ pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<Mark
         .execute(&mut *tx)
         .await?;
     // Due times and second looks are kept on the market's clock and mean nothing on another.
-    query("update public.job_definitions set next_due_at = 'epoch' where next_due_at <> 'epoch'")
-        .execute(&mut *tx)
-        .await?;
+    query(
+        "update public.job_definitions d set next_due_at = 'epoch'
+        from (select id from public.job_definitions order by id for no key update) held
+        where d.id = held.id and d.next_due_at <> 'epoch'",
+    )
+    .execute(&mut *tx)
+    .await?;
+    query(
+        "update barkeep.empty_sessions set recheck_at = barkeep.market_now() + interval '1 day'
+        where recheck_at > barkeep.market_now() + interval '1 day'",
+    )
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     read(database).await
 }
@@ -60,18 +70,27 @@ pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
 }
 
 /// Says how long after its end a bar of that calendar may still change or be held back. A change makes every series
-/// of the calendar due again.
+/// of the calendar due again. With `only_more` a shorter grace than is known changes nothing: of several processes
+/// the one that was held back knows best.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn set_grace(database: &Database, calendar: Calendar, grace: SignedDuration) -> Result<bool, StoreError> {
+pub async fn set_grace(
+    database: &Database,
+    calendar: Calendar,
+    grace: SignedDuration,
+    only_more: bool,
+) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let changed = query(
         "update barkeep.market_calendars set grace = make_interval(secs => $2)
-        where calendar = $1 and grace is distinct from make_interval(secs => $2)",
+        where calendar = $1
+            and case when $3 then grace < make_interval(secs => $2)
+                else grace <> make_interval(secs => $2) end",
     )
     .bind(calendar.as_str())
     .bind(grace.as_secs_f64())
+    .bind(only_more)
     .execute(&mut *tx)
     .await?
     .rows_affected()
@@ -79,7 +98,11 @@ pub async fn set_grace(database: &Database, calendar: Calendar, grace: SignedDur
     if changed {
         query(
             "update public.job_definitions d set next_due_at = 'epoch'
-            from public.symbols s where s.ticker = d.symbol and s.calendar = $1",
+            from (
+                select d.id from public.job_definitions d join public.symbols s on s.ticker = d.symbol
+                where s.calendar = $1 order by d.id for no key update of d
+            ) held
+            where d.id = held.id",
         )
         .bind(calendar.as_str())
         .execute(&mut *tx)

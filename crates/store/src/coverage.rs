@@ -35,20 +35,32 @@ pub struct SeriesCoverage {
     pub priority: i32,
 }
 
-/// Locks the series until the transaction ends and returns its gaps, oldest first: the one thing that planning asks.
+/// Locks the series and its definition until the transaction ends and returns its gaps, oldest first: the one thing that
+/// planning asks. `window_days`: a longer window than the definition's, for this once.
 ///
 /// # Errors
 /// Where the database is gone, or its sessions don't reach that far.
-pub async fn gaps_locked(tx: &mut ServiceTx, definition: &Definition) -> Result<Vec<Range>, StoreError> {
+pub async fn gaps_locked(
+    tx: &mut ServiceTx,
+    definition: &Definition,
+    window_days: Option<i32>,
+) -> Result<Vec<Range>, StoreError> {
     query("select barkeep.lock_series($1, $2)")
         .bind(definition.ticker.as_str())
         .bind(definition.timeframe.as_str())
         .execute(&mut **tx)
         .await?;
+    // Read now and held: who widens the window meanwhile makes the series due again after this.
+    let held: Option<i32> =
+        query_scalar("select window_days from public.job_definitions where id = $1 for no key update")
+            .bind(definition.id)
+            .fetch_optional(&mut **tx)
+            .await?;
+    let Some(held) = held else { return Ok(Vec::new()) };
     let rows = query("select gap_from, gap_to from public.get_coverage_gaps($1, $2, $3)")
         .bind(definition.ticker.as_str())
         .bind(definition.timeframe.as_str())
-        .bind(definition.window_days)
+        .bind(window_days.map_or(held, |days| days.max(held)))
         .fetch_all(&mut **tx)
         .await?;
     rows.iter().map(|row| range(row, 0)).collect()
@@ -134,7 +146,7 @@ pub async fn wanted_symbols(database: &Database) -> Result<Vec<Ticker>, StoreErr
     rows.iter().map(|row| parsed(row, 0)).collect()
 }
 
-/// Expected bars of the series in `range` that nobody has answered for.
+/// Expected bars of the series in `range`, which begins at most `window_days` ago, that nobody has answered for.
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
@@ -143,6 +155,7 @@ pub async fn missing_in(
     ticker: &Ticker,
     timeframe: Timeframe,
     range: Range,
+    window_days: i32,
 ) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar(
@@ -151,13 +164,14 @@ pub async fn missing_in(
         )), 0)::bigint
         from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol
-        cross join lateral public.get_coverage_gaps(d.symbol, d.timeframe, d.window_days) g
+        cross join lateral public.get_coverage_gaps(d.symbol, d.timeframe, $5) g
         where d.symbol = $1 and d.timeframe = $2 and g.gap_to > $3 and g.gap_from < $4",
     )
     .bind(ticker.as_str())
     .bind(timeframe.as_str())
     .bind(Instant(range.from()))
     .bind(Instant(range.to()))
+    .bind(window_days)
     .fetch_one(&mut *tx)
     .await?)
 }

@@ -20,7 +20,6 @@ pub type ServiceTx = Transaction<'static, Postgres>;
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
-    url: String,
 }
 
 /// A transaction in which Postgres sees one user: role `authenticated`, claims set. User-owned tables are reachable
@@ -41,12 +40,14 @@ impl Database {
             .connect_with(options.clone())
             .await;
         let error = match pooled {
-            Ok(pool) => return Ok(Self { pool, url: url.to_owned() }),
+            Ok(pool) => return Ok(Self { pool }),
             // The pool has kept trying and says only that it did. Once more without it, for the reason.
-            Err(sqlx::Error::PoolTimedOut) => match tokio::time::timeout(Duration::from_secs(3), options.connect()).await {
-                Ok(Err(reason)) => reason,
-                _ => sqlx::Error::PoolTimedOut,
-            },
+            Err(sqlx::Error::PoolTimedOut) => {
+                match tokio::time::timeout(Duration::from_secs(3), options.connect()).await {
+                    Ok(Err(reason)) => reason,
+                    _ => sqlx::Error::PoolTimedOut,
+                }
+            }
             Err(error) => error,
         };
         Err(match StoreError::from(error) {
@@ -74,11 +75,6 @@ impl Database {
             .statement_cache_capacity(0)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5))
             .log_statements(tracing::log::LevelFilter::Trace))
-    }
-
-    /// The URL it was connected with. Holds a password where the URL did: not for logs.
-    pub fn url(&self) -> &str {
-        &self.url
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

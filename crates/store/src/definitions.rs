@@ -13,7 +13,6 @@ pub struct Definition {
     pub ticker: Ticker,
     pub timeframe: Timeframe,
     pub calendar: Calendar,
-    pub window_days: i32,
     /// A person asked for it, as opposed to being kept up in the background.
     pub by_interest: bool,
 }
@@ -25,7 +24,7 @@ pub struct Definition {
 pub async fn due(database: &Database, tickers: Option<&[Ticker]>, limit: i64) -> Result<Vec<Definition>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
-        "select d.id, d.symbol, d.timeframe, s.calendar, d.window_days, d.by_interest
+        "select d.id, d.symbol, d.timeframe, s.calendar, d.by_interest
         from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol
         where d.enabled and d.suspended_at is null and d.next_due_at <= barkeep.market_now()
@@ -59,6 +58,20 @@ pub async fn planned(tx: &mut ServiceTx, definition: &Definition) -> Result<(), 
     .bind(definition.calendar.as_str())
     .execute(&mut **tx)
     .await?;
+    Ok(())
+}
+
+/// The series could not be planned: its turn comes again in five minutes.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn put_off(database: &Database, definition: &Definition) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("update public.job_definitions set next_due_at = barkeep.market_now() + interval '5 minutes' where id = $1")
+        .bind(definition.id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -129,7 +142,6 @@ fn definition(row: &PgRow) -> Result<Definition, StoreError> {
         ticker: parsed(row, 1)?,
         timeframe: parsed(row, 2)?,
         calendar: parsed(row, 3)?,
-        window_days: row.try_get(4)?,
-        by_interest: row.try_get(5)?,
+        by_interest: row.try_get(4)?,
     })
 }

@@ -29,6 +29,12 @@ pub async fn beat(database: &Database, name: &str, status: &str, message: &str) 
     Ok(())
 }
 
+/// The scheduler's status before its first round.
+pub const STARTING: &str = "starting";
+
+/// The scheduler's status after its end.
+pub const STOPPED: &str = "stopped";
+
 /// What `/readyz` wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {

@@ -52,6 +52,7 @@ const LEDGER: &str = "
 /// Closes the ledger as the migrations close every other table, when there are roles to close it to.
 const LEDGER_ACCESS: &str = "
     revoke all on barkeep.migrations from public, anon, authenticated;
+    grant select, insert, update, delete on barkeep.migrations to service_role;
     alter table barkeep.migrations force row level security;
     drop policy if exists service on barkeep.migrations;
     create policy service on barkeep.migrations for all to service_role, current_user using (true) with check (true);

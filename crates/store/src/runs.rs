@@ -214,6 +214,18 @@ pub async fn try_credentials_again(database: &Database) -> Result<u64, StoreErro
     Ok(freed)
 }
 
+/// Queues failed runs again whose time has come: five minutes after the provider failed, a day after it refused. Returns
+/// how many.
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn readmit_failed(database: &Database) -> Result<i32, StoreError> {
+    let mut tx = database.begin().await?;
+    let queued = query_scalar("select barkeep.readmit_failed()").fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(queued)
+}
+
 /// The state of the queue for some symbols.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -226,8 +238,8 @@ pub struct Progress {
     pub requests: i64,
     /// Why the first queued run waits, where something went wrong before.
     pub waiting_for: Option<String>,
-    /// The same as a word: `throttled`, `credentials`, ...
-    pub waiting_code: Option<String>,
+    /// The provider has refused our credentials since then.
+    pub refused: bool,
 }
 
 /// How the runs of `tickers` stand; of ended ones those that ended at `since` (wall time) or later.
@@ -243,8 +255,8 @@ pub async fn progress(database: &Database, tickers: &[Ticker], since: jiff::Time
             count(*) filter (where status = 'failed' and finished_at >= $2),
             coalesce(sum(rows_written) filter (where finished_at >= $2), 0)::bigint,
             coalesce(sum(requests) filter (where updated_at >= $2), 0)::bigint,
-            max(error_message) filter (where status = 'queued'),
-            max(error_code) filter (where status = 'queued')
+            max(error_message) filter (where status = 'queued' and updated_at >= $2),
+            coalesce(bool_or(status = 'queued' and error_code = 'credentials' and updated_at >= $2), false)
         from public.job_runs
         where symbol = any ($1) and (status in ('queued', 'running') or updated_at >= $2)",
     )
@@ -260,7 +272,7 @@ pub async fn progress(database: &Database, tickers: &[Ticker], since: jiff::Time
         rows: row.try_get(4)?,
         requests: row.try_get(5)?,
         waiting_for: row.try_get(6)?,
-        waiting_code: row.try_get(7)?,
+        refused: row.try_get(7)?,
     })
 }
 

@@ -48,12 +48,31 @@ async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session])
         && row.try_get::<i64, _>(2)? == sum(&|s| s.close))
 }
 
+/// Sessions that weren't there before lie in what coverage took for closed hours: they are taken out of it.
 async fn replace(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<(), StoreError> {
-    query("delete from barkeep.market_sessions where calendar = $1").bind(calendar.as_str()).execute(&mut **tx).await?;
     let dates: Vec<String> = sessions.iter().map(|s| s.date.to_string()).collect();
     let opens: Vec<Instant> = sessions.iter().map(|s| Instant(s.open)).collect();
     let closes: Vec<Instant> = sessions.iter().map(|s| Instant(s.close)).collect();
     let earlies: Vec<bool> = sessions.iter().map(|s| s.early).collect();
+    query(
+        "with added as (
+            select range_agg(tstzrange(o, c)) - (
+                select coalesce(range_agg(tstzrange(m.open_at, m.close_at)), '{}')
+                from barkeep.market_sessions m where m.calendar = $1
+            ) as ranges
+            from unnest($2::timestamptz[], $3::timestamptz[]) as s (o, c)
+        )
+        update public.coverage_status c
+        set covered = c.covered - added.ranges, updated_at = now()
+        from added, public.symbols s
+        where s.ticker = c.symbol and s.calendar = $1 and c.covered && added.ranges",
+    )
+    .bind(calendar.as_str())
+    .bind(&opens)
+    .bind(&closes)
+    .execute(&mut **tx)
+    .await?;
+    query("delete from barkeep.market_sessions where calendar = $1").bind(calendar.as_str()).execute(&mut **tx).await?;
     query(
         "insert into barkeep.market_sessions (calendar, session_date, open_at, close_at, early)
         select $1, d::date, o, c, e

@@ -52,6 +52,20 @@ pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: 
     Ok(())
 }
 
+/// Notes that the asset list could not be asked about `ticker`: its turn comes again in a day.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn not_looked_up(database: &Database, ticker: &Ticker) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("update public.symbols set listing_checked_at = now() where ticker = $1")
+        .bind(ticker.as_str())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Suspended symbols whose last look is a day old or older: to be looked up once more.
 ///
 /// # Errors

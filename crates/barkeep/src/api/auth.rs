@@ -30,9 +30,9 @@ impl Authenticator {
         let claims = self.keys.check(token).map_err(|bad| ApiError::unauthorized(bad.to_string()))?;
         let user = match (claims.role.as_str(), claims.sub) {
             ("anon", None) => users::ANONYMOUS,
-            ("authenticated", Some(sub)) => sub
-                .parse()
-                .map_err(|_| ApiError::unauthorized("The token's sub is no user's id"))?,
+            ("authenticated", Some(sub)) => {
+                sub.parse().map_err(|_| ApiError::unauthorized("The token's sub is no user's id"))?
+            }
             ("service_role", _) => {
                 return Err(ApiError::unauthorized(
                     "The service key names no user: send a user's token (barkeep token --user EMAIL)",

@@ -67,14 +67,13 @@ pub(super) async fn bars(
         None => store::clock::read(&app.database).await?.now(),
     };
     let range = Range::new(from, to).map_err(bad)?;
-    let limit = match question.limit {
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| ApiError::bad_request(format!("limit must be a number from 1 to {MOST}, not '{text}'")))?,
-        None => USUAL,
-    };
+    let limit =
+        match question.limit {
+            Some(text) => text.parse().ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
+                ApiError::bad_request(format!("limit must be a number from 1 to {MOST}, not '{text}'"))
+            })?,
+            None => USUAL,
+        };
     let stored = bars::read(&app.database, Some(user), &ticker, timeframe, Some(range), limit)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;

@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
+use store::health;
 
 use super::{App, ProviderState};
 
@@ -20,9 +21,10 @@ pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
             json!({ "state": "connected", "name": endpoint.provider, "simulated": endpoint.simulated })
         }
     };
-    match store::health::readiness(&app.database).await {
+    match health::readiness(&app.database).await {
         Ok(ready) => {
-            let alive = ready.scheduler_seen_secs_ago.is_some_and(|secs| secs <= SCHEDULER_LATE_SECS);
+            let working = ![health::STARTING, health::STOPPED].contains(&ready.scheduler_status.as_str());
+            let alive = working && ready.scheduler_seen_secs_ago.is_some_and(|secs| secs <= SCHEDULER_LATE_SECS);
             let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             let body = json!({
                 "status": if alive { "ready" } else { "waiting for the scheduler" },
@@ -38,7 +40,8 @@ pub(super) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
         }
         Err(error) => {
             tracing::warn!(%error, "Not ready");
-            let reason = if error.is_unreachable() { "the database can't be reached" } else { "the database is not in order" };
+            let reason =
+                if error.is_unreachable() { "the database can't be reached" } else { "the database is not in order" };
             (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Json(json!({ "status": "not ready", "reason": reason, "provider": provider })),

@@ -21,12 +21,18 @@ use crate::{
     home::{self, Home},
     instance::Instance,
     interest::USUAL_TIMEFRAMES,
-    plan,
+    plan::{self, Clip},
     provider::{self, listed},
 };
 
 const CONNECTIONS: u32 = 12;
 const SLOTS: usize = 4;
+
+/// With bars of a minute there is always another one due.
+const MOST_ROUNDS: usize = 5;
+
+/// Before every window.
+const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Without a terminal a line of progress comes this often.
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -39,13 +45,13 @@ pub(super) struct Backfill {
     /// In which timeframes [default: m15,h1,h4]
     #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES")]
     timeframes: Vec<Timeframe>,
-    /// From then on [default: each timeframe's own window]
+    /// From then on, this once [default: each timeframe's own window]
     #[arg(long, value_name = "INSTANT", value_parser = super::instant, conflicts_with = "days")]
     from: Option<Timestamp>,
     /// Up to then [default: now]
     #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
     to: Option<Timestamp>,
-    /// So many days back
+    /// So many days back, from now on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=36_600))]
     days: Option<i32>,
     /// The summary as one JSON object
@@ -107,15 +113,18 @@ impl Backfill {
         stop: &CancellationToken,
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
+        home.take_interest_along(config).await?;
         let clock = match instance {
-            Some(instance) => {
+            Some(instance) if !home.is_run_by_another().await? => {
                 runs::release(&home.database, Some(&instance.name)).await?;
                 clock::start(&home.database, config.as_of).await?
             }
-            None => {
+            _ => {
                 let running = clock::read(&home.database).await?;
                 if config.as_of.is_some() && config.as_of != running.as_of {
-                    bail!("`barkeep up` runs on the same data with another market clock: stop it first, or leave --as-of out");
+                    bail!(
+                        "`barkeep up` runs on the same data with another market clock: stop it first, or leave --as-of out"
+                    );
                 }
                 running
             }
@@ -135,24 +144,17 @@ impl Backfill {
             worker: instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4()).into(), Instance::worker),
             stop: stop.clone(),
         };
-        plan::settle_grace(&engine).await?;
+        plan::settle_grace(&engine, true).await?;
 
         let began = Timestamp::now();
         let clock_began = std::time::Instant::now();
-        let days = match (self.days, self.from) {
-            (Some(days), _) => Some(days),
-            (None, Some(from)) => Some(whole_days(clock.now().duration_since(from))),
-            (None, None) => None,
-        };
-        definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, days).await?;
-        definitions::make_due(&home.database, &self.symbols).await?;
+        definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, self.days).await?;
         runs::retry_failed(&home.database, Some(&self.symbols)).await?;
         runs::try_credentials_again(&home.database).await?;
-        plan::round(&engine, Some(&self.symbols), clip).await?;
 
         let tasks = TaskTracker::new();
         tasks.spawn(dispatch::run(engine.clone(), SLOTS, Some(self.symbols.clone())));
-        let watched = self.watch(&engine, began).await;
+        let watched = self.until_nothing_is_missing(&engine, clip, began).await;
         stop.cancel();
         tasks.close();
         tasks.wait().await;
@@ -165,14 +167,33 @@ impl Backfill {
         })
     }
 
-    /// What of the windows is asked for.
-    fn clip(&self, now: Timestamp) -> anyhow::Result<Option<Range>> {
-        match (self.from, self.to) {
-            (None, None) => Ok(None),
-            (from, to) => Range::new(from.unwrap_or(Timestamp::MIN), to.unwrap_or(now))
-                .map(Some)
-                .context("--from must be before --to, and before now"),
+    /// What is asked for in place of the windows.
+    fn clip(&self, now: Timestamp) -> anyhow::Result<Option<Clip>> {
+        if self.from.is_none() && self.to.is_none() {
+            return Ok(None);
         }
+        let range = Range::new(self.from.unwrap_or(LONG_AGO), self.to.unwrap_or(now).min(now))
+            .context("--from must be before --to, and before now")?;
+        let window_days = self.from.map_or(0, |from| whole_days(now.duration_since(from)));
+        Ok(Some(Clip { range, window_days }))
+    }
+
+    /// Plans and waits until planning finds nothing more: while one waits, the next bar may have come due.
+    async fn until_nothing_is_missing(
+        &self,
+        engine: &Engine,
+        clip: Option<Clip>,
+        since: Timestamp,
+    ) -> anyhow::Result<Progress> {
+        for _ in 0..MOST_ROUNDS {
+            definitions::make_due(&engine.database, &self.symbols).await?;
+            let planned = plan::round(engine, Some(&self.symbols), clip).await?;
+            let progress = self.watch(engine, since).await?;
+            if planned.slices == 0 {
+                return Ok(progress);
+            }
+        }
+        Ok(runs::progress(&engine.database, &self.symbols, since).await?)
     }
 
     /// Waits until nothing is queued or running, telling how far it is.
@@ -184,7 +205,7 @@ impl Backfill {
                 shown.finish();
                 return Ok(progress);
             }
-            if progress.waiting_code.as_deref() == Some("credentials") {
+            if progress.refused {
                 shown.finish();
                 bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider refuses our credentials"));
             }
@@ -199,7 +220,7 @@ impl Backfill {
         }
     }
 
-    async fn incomplete(&self, engine: &Engine, clip: Option<Range>) -> anyhow::Result<Vec<Incomplete>> {
+    async fn incomplete(&self, engine: &Engine, clip: Option<Clip>) -> anyhow::Result<Vec<Incomplete>> {
         let mut incomplete = Vec::new();
         for ticker in &self.symbols {
             for series in coverage::of_symbol(&engine.database, None, ticker).await? {
@@ -208,9 +229,13 @@ impl Backfill {
                 }
                 let missing = match clip {
                     None => series.missing,
-                    Some(clip) => coverage::missing_in(&engine.database, ticker, series.timeframe, clip).await?,
+                    Some(Clip { range, window_days }) => {
+                        let days = window_days.max(1);
+                        coverage::missing_in(&engine.database, ticker, series.timeframe, range, days).await?
+                    }
                 };
-                let fine = matches!(series.state.as_str(), "complete" | "filling" | "paused") && missing == 0;
+                let known = !matches!(series.state.as_str(), "unknown" | "unchecked" | "not tracked");
+                let fine = missing == 0 && known && (clip.is_some() || series.state != "failing");
                 if !fine {
                     incomplete.push(Incomplete {
                         symbol: ticker.clone(),
@@ -231,14 +256,12 @@ fn whole_days(span: SignedDuration) -> i32 {
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
-    say(format!(
-        "{} bars written with {} requests in {:.1} s",
-        summary.rows, summary.requests, summary.seconds
-    ))?;
+    say(format!("{} bars written with {} requests in {:.1} s", summary.rows, summary.requests, summary.seconds))?;
     if summary.incomplete.is_empty() {
         return say("Every series is complete");
     }
-    let symbols: Vec<_> = summary.incomplete.iter().map(|i| i.symbol.clone()).collect();
+    let mut symbols: Vec<_> = summary.incomplete.iter().map(|i| i.symbol.clone()).collect();
+    symbols.dedup();
     say(format!("{} series stayed incomplete ({}):", summary.incomplete.len(), listed(&symbols)))?;
     for series in &summary.incomplete {
         say(format!(
@@ -264,9 +287,7 @@ impl Shown {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:32} {pos}/{len} slices  {rate}  {eta} left  {wide_msg}")
-        {
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} slices  {rate}  {eta} left  {wide_msg}") {
             let rate = |state: &ProgressState, line: &mut dyn std::fmt::Write| {
                 // A line that can't be drawn is drawn next time.
                 let _ = write!(line, "{:.1}/s", state.per_sec());

@@ -53,8 +53,8 @@ impl Export {
         let Format::Csv = self.format;
         match &self.output {
             Some(path) => {
-                let file = std::fs::File::create(path)
-                    .with_context(|| format!("{} can't be written", path.display()))?;
+                let file =
+                    std::fs::File::create(path).with_context(|| format!("{} can't be written", path.display()))?;
                 write_csv(std::io::BufWriter::new(file), &found)?;
             }
             None => match write_csv(std::io::stdout().lock(), &found) {
@@ -70,9 +70,7 @@ impl Export {
 /// same.
 fn write_csv(into: impl Write, bars: &[StoredBar]) -> Result<(), csv::Error> {
     let mut csv = csv::Writer::from_writer(into);
-    csv.write_record([
-        "ts", "open", "high", "low", "close", "volume", "vwap", "trade_count", "provider", "final",
-    ])?;
+    csv.write_record(["ts", "open", "high", "low", "close", "volume", "vwap", "trade_count", "provider", "final"])?;
     for StoredBar { bar, provider, is_final } in bars {
         csv.write_record([
             bar.start.to_string(),

@@ -29,9 +29,6 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [["AAPL".to_owned(), "9".to_owned()], ["BTC-USD".to_owned(), "1234".to_owned()]];
-        assert_eq!(
-            render(["symbol", "bars"], [false, true], &rows),
-            "symbol   bars\nAAPL        9\nBTC-USD  1234"
-        );
+        assert_eq!(render(["symbol", "bars"], [false, true], &rows), "symbol   bars\nAAPL        9\nBTC-USD  1234");
     }
 }

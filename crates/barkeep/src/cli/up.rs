@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
+use anyhow::bail;
 use clap::Args;
 use store::{clock, clock::MarketClock, events, events::Signals, health, runs};
 use tokio::{
@@ -71,7 +72,13 @@ impl Up {
         if taken > 0 {
             tracing::info!(taken, "What was watched with simulated bars is watched with real ones from now on");
         }
+        if home.is_run_by_another().await? && clock::read(&home.database).await?.as_of != config.as_of {
+            bail!(
+                "another barkeep runs on this database with another market clock: stop it first, or start with its --as-of"
+            );
+        }
         let clock = clock::start(&home.database, config.as_of).await?;
+        health::beat(&home.database, health::SCHEDULER, health::STARTING, "").await?;
         // No other process can have it: what these workers held, nobody is doing any more.
         let freed = runs::release(&home.database, Some(&instance.name)).await?;
         if freed > 0 {
@@ -87,7 +94,8 @@ impl Up {
         let address = listener.local_addr()?;
         let hosts = AllowedHosts::new(address, &config.allowed_hosts);
         let app = App::new(home.database.clone(), provider_rx, signals.clone(), keys.clone(), stop.clone());
-        let server = axum::serve(listener, api::router(app, hosts)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server =
+            axum::serve(listener, api::router(app, hosts)).with_graceful_shutdown(stop.clone().cancelled_owned());
 
         let tasks = TaskTracker::new();
         let (failed, on_failure) = (stop.clone(), stop.clone());
@@ -119,6 +127,9 @@ impl Up {
         tasks.close();
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
             tracing::warn!("Some work did not end within {} s; its leases run out", DRAIN.as_secs());
+        }
+        if let Err(error) = health::beat(&home.database, health::SCHEDULER, health::STOPPED, "").await {
+            tracing::warn!(%error, "The scheduler could not report its end");
         }
         worked
     }
@@ -171,9 +182,10 @@ impl Work<'_> {
             stop: self.stop.clone(),
         };
         state.send_replace(ProviderState::Connected(Box::new(engine.clone())));
-        plan::settle_grace(&engine).await?;
+        plan::settle_grace(&engine, false).await?;
         runs::try_credentials_again(&engine.database).await?;
         tasks.spawn(plan::run(engine.clone()));
+        tasks.spawn(plan::look_again(engine.clone()));
         tasks.spawn(dispatch::run(engine, self.slots, None));
         self.stop.cancelled().await;
         Ok(())

@@ -5,7 +5,7 @@ mod slices;
 
 use std::time::Duration;
 
-use market::{AssetClass, Calendar, Range, Ticker, grid::Grid};
+use market::{AssetClass, Calendar, Range, Ticker, Timeframe, grid::Grid};
 use providers::Limits;
 use store::{StoreError, coverage, definitions, definitions::Definition, health, runs, symbols, tracking};
 
@@ -14,6 +14,9 @@ use crate::engine::Engine;
 
 /// Without a signal the planner looks this often.
 const TICK: Duration = Duration::from_secs(60);
+
+/// Second looks at symbols that no provider knew are due once a day.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(600);
 
 /// Definitions planned between two looks at the stop sign.
 const BATCH: i64 = 100;
@@ -47,7 +50,7 @@ pub(crate) async fn run(engine: Engine) {
             Ok(planned) => ("ok", format!("{} series due, {} slices queued", planned.scanned, planned.slices)),
             Err(error) => {
                 tracing::error!(%error, "Planning failed; the next tick tries again");
-                ("failing", error.to_string())
+                ("failing", "planning failed, and the log says why".to_owned())
             }
         };
         if let Err(error) = health::beat(&engine.database, health::SCHEDULER, status, &message).await {
@@ -56,19 +59,41 @@ pub(crate) async fn run(engine: Engine) {
     }
 }
 
-/// Plans everything that is due; `tickers` narrows it to theirs, `clip` to a part of their windows.
+/// A part of the past that is planned instead of the definitions' windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clip {
+    pub(crate) range: Range,
+    /// How many days ago it begins, or more.
+    pub(crate) window_days: i32,
+}
+
+/// Plans everything that is due; `tickers` narrows it to theirs, `clip` to a part of the past.
 pub(crate) async fn round(
     engine: &Engine,
     tickers: Option<&[Ticker]>,
-    clip: Option<Range>,
+    clip: Option<Clip>,
 ) -> Result<Planned, StoreError> {
     let mut planned = Planned::default();
     tracking::expire(&engine.database).await?;
     runs::release(&engine.database, None).await?;
+    if runs::readmit_failed(&engine.database).await? > 0 {
+        engine.queued.notify_waiters();
+    }
     loop {
         let due = definitions::due(&engine.database, tickers, BATCH).await?;
         for definition in &due {
-            planned.slices += plan_one(engine, definition, clip).await?;
+            match plan_one(engine, definition, clip).await {
+                Ok(slices) => planned.slices += slices,
+                Err(error) if error.is_unreachable() => return Err(error),
+                // One series that can't be planned must not keep the others from it.
+                Err(error) => {
+                    tracing::error!(
+                        symbol = %definition.ticker, timeframe = %definition.timeframe, %error,
+                        "{} {} could not be planned", definition.ticker, definition.timeframe
+                    );
+                    definitions::put_off(&engine.database, definition).await?;
+                }
+            }
         }
         planned.scanned += due.len();
         if due.is_empty() || engine.stop.is_cancelled() {
@@ -79,30 +104,23 @@ pub(crate) async fn round(
         tracing::info!(series = planned.scanned, slices = planned.slices, "Queued what is missing");
         engine.queued.notify_waiters();
     }
-    look_again(engine).await?;
     Ok(planned)
 }
 
 /// Queues the gaps of one series and returns how many slices that made.
-async fn plan_one(engine: &Engine, definition: &Definition, clip: Option<Range>) -> Result<usize, StoreError> {
+async fn plan_one(engine: &Engine, definition: &Definition, clip: Option<Clip>) -> Result<usize, StoreError> {
     let limits = engine.source.limits(definition.ticker.asset_class());
     let mut tx = engine.database.begin().await?;
-    let mut gaps = coverage::gaps_locked(&mut tx, definition).await?;
+    let mut gaps = coverage::gaps_locked(&mut tx, definition, clip.map(|clip| clip.window_days)).await?;
     if let Some(clip) = clip {
-        gaps = gaps.iter().filter_map(|gap| whole_bars(definition, gap, &clip)).collect();
+        gaps = gaps.iter().filter_map(|gap| whole_bars(definition, gap, &clip.range)).collect();
     }
     let mut queued = 0;
     if let Some(base) = base_of(definition.timeframe, definition.calendar, &limits) {
         let mut wanted = Vec::new();
         for gap in gaps {
             let Some(gap) = within_reach(&mut tx, definition, gap, &limits).await? else { continue };
-            wanted.extend(slices::slices(
-                gap,
-                definition.calendar,
-                definition.timeframe,
-                base,
-                limits.rows_per_page,
-            ));
+            wanted.extend(slices::slices(gap, definition.calendar, definition.timeframe, base, limits.rows_per_page));
         }
         if !wanted.is_empty() {
             let by = if definition.by_interest { "interest" } else { "schedule" };
@@ -142,7 +160,17 @@ async fn within_reach(
         return Ok(Some(gap));
     }
     // Whole sessions only: one that begins before the provider's history does can't be had in full.
-    let first = definition.calendar.next_session(limits.earliest).map_or(gap.to(), |session| session.open);
+    let mut first = definition.calendar.next_session(limits.earliest).map_or(gap.to(), |session| session.open);
+    if definition.timeframe == Timeframe::W1 {
+        // And whole weeks: one that had begun by then goes on to its end.
+        let grid = Grid::Session(definition.calendar);
+        while let Some(week) = grid.bucket_of(Timeframe::W1, first)
+            && week.from() < limits.earliest
+            && let Some(next) = definition.calendar.next_session(week.to())
+        {
+            first = next.open;
+        }
+    }
     let reason = format!("the provider's history begins on {}", limits.earliest.strftime("%Y-%m-%d"));
     if let Ok(too_old) = Range::new(gap.from(), first.min(gap.to())) {
         coverage::mark_unavailable(tx, definition, too_old, &reason).await?;
@@ -150,19 +178,36 @@ async fn within_reach(
     Ok(Range::new(first, gap.to()).ok())
 }
 
-/// Looks symbols that no provider knew up once more, a day after the last time.
-async fn look_again(engine: &Engine) -> Result<(), StoreError> {
-    for ticker in symbols::due_for_a_second_look(&engine.database).await? {
-        crate::dispatch::look_up(engine, &ticker).await?;
+/// Looks symbols that no provider knew up once more, a day after the last time. Apart from planning, which must not wait
+/// for a provider.
+pub(crate) async fn look_again(engine: Engine) {
+    loop {
+        match symbols::due_for_a_second_look(&engine.database).await {
+            Ok(tickers) => {
+                for ticker in tickers {
+                    if engine.stop.is_cancelled() {
+                        return;
+                    }
+                    if let Err(error) = crate::dispatch::look_up(&engine, &ticker).await {
+                        tracing::warn!(symbol = %ticker, %error, "What was learnt of {ticker} could not be kept");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "Could not see which symbols to look up again"),
+        }
+        tokio::select! {
+            () = engine.stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}
+        }
     }
-    Ok(())
 }
 
-/// How long a calendar's bars may still change here, told to the database, which computes what is final.
-pub(crate) async fn settle_grace(engine: &Engine) -> Result<(), StoreError> {
+/// How long a calendar's bars may still change here, told to the database, which computes what is final. With
+/// `only_more` what another process has learnt of the same provider stays.
+pub(crate) async fn settle_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
     for class in [AssetClass::Stock, AssetClass::Crypto] {
         let grace = engine.source.limits(class).grace;
-        if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace).await? {
+        if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace, only_more).await? {
             tracing::info!(?class, grace_secs = grace.as_secs(), "Bars count as final this long after their end");
         }
     }

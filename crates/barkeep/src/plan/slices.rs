@@ -66,9 +66,9 @@ pub(crate) fn slices(
         Timeframe::W1 => opens
             .into_iter()
             .filter(|open| {
-                calendar.previous_session(*open).is_none_or(|before| {
-                    monday_of(before.date) != monday_of(calendar.date_of(*open))
-                })
+                calendar
+                    .previous_session(*open)
+                    .is_none_or(|before| monday_of(before.date) != monday_of(calendar.date_of(*open)))
             })
             .collect(),
         _ => opens,

@@ -76,6 +76,11 @@ impl Cluster {
         Ok(server::answering(&place).await.map(|_| place.address()))
     }
 
+    /// Whether the server takes connections at this moment.
+    pub async fn answers(&self) -> bool {
+        server::answering(&self.place).await.is_some()
+    }
+
     /// See [`ClusterAddress::url`].
     pub fn url(&self, database: &str) -> String {
         self.address.url(database)

@@ -27,7 +27,8 @@ insert into barkeep.market_calendars (calendar, time_zone) values
 ('XNYS', 'America/New_York'),
 ('24x7', 'UTC');
 
--- Filled from the calendar in the code. A 24x7 market has one session a UTC day.
+-- Filled from the calendar in the code. A 24x7 market has one session a UTC day. No session lasts longer than a day: so
+-- those that reach into a range open within the day before it, which an index can find.
 create table barkeep.market_sessions (
     calendar text not null references barkeep.market_calendars,
     session_date date not null,
@@ -35,7 +36,7 @@ create table barkeep.market_sessions (
     close_at timestamptz not null,
     early boolean not null default false,
     primary key (calendar, session_date),
-    check (open_at < close_at)
+    check (open_at < close_at and close_at - open_at <= interval '24 hours')
 );
 create unique index market_sessions_open on barkeep.market_sessions (calendar, open_at);
 create unique index market_sessions_close on barkeep.market_sessions (calendar, close_at);
@@ -148,6 +149,7 @@ as $$
     end::bigint
     from barkeep.market_sessions s
     where s.calendar = p_calendar and s.close_at > p_from and s.open_at < p_to
+        and s.open_at > p_from - interval '24 hours'
 $$;
 
 -- A range runs on through the closed hours on both its sides, so that neighbours touch and a healthy series is one
@@ -163,6 +165,7 @@ as $$
                 and not exists (
                     select from barkeep.market_sessions i
                     where i.calendar = p_calendar and i.open_at < lower(p_range) and i.close_at > lower(p_range)
+                        and i.open_at > lower(p_range) - interval '24 hours'
                 )
         ), lower(p_range)),
         coalesce((
@@ -171,6 +174,7 @@ as $$
                 and not exists (
                     select from barkeep.market_sessions i
                     where i.calendar = p_calendar and i.open_at < upper(p_range) and i.close_at > upper(p_range)
+                        and i.open_at > upper(p_range) - interval '24 hours'
                 )
         ), upper(p_range))
     )

@@ -16,6 +16,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- Rows in one order, whoever changes several of them.
+    perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
     with wanted as (
         select d.id, s.active, d.base_priority, max(t.priority) as interest
         from public.job_definitions d
@@ -59,6 +61,14 @@ begin
 end
 $$;
 
+-- Serialises what one user does.
+create function barkeep.lock_user(p_user uuid) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_advisory_xact_lock(hashtextextended('barkeep user ' || p_user, 0))
+$$;
+
 -- Serialises what concurrent callers do to the same symbols, in one order so that they can't deadlock.
 create function barkeep.lock_interest(p_symbols text[]) returns void
 language plpgsql
@@ -86,7 +96,7 @@ begin
     if tg_op = 'INSERT' then
         -- Users are capped, so that one of them can't fill the queue for all.
         for v_user in select distinct user_id from changed order by user_id loop
-            perform pg_advisory_xact_lock(hashtextextended('barkeep user ' || v_user, 0));
+            perform barkeep.lock_user(v_user);
             if (select count(distinct symbol_id) from public.user_symbol_tracking where user_id = v_user)
                 > barkeep.symbols_allowed(v_user)
             then
@@ -180,6 +190,8 @@ begin
         raise exception 'At most % symbols per user', barkeep.symbols_allowed(v_user) using errcode = 'BK001';
     end if;
 
+    -- The user before the symbols, as the trigger does.
+    perform barkeep.lock_user(v_user);
     perform barkeep.lock_interest(v_tickers);
     insert into public.symbols (ticker, asset_type, calendar)
     select t, barkeep.asset_type_of(t), barkeep.calendar_of(barkeep.asset_type_of(t))

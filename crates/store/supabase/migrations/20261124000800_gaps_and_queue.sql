@@ -9,7 +9,8 @@ as $$
 $$;
 
 -- The window of a series as whole sessions: from the open of the first session on or after the day p_window_days ago
--- (for w1, of the first session of that week) to the end of its last final bar.
+-- (for w1, of the first session of that week; before the calendar begins, of its first) to the end of its last final
+-- bar.
 create function barkeep.window_of(p_calendar text, p_timeframe text, p_window_days int) returns tstzrange
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -29,9 +30,9 @@ begin
     end if;
     -- Without sessions every series would look complete.
     if not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at > v_now)
-        or not exists (select from barkeep.market_sessions where calendar = p_calendar and session_date <= v_day)
+        or not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at <= v_now)
     then
-        raise exception 'The sessions of % do not reach from % to %', p_calendar, v_day, v_now
+        raise exception 'The sessions of % do not reach to %', p_calendar, v_now
         using hint = 'Run "barkeep migrate", which fills barkeep.market_sessions from the calendar.';
     end if;
     select min(open_at) into v_from from barkeep.market_sessions
@@ -76,6 +77,7 @@ begin
             select sum(extract(epoch from least(s.close_at, trimmed.t) - greatest(s.open_at, trimmed.f)))
             from barkeep.market_sessions s
             where s.calendar = v_calendar and s.close_at > trimmed.f and s.open_at < trimmed.t
+                and s.open_at > trimmed.f - interval '24 hours'
         ) / 3600, 2)
     from unnest(tstzmultirange(v_window) - coalesce(v_answered, '{}')) as missing (r)
     cross join lateral (
@@ -103,8 +105,8 @@ end
 $$;
 
 -- Queues slices of a definition, [{"from": ..., "to": ...}, ...], less what is queued or running already and what
--- failed for good within a day: slices never overlap, and what can't be had is not asked for on every tick. Nothing is
--- queued for a definition that is paused or suspended.
+-- failed and waits to be admitted again: slices never overlap, and what can't be had is not asked for on every tick.
+-- Nothing is queued for a definition that is paused or suspended.
 create function public.enqueue_job_slices(
     p_job_def_id uuid, p_symbol text, p_timeframe text, p_job_type text, p_slices jsonb,
     p_triggered_by text default 'cron'
@@ -133,8 +135,7 @@ begin
     select coalesce(range_agg(tstzrange(r.slice_from, r.slice_to)), '{}') into v_taken
     from public.job_runs r
     where r.job_def_id = p_job_def_id
-        and (r.status in ('queued', 'running')
-            or (r.status = 'failed' and r.finished_at > now() - interval '1 day'));
+        and r.status in ('queued', 'running', 'failed');
 
     insert into public.job_runs (
         job_def_id, symbol, timeframe, job_type, slice_from, slice_to, triggered_by, priority, by_interest, rank_at
@@ -162,46 +163,42 @@ end
 $$;
 
 -- Claims up to p_limit queued runs for p_worker: what a person asked for before background work (or the other way
--- round, for the one slot in five that is kept for it), by rank, the newest slice first. p_symbols narrows it.
+-- round, for the one slot in five that is kept for it), by rank, the newest slice first. p_symbols narrows it. One
+-- after the other, since for a limit that it can't see the planner would read the whole table.
 create function barkeep.claim_runs(
     p_worker text, p_limit int, p_lease interval, p_background_first boolean, p_symbols text[]
 ) returns setof public.job_runs
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
+declare
+    v_id uuid;
 begin
-    if p_background_first then
-        return query
-        with ready as (
-            select r.id from public.job_runs r
+    for n in 1..p_limit loop
+        if p_background_first then
+            select r.id into v_id from public.job_runs r
             where r.status = 'queued' and r.run_after <= clock_timestamp()
                 and (p_symbols is null or r.symbol = any (p_symbols))
             order by r.by_interest, r.rank_at, r.slice_to desc, r.id
-            limit p_limit
-            for update skip locked
-        )
-        update public.job_runs r
-        set status = 'running', attempt = r.attempt + 1, worker = p_worker, started_at = clock_timestamp(),
-            lease_until = clock_timestamp() + p_lease, error_message = null, error_code = null, updated_at = now()
-        from ready where r.id = ready.id
-        returning r.*;
-    else
-        return query
-        with ready as (
-            select r.id from public.job_runs r
+            limit 1
+            for update skip locked;
+        else
+            select r.id into v_id from public.job_runs r
             where r.status = 'queued' and r.run_after <= clock_timestamp()
                 and (p_symbols is null or r.symbol = any (p_symbols))
             order by r.by_interest desc, r.rank_at, r.slice_to desc, r.id
-            limit p_limit
-            for update skip locked
-        )
+            limit 1
+            for update skip locked;
+        end if;
+        exit when not found;
+        return query
         update public.job_runs r
         set status = 'running', attempt = r.attempt + 1, worker = p_worker, started_at = clock_timestamp(),
-            lease_until = clock_timestamp() + p_lease, error_message = null, error_code = null, updated_at = now()
-        from ready where r.id = ready.id
+            lease_until = clock_timestamp() + p_lease, error_message = null, error_code = null,
+            updated_at = clock_timestamp()
+        where r.id = v_id
         returning r.*;
-    end if;
+    end loop;
 end
 $$;
 
@@ -272,12 +269,16 @@ begin
         delete from barkeep.empty_sessions e
         where e.symbol = v_run.symbol and e.timeframe = v_run.timeframe and isempty(e.ranges);
 
+        -- Sessions that are covered as a whole by now: this answer may have brought no more than the last of their bars.
         if v_run.timeframe <> 'w1' then
             select range_agg(tstzrange(s.open_at, s.close_at)) - v_noted into v_empty
             from barkeep.market_sessions s
             join barkeep.market_calendars c on c.calendar = s.calendar
+            join public.coverage_status held on held.symbol = v_run.symbol and held.timeframe = v_run.timeframe
             where s.calendar = v_symbol.calendar
-                and s.open_at >= lower(p_answered) and s.close_at <= upper(p_answered)
+                and s.close_at > lower(p_answered) and s.open_at < upper(p_answered)
+                and s.open_at > lower(p_answered) - interval '24 hours'
+                and held.covered + tstzmultirange(v_covered) @> tstzrange(s.open_at, s.close_at)
                 and not exists (
                     select from public.ohlc_bars_v2 b
                     where b.symbol_id = v_symbol.id and b.timeframe = v_run.timeframe
@@ -301,6 +302,12 @@ begin
         last_provider = p_provider,
         updated_at = clock_timestamp()
     where symbol = v_run.symbol and timeframe = v_run.timeframe;
+    -- What the answer left open is looked at again soon, not only when the next bar is due.
+    if v_covered is null or upper(p_answered) < v_run.slice_to then
+        update public.job_definitions
+        set next_due_at = least(next_due_at, barkeep.market_now() + interval '1 minute')
+        where id = v_run.job_def_id;
+    end if;
     perform pg_notify('barkeep_events', '');
     return true;
 end
@@ -416,6 +423,47 @@ begin
 end
 $$;
 
+-- Queues runs again that failed some time ago, as they are: five minutes where the provider was to blame, a day where the
+-- request was. One more failure and they wait again, so an outage ends by itself and costs no more than that.
+create function barkeep.readmit_failed() returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with ripe as (
+        select r.id
+        from public.job_runs r
+        join public.job_definitions d on d.id = r.job_def_id and d.enabled and d.suspended_at is null
+        where r.status = 'failed'
+            and r.finished_at < clock_timestamp() - case
+                when r.error_code in ('transport', 'server', 'throttled') then interval '5 minutes'
+                else interval '1 day'
+            end
+            -- Another run may have been queued for the same since.
+            and not exists (
+                select from public.job_runs o
+                where o.job_def_id = r.job_def_id and o.id <> r.id
+                    and tstzrange(o.slice_from, o.slice_to) && tstzrange(r.slice_from, r.slice_to)
+                    and (o.status in ('queued', 'running')
+                        or (o.status = 'failed' and (o.finished_at, o.id) > (r.finished_at, r.id)))
+            )
+            and not coalesce((
+                select c.covered @> tstzrange(r.slice_from, r.slice_to)
+                from public.coverage_status c
+                where c.symbol = r.symbol and c.timeframe = r.timeframe
+            ), false)
+        for update of r skip locked
+    ),
+    readmitted as (
+        update public.job_runs r
+        set status = 'queued', failures = least(r.failures, 4), run_after = clock_timestamp(), finished_at = null,
+            updated_at = clock_timestamp()
+        from ripe
+        where r.id = ripe.id
+        returning r.id
+    )
+    select count(*)::int from readmitted
+$$;
+
 -- Runs whose worker is gone go back to the queue; after 25 claims a run that outlives every worker is failed.
 -- p_worker_prefix: workers known to be dead, whatever their leases say.
 create function barkeep.release_leases(p_worker_prefix text default null) returns int
@@ -427,7 +475,7 @@ as $$
         set status = case when attempt >= 25 then 'failed' else 'queued' end,
             error_code = case when attempt >= 25 then 'worker_lost' end,
             error_message = case
-                when attempt >= 25 then 'Its worker died 25 times; "barkeep retry" queues it again'
+                when attempt >= 25 then 'No worker saw it through in 25 tries; "barkeep backfill" with the symbol queues it again'
             end,
             finished_at = case when attempt >= 25 then clock_timestamp() end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
@@ -448,6 +496,11 @@ as $$
         update public.job_runs r
         set status = case when r.failures >= p_max_attempts then 'failed' else 'queued' end,
             finished_at = case when r.failures >= p_max_attempts then clock_timestamp() end,
+            error_code = case when r.failures >= p_max_attempts then 'worker_lost' else r.error_code end,
+            error_message = case
+                when r.failures >= p_max_attempts then 'Its worker is gone, and it had failed often enough before'
+                else r.error_message
+            end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
         where r.status = 'running'
             and (r.lease_until < clock_timestamp()

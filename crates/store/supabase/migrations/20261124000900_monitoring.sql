@@ -38,17 +38,19 @@ as $$
             when not w.enabled then 'paused'
             when r.failed > 0 then 'failing'
             when g.missing > 0 then 'filling'
-            when coalesce(b.bars, 0) = 0 and s.listing <> 'listed' then 'unchecked'
+            when s.listing <> 'listed'
+                and not exists (select from public.ohlc_bars_v2 o where o.symbol_id = s.id) then 'unchecked'
             else 'complete'
         end,
-        coalesce(w.suspended_reason, r.error_message, c.unavailable_reason)
+        coalesce(w.suspended_reason, r.error_message, q.reason, c.unavailable_reason)
     from shown w
     left join symbol s on true
     left join public.coverage_status c on c.symbol = s.ticker and c.timeframe = w.timeframe
-    -- A condition on the join would not keep the function from being called for a symbol that isn't there.
-    cross join lateral (
-        select case when s.id is not null then barkeep.window_of(s.calendar, w.timeframe, w.window_days) end as span
-    ) v
+    -- Once a series, and not at all for a symbol that isn't there: without the offset the planner pulls the call up into
+    -- whatever uses its result, bar by bar.
+    left join lateral (
+        select barkeep.window_of(s.calendar, w.timeframe, w.window_days) as span where s.id is not null offset 0
+    ) v on true
     left join lateral (
         select count(*) as bars, min(o.ts) as earliest, max(o.ts) as latest,
             count(*) filter (
@@ -73,10 +75,19 @@ as $$
         from public.get_coverage_gaps(s.ticker, w.timeframe, w.window_days) gap
     ) g on true
     left join lateral (
-        select count(*) as failed, max(j.error_message) as error_message
+        -- Also why queued runs wait, where something went wrong before.
+        select count(*) filter (where j.status = 'failed') as failed, max(j.error_message) as error_message
         from public.job_runs j
-        where j.job_def_id = w.def_id and j.status = 'failed' and j.finished_at > now() - interval '1 day'
+        where j.job_def_id = w.def_id
+            and (j.status = 'failed' or (j.status = 'queued' and j.error_code <> 'stopped'))
     ) r on true
+    left join lateral (
+        select format('%s bars of the provider can''t be true and are not stored (barkeep.quarantined_bars)', count(*))
+            as reason
+        from barkeep.quarantined_bars x
+        where x.symbol = s.ticker and x.ts >= lower(v.span) and x.series = w.timeframe
+        having count(*) > 0
+    ) q on true
 $$;
 
 create function public.get_timeframe_job_stats(p_hours int default 1)

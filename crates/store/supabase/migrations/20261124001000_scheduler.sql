@@ -19,16 +19,24 @@ $$;
 
 -- Where the server offers pg_cron: the extension, with the job that wakes the planner each minute. Elsewhere a view of
 -- Barkeep's own schedule under the same name. Called by every migrate: the extension refuses to install over the view,
--- so the view goes as soon as there is an extension to come. Says what it did.
+-- so the view goes as soon as there is an extension to come. A schema `cron` that somebody else made is left alone. Says
+-- what it did.
 create function barkeep.install_schedule() returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_foreign boolean := coalesce(
+        obj_description(to_regnamespace('cron'), 'pg_namespace') not like '%Made by Barkeep.',
+        to_regnamespace('cron') is not null
+    );
 begin
     if exists (select from pg_available_extensions where name = 'pg_cron') then
         begin
             if not exists (select from pg_extension where extname = 'pg_cron') then
-                drop schema if exists cron cascade;
+                if not v_foreign then
+                    drop schema if exists cron cascade;
+                end if;
                 create extension pg_cron;
             end if;
             execute $cron$select cron.schedule('orchestrator-tick', '* * * * *', 'select barkeep.wake()')$cron$;
@@ -42,6 +50,9 @@ begin
     end if;
     if exists (select from pg_extension where extname = 'pg_cron') then
         return 'pg_cron, without the job';
+    end if;
+    if v_foreign then
+        return 'in-process, and not shown: the schema cron is another''s';
     end if;
     create schema if not exists cron;
     comment on schema cron is 'Barkeep''s own schedule in pg_cron''s shape. Made by Barkeep.';

@@ -67,8 +67,10 @@ grant update (timeframes) on public.user_symbol_tracking to authenticated;
 create policy own on public.user_symbol_tracking for all to authenticated
 using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
 
--- The work done for a symbol is shown to those who track it: who else does can't be told from it.
-grant select on public.job_definitions, public.job_runs, public.coverage_status, barkeep.empty_sessions to authenticated;
+-- The work done for a symbol is shown to those who track it. Its priority tells them that somebody wants it more than
+-- they do, and not who.
+grant select on public.job_definitions, public.job_runs, public.coverage_status, barkeep.empty_sessions,
+barkeep.quarantined_bars to authenticated;
 create policy tracked on public.job_definitions for select to authenticated
 using (symbol in (
     select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
@@ -80,6 +82,11 @@ using (symbol in (
     where t.user_id = (select auth.uid())
 ));
 create policy tracked on public.coverage_status for select to authenticated
+using (symbol in (
+    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
+    where t.user_id = (select auth.uid())
+));
+create policy tracked on barkeep.quarantined_bars for select to authenticated
 using (symbol in (
     select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
     where t.user_id = (select auth.uid())
