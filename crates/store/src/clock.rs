@@ -46,8 +46,16 @@ pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<Mark
     .execute(&mut *tx)
     .await?;
     query(
-        "update barkeep.empty_sessions set recheck_at = barkeep.market_now() + interval '1 day'
-        where recheck_at > barkeep.market_now() + interval '1 day'",
+        "with moved as (
+            delete from barkeep.empty_sessions
+            where recheck_at > barkeep.market_now() + interval '1 day'
+            returning symbol, timeframe, ranges
+        )
+        insert into barkeep.empty_sessions (symbol, timeframe, recheck_at, ranges)
+        select symbol, timeframe, barkeep.market_now() + interval '1 day', range_agg(ranges)
+        from moved
+        group by symbol, timeframe
+        on conflict (symbol, timeframe, recheck_at) do update set ranges = empty_sessions.ranges + excluded.ranges",
     )
     .execute(&mut *tx)
     .await?;
