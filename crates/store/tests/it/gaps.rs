@@ -198,7 +198,7 @@ async fn days_and_weeks_have_gaps_of_whole_sessions(owner: Owner) {
 async fn without_sessions_nothing_looks_complete(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let gaps = "select * from get_coverage_gaps('AAPL', 'h1', 90)";
-    for taken in ["calendar = 'XNYS'", "open_at > '2026-11-24'", "session_date < '2026-11-01'"] {
+    for taken in ["calendar = 'XNYS'", "open_at > '2026-11-24'", "open_at < '2026-11-25'"] {
         let mut tx = site.database.begin().await.unwrap();
         let delete = format!("delete from barkeep.market_sessions where {taken}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(delete)).execute(&mut *tx).await.unwrap();
@@ -237,7 +237,7 @@ async fn missing_bars_are_counted_within_a_range(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     let week = range("2026-11-16T00:00:00Z", "2026-11-21T00:00:00Z");
-    let missing = async || coverage::missing_in(&site.database, &h1.ticker, Timeframe::H1, week).await.unwrap();
+    let missing = async || coverage::missing_in(&site.database, &h1.ticker, Timeframe::H1, week, 90).await.unwrap();
     assert_eq!(missing().await, 35);
     site.fill(&h1).await;
     assert_eq!(missing().await, 0);

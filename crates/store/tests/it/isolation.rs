@@ -23,6 +23,11 @@ async fn a_user_sees_nothing_of_what_another_tracks(owner: Owner) {
     let gap = site.gaps(&empty).await[0];
     let run = site.held(&empty, gap, "worker").await;
     assert!(site.answer(&run, &[]).await);
+    site.run(
+        "insert into barkeep.quarantined_bars (symbol, timeframe, series, ts, provider, reason, sent)
+        values ('SECRET', 'm30', 'h1', now(), 'test/sip', 'a price is below zero', '{-1,1,1,1,1}')",
+    )
+    .await;
 
     for query in [
         "select * from public.user_symbol_tracking",
@@ -30,6 +35,7 @@ async fn a_user_sees_nothing_of_what_another_tracks(owner: Owner) {
         "select * from public.job_runs",
         "select * from public.coverage_status",
         "select * from barkeep.empty_sessions",
+        "select * from barkeep.quarantined_bars",
         "select * from public.get_timeframe_job_stats(24)",
     ] {
         assert!(site.rows_as(ALICE, query).await.unwrap().is_empty(), "{query}");

@@ -122,7 +122,7 @@ async fn the_next_bar_is_due_when_its_end_and_grace_have_passed(owner: Owner) {
     let site = Site::new(owner).await;
     let grace = SignedDuration::from_mins(16);
     for calendar in Calendar::ALL {
-        assert!(clock::set_grace(&site.database, calendar, grace).await.unwrap());
+        assert!(clock::set_grace(&site.database, calendar, grace, false).await.unwrap());
     }
     let mut tx = site.database.begin().await.unwrap();
     let instants = instants();
@@ -242,9 +242,12 @@ async fn a_change_of_grace_makes_its_calendar_due_again(owner: Owner) {
     let site = Site::new(owner).await;
     site.run("update job_definitions set next_due_at = '2100-01-01'").await;
     let (xnys, grace) = (Calendar::Xnys, SignedDuration::from_mins(16));
-    assert!(clock::set_grace(&site.database, Calendar::AlwaysOpen, grace).await.unwrap());
+    assert!(clock::set_grace(&site.database, Calendar::AlwaysOpen, grace, false).await.unwrap());
     assert_eq!(site.value("select count(*) from job_definitions where next_due_at < now()").await, "0");
-    assert!(clock::set_grace(&site.database, xnys, grace).await.unwrap());
+    assert!(clock::set_grace(&site.database, xnys, grace, true).await.unwrap());
     assert_eq!(site.value("select count(*) from job_definitions where next_due_at < now()").await, "60");
-    assert!(!clock::set_grace(&site.database, xnys, grace).await.unwrap());
+    assert!(!clock::set_grace(&site.database, xnys, grace, false).await.unwrap());
+    let less = SignedDuration::from_mins(2);
+    assert!(!clock::set_grace(&site.database, xnys, less, true).await.unwrap(), "less is no more");
+    assert!(clock::set_grace(&site.database, xnys, less, false).await.unwrap());
 }

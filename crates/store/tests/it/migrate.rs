@@ -1,1 +1,211 @@
+//! Migrating: once, whoever does it and however many at once.
 
+use std::path::Path;
+
+use store::{Database, StoreError, cluster::Cluster, cluster::ClusterSettings, migrations, tracking, tracking::Source};
+use testkit::{ALICE, OwnedDatabase, Owner};
+
+use crate::site::{Site, rows_in, ticker};
+use market::Timeframe;
+
+for_every_owner! {
+    migrating_twice_does_nothing_the_second_time,
+    two_who_migrate_at_once_both_succeed,
+    what_supabase_has_applied_is_not_applied_again,
+    what_came_first_here_is_told_for_supabases_ledger,
+    a_migration_that_fails_changes_nothing_and_is_named,
+    sessions_that_differ_from_the_calendar_are_put_right,
+    the_ledger_is_closed_to_clients,
+}
+
+async fn unmigrated(owner: Owner) -> OwnedDatabase {
+    testkit::unmigrated(owner).await.unwrap()
+}
+
+async fn run(database: &Database, sql: &str) {
+    let mut tx = database.begin().await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.expect(sql);
+    tx.commit().await.unwrap();
+}
+
+async fn rows(database: &Database, sql: &str) -> Vec<String> {
+    rows_in(&mut database.begin().await.unwrap(), sql).await.expect(sql)
+}
+
+/// Every object of ours and its definition, as far as the catalog tells it.
+const CATALOG: &str = "select n.nspname, c.relname, c.relkind, c.relacl::text, pg_get_viewdef(c.oid) as v
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('public', 'barkeep', 'cron', 'auth')
+    union all
+    select n.nspname, p.oid::regprocedure::text, 'p', p.proacl::text, md5(p.prosrc)
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'barkeep', 'cron', 'auth')
+    union all
+    select '', c.oid::regclass::text || ' ' || polname, 'y', '', pg_get_expr(polqual, polrelid)
+    from pg_policy join pg_class c on c.oid = polrelid
+    order by 1, 2, 3";
+
+/// The migrations, oldest first: version, name, statements.
+fn files() -> Vec<(String, String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("supabase/migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        (name.split('_').next().unwrap().to_owned(), name, std::fs::read_to_string(&path).unwrap())
+    };
+    files.into_iter().map(read).collect()
+}
+
+async fn migrating_twice_does_nothing_the_second_time(owner: Owner) {
+    let site = unmigrated(owner).await;
+    let names: Vec<String> = files().into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(migrations::pending(&site.database).await.unwrap(), names);
+    let first = migrations::migrate(&site.database).await.unwrap();
+    assert_eq!(first.applied, names);
+    assert!(first.unknown_to_supabase.is_empty());
+    assert!(migrations::pending(&site.database).await.unwrap().is_empty());
+    let before = rows(&site.database, CATALOG).await;
+    let second = migrations::migrate(&site.database).await.unwrap();
+    assert!(second.applied.is_empty());
+    assert_eq!(rows(&site.database, CATALOG).await, before);
+}
+
+async fn two_who_migrate_at_once_both_succeed(owner: Owner) {
+    let site = unmigrated(owner).await;
+    let (one, other) = tokio::join!(migrations::migrate(&site.database), migrations::migrate(&site.database));
+    let mut applied = [one.unwrap().applied.len(), other.unwrap().applied.len()];
+    applied.sort_unstable();
+    assert_eq!(applied, [0, files().len()]);
+}
+
+/// Applies the first `n` migrations as Supabase's CLI does, and notes them in its ledger.
+async fn push(site: &OwnedDatabase, n: usize) {
+    run(
+        &site.database,
+        "create schema supabase_migrations;
+        create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)",
+    )
+    .await;
+    for (version, name, statements) in files().into_iter().take(n) {
+        run(&site.database, &statements).await;
+        let note = format!("insert into supabase_migrations.schema_migrations values ('{version}', '{{}}', '{name}')");
+        run(&site.database, &note).await;
+    }
+}
+
+async fn what_supabase_has_applied_is_not_applied_again(owner: Owner) {
+    let all = files().len();
+    for applied in [5, all] {
+        let site = unmigrated(owner).await;
+        push(&site, applied).await;
+        let migrated = migrations::migrate(&site.database).await.unwrap();
+        assert_eq!(migrated.applied.len(), all - applied);
+        let unknown: Vec<String> = files().into_iter().skip(applied).map(|(version, _, _)| version).collect();
+        assert_eq!(migrated.unknown_to_supabase, unknown);
+        let again = migrations::migrate(&site.database).await.unwrap();
+        assert!(again.applied.is_empty());
+        assert_eq!(again.unknown_to_supabase, unknown);
+        // However it came about, the result is the same.
+        let fresh = unmigrated(owner).await;
+        migrations::migrate(&fresh.database).await.unwrap();
+        let fresh = rows(&fresh.database, CATALOG).await;
+        let pushed = rows(&site.database, CATALOG).await;
+        let differing =
+            |a: &[String], b: &[String]| a.iter().filter(|row| !b.contains(row)).cloned().collect::<Vec<_>>();
+        assert_eq!(differing(&pushed, &fresh), Vec::<String>::new());
+        assert_eq!(differing(&fresh, &pushed), Vec::<String>::new());
+    }
+}
+
+async fn what_came_first_here_is_told_for_supabases_ledger(owner: Owner) {
+    let site = unmigrated(owner).await;
+    migrations::migrate(&site.database).await.unwrap();
+    push(&site, 0).await;
+    let told = migrations::migrate(&site.database).await.unwrap().unknown_to_supabase;
+    assert_eq!(told, files().into_iter().map(|(version, _, _)| version).collect::<Vec<_>>());
+}
+
+async fn a_migration_that_fails_changes_nothing_and_is_named(owner: Owner) {
+    let site = unmigrated(owner).await;
+    run(&site.database, "create table public.job_runs (mine int)").await;
+    let before = rows(&site.database, CATALOG).await;
+    let error = migrations::migrate(&site.database).await.unwrap_err();
+    let StoreError::Refused(message) = error else { panic!("{error}") };
+    assert!(message.contains("20261124000600_runs_and_coverage") && message.contains("job_runs"), "{message}");
+    assert_eq!(rows(&site.database, CATALOG).await, before);
+}
+
+async fn sessions_that_differ_from_the_calendar_are_put_right(owner: Owner) {
+    let site = Site::new(owner).await;
+    let sum = "select calendar, count(*), sum(extract(epoch from close_at - open_at)) from barkeep.market_sessions
+        group by 1 order by 1";
+    let before = site.rows(sum).await;
+    assert_eq!(before.len(), 2);
+    for harm in [
+        "delete from barkeep.market_sessions where session_date = '2026-11-27'",
+        "update barkeep.market_sessions set close_at = close_at + interval '3 hours' where early",
+        "delete from barkeep.market_sessions",
+    ] {
+        site.run(harm).await;
+        assert_ne!(site.rows(sum).await, before);
+        migrations::migrate(&site.database).await.unwrap();
+        assert_eq!(site.rows(sum).await, before);
+    }
+}
+
+async fn the_ledger_is_closed_to_clients(owner: Owner) {
+    let site = unmigrated(owner).await;
+    push(&site, files().len()).await;
+    migrations::migrate(&site.database).await.unwrap();
+    let held = "select r, p from unnest(array['anon', 'authenticated']) r,
+        unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) p
+        where has_table_privilege(r, 'barkeep.migrations', p)";
+    assert!(rows(&site.database, held).await.is_empty());
+    let forced = "select relrowsecurity and relforcerowsecurity as f from pg_class
+        where oid = 'barkeep.migrations'::regclass";
+    assert_eq!(rows(&site.database, forced).await, ["(t)"]);
+}
+
+/// A server of its own, since roles belong to the server: here nobody has made Supabase's roles yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_owner_makes_the_roles_where_there_are_none() {
+    // Not where TMPDIR says: the server's user must be able to enter it.
+    let folder = tempfile::Builder::new().prefix("bk").tempdir_in("/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let root_base = folder.path().join("base");
+    let mut settings =
+        ClusterSettings { root_base, durable: false, ..ClusterSettings::new(folder.path().join("data")) };
+    settings.pg_bin = std::env::var_os("PG_BIN").map(Into::into);
+    if std::env::var("BARKEEP_TEST_PG_SOURCE").is_ok_and(|source| source == "npm") {
+        settings.search = store::cluster::BinarySearch::npm_only();
+    }
+    let cluster = Cluster::open(&settings).await.unwrap();
+    let superuser = Database::connect(&cluster.url("postgres"), 2).await.unwrap();
+    let mut tx = superuser.begin().await.unwrap();
+    sqlx::raw_sql("create role plain login password 'barkeep' createrole").execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&cluster.url("postgres")).await.unwrap();
+    for name in ["one", "two"] {
+        let create = format!("create database {name} owner plain");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+    }
+
+    // Two databases at once: each wants to make the roles.
+    let connect = async |name| {
+        let url = cluster.url(name).replace("user=barkeep", "user=plain&password=barkeep");
+        Database::connect(&url, 4).await.unwrap()
+    };
+    let (one, two) = (connect("one").await, connect("two").await);
+    let (first, second) = tokio::join!(migrations::migrate(&one), migrations::migrate(&two));
+    first.unwrap();
+    second.unwrap();
+    for database in [one, two] {
+        run(&database, &format!("insert into auth.users (id, email) values ('{ALICE}', 'alice@example.com')")).await;
+        let of = [ticker("AAPL")];
+        let synced = tracking::sync(&database, ALICE, &of, Source::Watchlist, &[Timeframe::H1]).await.unwrap();
+        assert_eq!(synced.symbols_tracked, 1);
+        database.close().await;
+    }
+    superuser.close().await;
+    drop(connection);
+    cluster.close().await.unwrap();
+}

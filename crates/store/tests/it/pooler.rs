@@ -1,1 +1,99 @@
+//! Nothing stays on a connection: a transaction-mode pooler hands it to somebody else after each transaction.
 
+use market::Timeframe;
+use sqlx::Row;
+use store::{
+    Database, StoreError, bars, clock, coverage, definitions, events, health, installation, migrations, runs, symbols,
+    tracking::{self, Source},
+    users,
+};
+use testkit::{ALICE, Owner};
+
+use crate::site::{LEASE, Site, TUESDAY, at, expected, ticker, tickers};
+
+for_every_owner! {
+    no_statement_and_no_setting_outlives_its_transaction,
+    a_connection_that_was_somebody_elses_is_as_good,
+}
+
+/// Every kind of statement of the store, through `database`.
+async fn exercise(database: &Database) -> Result<(), StoreError> {
+    let of = tickers(&["AAPL", "FRESH"]);
+    let aapl = ticker("AAPL");
+    migrations::migrate(database).await?;
+    clock::start(database, Some(at(TUESDAY))).await?;
+    clock::set_grace(database, market::Calendar::Xnys, jiff::SignedDuration::from_mins(2), false).await?;
+    installation::claim(database, installation::Bars::Simulated, "http://127.0.0.1").await?;
+    tracking::sync(database, ALICE, &of, Source::Watchlist, &[Timeframe::M15, Timeframe::H1]).await?;
+    tracking::sync(database, ALICE, &of, Source::ChartView, &[Timeframe::H1]).await?;
+    tracking::untrack(database, ALICE, &of, Some(Source::ChartView)).await?;
+    tracking::expire(database).await?;
+    definitions::keep_in_background(database, &of, &[Timeframe::D1], Some(30)).await?;
+    definitions::make_due(database, &of).await?;
+    for definition in definitions::due(database, Some(&of[..1]), 10).await? {
+        let mut tx = database.begin().await?;
+        let gaps = coverage::gaps_locked(&mut tx, &definition, None).await?;
+        runs::enqueue(&mut tx, &definition, &gaps, "test").await?;
+        definitions::planned(&mut tx, &definition).await?;
+        tx.commit().await?;
+        while let Some(run) = runs::claim(database, "worker", LEASE, false, Some(&of)).await? {
+            assert!(runs::renew(database, &run, LEASE).await?);
+            let mut tx = database.begin().await?;
+            let bars = expected(&definition, run.slice);
+            let rows = bars::store(&mut tx, run.symbol_id, run.timeframe, "test/sip", &bars).await?;
+            assert!(runs::finish(&mut tx, &run, Some(run.slice), rows, "test/sip", 1).await?);
+            tx.commit().await?;
+        }
+    }
+    runs::release(database, Some("nobody")).await?;
+    runs::retry_failed(database, Some(&of)).await?;
+    runs::readmit_failed(database).await?;
+    runs::try_credentials_again(database).await?;
+    runs::progress(database, &of, at(TUESDAY)).await?;
+    symbols::suspend(database, &of[1], "unknown").await?;
+    symbols::due_for_a_second_look(database).await?;
+    symbols::listed(database, &of[1], "Fresh", "NYSE").await?;
+    for user in [None, Some(ALICE)] {
+        assert!(bars::read(database, user, &aapl, Timeframe::H1, None, 10).await?.is_some());
+        assert!(coverage::of_symbol(database, user, &aapl).await?.len() >= 3);
+    }
+    coverage::wanted_symbols(database).await?;
+    events::changes(database, ALICE, at("2020-01-01T00:00:00Z")).await?;
+    health::beat(database, health::SCHEDULER, "ok", "").await?;
+    health::readiness(database).await?;
+    users::exists(database, ALICE).await?;
+    users::by_email(database, "alice@example.com").await?;
+    Ok(())
+}
+
+async fn no_statement_and_no_setting_outlives_its_transaction(owner: Owner) {
+    let site = Site::new(owner).await;
+    let one = Database::connect(&site.owned.owner_url, 1).await.unwrap();
+    exercise(&one).await.unwrap();
+    let mut tx = one.begin().await.unwrap();
+    let left = sqlx::raw_sql(
+        "select (select string_agg(statement, '; ') from pg_prepared_statements),
+            (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
+            current_user = session_user, coalesce(current_setting('request.jwt.claims', true), ''),
+            (select count(*) from pg_listening_channels())",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    assert_eq!(left.get::<Option<String>, _>(0), None);
+    assert_eq!((left.get::<i64, _>(1), left.get::<bool, _>(2), left.get::<i64, _>(4)), (0, true, 0));
+    assert_eq!(left.get::<String, _>(3), "");
+}
+
+async fn a_connection_that_was_somebody_elses_is_as_good(owner: Owner) {
+    // Names of another client's statements stand where ours would, if ours had any.
+    let site = Site::new(owner).await;
+    let one = Database::connect(&site.owned.owner_url, 1).await.unwrap();
+    let mut tx = one.begin().await.unwrap();
+    for n in 0..200 {
+        let taken = format!("prepare sqlx_s_{n} as select 1");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(taken)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    exercise(&one).await.unwrap();
+}

@@ -21,12 +21,16 @@ fn monday() -> Range {
 
 /// A run of `symbol` that has failed for good, `hours` ago.
 async fn failed(site: &Site, symbol: &str, slice: Range, hours: u32) {
-    let h1 = site.definition(symbol, Timeframe::H1).await;
-    let run = site.held(&h1, slice, "worker").await;
     site.run(&format!(
-        "update job_runs set status = 'failed', failures = 5, error_code = 'transport', worker = null,
-            finished_at = now() - interval '{hours} hours' where id = '{}'",
-        run.id
+        "insert into job_runs (
+            job_def_id, symbol, timeframe, job_type, slice_from, slice_to, status, attempt, failures, error_code,
+            finished_at
+        )
+        select id, symbol, timeframe, job_type, '{}', '{}', 'failed', 5, 5, 'transport',
+            now() - interval '{hours} hours'
+        from job_definitions where symbol = '{symbol}' and timeframe = 'h1'",
+        slice.from(),
+        slice.to()
     ))
     .await;
 }
@@ -61,8 +65,8 @@ async fn a_stretch_that_failed_several_times_is_queued_once(owner: Owner) {
 async fn what_has_been_fetched_or_is_under_way_is_left_alone(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let h1 = site.definition("AAPL", Timeframe::H1).await;
-    failed(&site, "AAPL", monday(), 48).await;
     let run = site.held(&h1, monday(), "worker").await;
+    failed(&site, "AAPL", monday(), 48).await;
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 0, "running");
     assert!(site.answer(&run, &crate::site::expected(&h1, monday())).await);
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 0, "fetched");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan};
 use market::{Bar, Grid, Range, Ticker, Timeframe};
 use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
 use store::{
@@ -96,7 +96,7 @@ impl Site {
     pub(crate) async fn definition(&self, symbol: &str, timeframe: Timeframe) -> Definition {
         let mut tx = self.database.begin().await.unwrap();
         let row = sqlx::query(
-            "select d.id, s.calendar, d.window_days, d.by_interest
+            "select d.id, s.calendar, d.by_interest
             from public.job_definitions d join public.symbols s on s.ticker = d.symbol
             where d.symbol = $1 and d.timeframe = $2",
         )
@@ -110,14 +110,13 @@ impl Site {
             ticker: ticker(symbol),
             timeframe,
             calendar: row.get::<String, _>(1).parse().unwrap(),
-            window_days: row.get(2),
-            by_interest: row.get(3),
+            by_interest: row.get(2),
         }
     }
 
     pub(crate) async fn gaps(&self, definition: &Definition) -> Vec<Range> {
         let mut tx = self.database.begin().await.unwrap();
-        let gaps = coverage::gaps_locked(&mut tx, definition).await.unwrap();
+        let gaps = coverage::gaps_locked(&mut tx, definition, None).await.unwrap();
         tx.commit().await.unwrap();
         gaps
     }
@@ -164,11 +163,10 @@ impl Site {
 
 /// The bars that the calendar expects in `range`, all alike.
 pub(crate) fn expected(definition: &Definition, range: Range) -> Vec<ShapedBar> {
-    // A day's bar starts at midnight, before the session in which its gap begins.
-    let from = definition.calendar.midnight(definition.calendar.date_of(range.from())).unwrap();
-    let from = if definition.timeframe.minutes().is_some() { range.from() } else { from };
-    let buckets = Grid::Session(definition.calendar).buckets(definition.timeframe, range_of(from, range.to()));
-    buckets.into_iter().map(|bucket| flat(bucket.from(), 100.0)).collect()
+    // Bars of days and weeks start before the session in which their gap begins.
+    let around = range_of(range.from() - (7 * 24).hours(), range.to());
+    let buckets = Grid::Session(definition.calendar).buckets(definition.timeframe, around);
+    buckets.into_iter().filter(|b| b.to() > range.from()).map(|b| flat(b.from(), 100.0)).collect()
 }
 
 /// A final bar in which nothing moved.

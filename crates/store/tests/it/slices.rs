@@ -12,7 +12,7 @@ for_every_owner! {
     what_is_queued_or_running_already_is_left_out,
     overlapping_slices_of_one_call_are_queued_once,
     many_who_queue_overlapping_slices_at_once_leave_no_overlap,
-    what_failed_today_is_left_out_and_asked_for_again_tomorrow,
+    what_failed_is_left_out_until_it_is_admitted_again,
     what_succeeded_may_be_asked_for_again,
     a_slice_that_is_no_range_is_refused,
     nothing_is_queued_for_a_definition_that_is_suspended_or_not_the_one_named,
@@ -90,15 +90,30 @@ async fn many_who_queue_overlapping_slices_at_once_leave_no_overlap(owner: Owner
     assert_eq!(site.value(all).await, r#"{[""2026-11-02 14:30:00+00"",""2026-11-11 05:30:00+00"")}"#);
 }
 
-async fn what_failed_today_is_left_out_and_asked_for_again_tomorrow(owner: Owner) {
+async fn what_failed_is_left_out_until_it_is_admitted_again(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     let slice = range("2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z");
     assert_eq!(site.enqueue(&h1, &[slice]).await, 1);
-    site.run("update job_runs set status = 'failed', finished_at = now() - interval '23 hours'").await;
-    assert_eq!(site.enqueue(&h1, &[slice]).await, 0);
-    site.run("update job_runs set finished_at = now() - interval '25 hours'").await;
-    assert_eq!(site.enqueue(&h1, &[slice]).await, 1);
+    for (code, too_soon, time) in
+        [("transport", "4 minutes", "6 minutes"), ("refused", "23 hours", "25 hours"), ("", "23 hours", "25 hours")]
+    {
+        for (since, admitted) in [(too_soon, 0), (time, 1)] {
+            site.run(&format!(
+                "update job_runs set status = 'failed', failures = 5, error_code = nullif('{code}', ''),
+                    finished_at = now() - interval '{since}'"
+            ))
+            .await;
+            assert_eq!(site.enqueue(&h1, &[slice]).await, 0);
+            assert_eq!(runs::readmit_failed(&site.database).await.unwrap(), admitted, "{code} {since}");
+        }
+        // One more failure and it waits again.
+        assert_eq!(site.rows("select status, failures, finished_at from job_runs").await, ["(queued,4,)"]);
+    }
+    // What is under way again, fetched or not wanted stays as it is.
+    site.run("update job_runs set status = 'failed', finished_at = now() - interval '25 hours'").await;
+    site.run("update job_definitions set enabled = false where symbol = 'AAPL'").await;
+    assert_eq!(runs::readmit_failed(&site.database).await.unwrap(), 0);
 }
 
 async fn what_succeeded_may_be_asked_for_again(owner: Owner) {
