@@ -59,15 +59,18 @@ $$;
 -- The end of the last bar that had ended by p_at. In closed hours the last session's close, and at a session's
 -- beginning its open: both mean the same.
 create function barkeep.final_until(p_calendar text, p_timeframe text, p_at timestamptz) returns timestamptz
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when p_timeframe = 'd1' then (
+begin
+    -- Branches, so that a call plans the one query that it needs, and once a session.
+    if p_timeframe = 'd1' then
+        return (
             select max(s.close_at) from barkeep.market_sessions s
             where s.calendar = p_calendar and s.close_at <= p_at
-        )
-        when p_timeframe = 'w1' then (
+        );
+    elsif p_timeframe = 'w1' then
+        return (
             select s.close_at from barkeep.market_sessions s
             where s.calendar = p_calendar and s.close_at <= p_at
                 and not exists (
@@ -78,18 +81,19 @@ as $$
                 )
             order by s.close_at desc
             limit 1
-        )
-        else (
-            select case
-                when p_at >= s.close_at then s.close_at
-                else date_bin(barkeep.timeframe_step(p_timeframe), p_at, s.open_at)
-            end
-            from barkeep.market_sessions s
-            where s.calendar = p_calendar and s.open_at <= p_at
-            order by s.open_at desc
-            limit 1
-        )
-    end
+        );
+    end if;
+    return (
+        select case
+            when p_at >= s.close_at then s.close_at
+            else date_bin(barkeep.timeframe_step(p_timeframe), p_at, s.open_at)
+        end
+        from barkeep.market_sessions s
+        where s.calendar = p_calendar and s.open_at <= p_at
+        order by s.open_at desc
+        limit 1
+    );
+end
 $$;
 
 -- When the next bar is final: the end of the first bar not yet ended at p_at less grace, plus grace.

@@ -35,8 +35,11 @@ begin
         raise exception 'The sessions of % do not reach to %', p_calendar, v_now
         using hint = 'Run "barkeep migrate", which fills barkeep.market_sessions from the calendar.';
     end if;
-    select min(open_at) into v_from from barkeep.market_sessions
-    where calendar = p_calendar and session_date >= v_day;
+    -- By the day: for min(open_at) every session before it would be read.
+    select open_at into v_from from barkeep.market_sessions
+    where calendar = p_calendar and session_date >= v_day
+    order by session_date
+    limit 1;
     if v_to is null or v_from >= v_to then
         return 'empty';
     end if;
