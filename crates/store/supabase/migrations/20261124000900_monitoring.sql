@@ -16,14 +16,13 @@ as $$
         select * from public.symbols where ticker = barkeep.canonical_ticker(p_symbol)
     ),
     shown as (
-        select f.timeframe, d.id as def_id, d.enabled, d.priority, d.suspended_at, d.suspended_reason,
+        select f.n, f.timeframe, d.id as def_id, d.enabled, d.priority, d.suspended_at, d.suspended_reason,
             coalesce(d.window_days, barkeep.window_days(f.timeframe)) as window_days
         from unnest('{m1,m5,m15,m30,h1,h4,d1,w1}'::text[]) with ordinality as f (timeframe, n)
         left join public.job_definitions d
             on d.symbol = barkeep.canonical_ticker(p_symbol)
             and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
         where f.timeframe in ('m15', 'h1', 'h4') or d.id is not null
-        order by f.n
     )
     select
         w.timeframe, coalesce(b.bars, 0), b.earliest, b.latest,
@@ -88,6 +87,7 @@ as $$
         where x.symbol = s.ticker and x.ts >= lower(v.span) and x.series = w.timeframe
         having count(*) > 0
     ) q on true
+    order by w.n
 $$;
 
 create function public.get_timeframe_job_stats(p_hours int default 1)
