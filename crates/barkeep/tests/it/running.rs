@@ -202,12 +202,17 @@ impl Drop for Up {
 }
 
 /// Runs a command to its end, which must come while there is patience.
-pub(crate) fn finish(mut command: Command) -> Output {
+pub(crate) fn finish(command: Command) -> Output {
+    finish_within(PATIENCE, command)
+}
+
+/// The same for one that may take longer.
+pub(crate) fn finish_within(patience: Duration, mut command: Command) -> Output {
     let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let id = process.id().to_string();
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(process.wait_with_output()));
-    ended.recv_timeout(PATIENCE).map(Result::unwrap).unwrap_or_else(|_| {
+    ended.recv_timeout(patience).map(Result::unwrap).unwrap_or_else(|_| {
         let _ = Command::new("kill").args(["-KILL", &id]).status();
         panic!("it does not end: {:?}", command.get_args());
     })

@@ -75,7 +75,7 @@ async fn stored(sql: &mut PgConnection, timeframe: &str) -> Vec<Stored> {
 async fn a_part_a_file_and_a_reader_that_goes_away() {
     let (place, database) = (Place::new(), quiet_database().await);
     let url = ["--database-url", &database.url];
-    place.printed(&["backfill", "KO", "--timeframes", "m5", "--as-of", AS_OF, url[0], url[1]]);
+    place.printed(&["backfill", "KO", "--timeframes", "m5", "--days", "60", "--as-of", AS_OF, url[0], url[1]]);
     let export = |more: &[&str]| place.printed(&[&["export", "KO", "m5"], more, &url].concat());
     let all = export(&[]);
     assert!(all.len() > 100_000, "more than a pipe holds: {}", all.len());
@@ -92,8 +92,12 @@ async fn a_part_a_file_and_a_reader_that_goes_away() {
     assert_eq!(export(&["--output", "ko.csv"]), "");
     assert_eq!(std::fs::read_to_string(place.path().join("ko.csv")).unwrap(), all);
 
-    let mut process =
-        place.barkeep(&["export", "KO", "m5", url[0], url[1]]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process = place
+        .barkeep(&["export", "KO", "m5", url[0], url[1]])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::with_capacity(64, process.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), all.lines().next().unwrap());
     drop(lines);
