@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A symbol in its one canonical spelling: `AAPL`, `BRK.B`, `BTC-USD`.
 ///
-/// 1 to 16 of `A-Z 0-9 . -`, beginning with a letter or digit. Lower case, `BRK-B` (a share class after a dash) and
-/// `BTC/USD` (a pair with a slash) are accepted when parsing and turned into the canonical form.
+/// 1 to 16 of `A-Z 0-9 . -`, beginning with a letter or digit. Lower case, `BRK-B` and `BRK/B` (a share class after a
+/// dash or slash) and `BTC/USD` (a pair with a slash) are accepted when parsing and turned into the canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticker(Box<str>);
 
@@ -62,10 +62,8 @@ impl FromStr for Ticker {
         {
             return Err(invalid());
         }
-        let mut canonical = trimmed.to_ascii_uppercase();
-        if let Some((base, quote)) = canonical.split_once('/') {
-            canonical = format!("{base}-{quote}");
-        } else if let Some((root, class)) = canonical.rsplit_once('-')
+        let mut canonical = trimmed.to_ascii_uppercase().replace('/', "-");
+        if let Some((root, class)) = canonical.rsplit_once('-')
             && class.len() == 1
             && class.bytes().all(|b| b.is_ascii_uppercase())
         {
@@ -114,6 +112,7 @@ mod tests {
             (" MSFT ", "MSFT"),
             ("BRK-B", "BRK.B"),
             ("brk.b", "BRK.B"),
+            ("BRK/B", "BRK.B"),
             ("BTC/USD", "BTC-USD"),
             ("btc-usd", "BTC-USD"),
         ] {
@@ -146,7 +145,7 @@ mod tests {
         }
 
         #[test]
-        fn canonical_spelling_is_a_fixed_point(text in "[A-Za-z0-9.-]{1,16}") {
+        fn canonical_spelling_is_a_fixed_point(text in "[A-Za-z0-9./-]{1,16}") {
             if let Ok(ticker) = text.parse::<Ticker>() {
                 prop_assert_eq!(ticker.as_str().parse::<Ticker>(), Ok(ticker.clone()));
             }

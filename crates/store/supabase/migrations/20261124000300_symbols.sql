@@ -25,8 +25,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when w.word !~ '^[A-Za-z0-9]([A-Za-z0-9./-]{0,14}[A-Za-z0-9])?$' or w.word ~ '/.*/' then null
-        when w.word ~ '/' then replace(upper(w.word collate "C"), '/', '-')
-        else regexp_replace(upper(w.word collate "C"), '^(.*)-([A-Z])$', '\1.\2')
+        else regexp_replace(replace(upper(w.word collate "C"), '/', '-'), '^(.*)-([A-Z])$', '\1.\2')
     end
     from (
         -- White space as Unicode has it.
