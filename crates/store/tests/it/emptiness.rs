@@ -13,6 +13,8 @@ for_every_owner! {
     a_session_with_bars_is_not_asked_for_again,
     an_empty_session_answered_again_before_its_time_keeps_its_turn,
     what_was_not_answered_is_not_covered,
+    a_session_that_came_back_empty_bar_by_bar_is_asked_for_once_more_too,
+    what_an_answer_left_open_is_looked_at_again_soon,
 }
 
 const EMPTY: (&str, &str) = ("2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z");
@@ -123,4 +125,40 @@ async fn what_was_not_answered_is_not_covered(owner: Owner) {
     assert!(store::runs::finish(&mut tx, &run, None, 0, "test/sip", 1).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(site.gaps(&h1).await, gaps);
+}
+
+async fn a_session_that_came_back_empty_bar_by_bar_is_asked_for_once_more_too(owner: Owner) {
+    let site = Site::at(owner, "2026-11-18T14:30:00Z").await;
+    let h1 = site.definition("AAPL", Timeframe::H1).await;
+    site.fill(&h1).await;
+    for now in ["15:30", "16:30", "17:30", "18:30", "19:30", "20:30"] {
+        site.set_clock(&format!("2026-11-18T{now}:05Z")).await;
+        for gap in site.gaps(&h1).await {
+            let run = site.held(&h1, gap, "worker").await;
+            assert!(site.answer(&run, &[]).await);
+        }
+        assert!(site.rows("select * from barkeep.empty_sessions").await.is_empty(), "the session is not over");
+    }
+    site.set_clock("2026-11-18T21:05:00Z").await;
+    for gap in site.gaps(&h1).await {
+        let run = site.held(&h1, gap, "worker").await;
+        assert!(site.answer(&run, &[]).await);
+    }
+    site.set_clock("2026-11-20T12:00:00Z").await;
+    assert_eq!(site.gaps(&h1).await.first(), Some(&empty()), "the whole of it");
+}
+
+async fn what_an_answer_left_open_is_looked_at_again_soon(owner: Owner) {
+    let site = Site::at(owner, TUESDAY).await;
+    let h4 = site.definition("AAPL", Timeframe::H4).await;
+    let slice = range("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z");
+    let run = site.held(&h4, slice, "worker").await;
+    let mut tx = site.database.begin().await.unwrap();
+    definitions::planned(&mut tx, &h4).await.unwrap();
+    let half = range("2026-11-20T14:30:00Z", "2026-11-20T21:00:00Z");
+    assert!(store::runs::finish(&mut tx, &run, Some(half), 1, "test/sip", 1).await.unwrap());
+    tx.commit().await.unwrap();
+    let soon = "select next_due_at <= barkeep.market_now() + interval '1 minute' from job_definitions
+        where symbol = 'AAPL' and timeframe = 'h4'";
+    assert_eq!(site.value(soon).await, "t", "and not only when the next bar ends");
 }
