@@ -261,6 +261,8 @@ fn covered(run: &ClaimedRun, until: Timestamp) -> Option<Range> {
 /// Does with a failed fetch what its kind asks for.
 async fn give_back(engine: &Engine, pause: &Pause, run: &ClaimedRun, error: FetchError) -> Result<(), StoreError> {
     let backoff = backoff(run.failures);
+    // Of runs that failed together one tells.
+    let told = pause.until().is_some();
     let (retry_after, counts, terminal) = match &error {
         FetchError::Throttled { retry_after, .. } => {
             pause.extend(*retry_after);
@@ -275,6 +277,7 @@ async fn give_back(engine: &Engine, pause: &Pause, run: &ClaimedRun, error: Fetc
         FetchError::BadData { .. } | FetchError::Server { .. } | FetchError::Transport { .. } => (backoff, true, false),
     };
     match &error {
+        FetchError::Throttled { .. } | FetchError::Credentials { .. } if told => {}
         FetchError::Throttled { .. } => tracing::info!(%error, "Waiting as told"),
         FetchError::Credentials { .. } => {
             tracing::error!(%error, "Nothing can be fetched until this is mended; what is queued stays queued");

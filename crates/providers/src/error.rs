@@ -34,7 +34,9 @@ pub enum FetchError {
     Server { provider: String, status: u16, message: String },
 
     /// No connection, no answer in time, an answer cut off. Backoff and try again.
-    #[error("{provider} could not be reached at {address}: {message}")]
+    #[error(
+        "{provider} could not be reached at {address}: {message} (check the network, and APCA_API_DATA_URL where it is set)"
+    )]
     Transport { provider: String, address: String, message: String },
 }
 
