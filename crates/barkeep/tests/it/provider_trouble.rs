@@ -74,16 +74,20 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
 
     // Those of the second column cost requests: how it is known that they happened. The others befall every answer.
     let trials = [
-        ("throttle=0.3", true),
-        ("5xx=0.3", true),
-        ("cut=0.3", true),
-        ("malformed=0.3", true),
-        ("insane=0.3", true),
+        ("throttle=0.2", true),
+        ("5xx=0.2", true),
+        ("cut=0.2", true),
+        ("malformed=0.2", true),
+        // Bars outside the sessions may be as they like, and many of these are.
+        ("insane=0.2", false),
         ("short=0.5", true),
         ("empty=0.5", true),
         ("duplicate=1", false),
         ("unsorted=1", false),
-        ("throttle=0.1 5xx=0.1 cut=0.1 malformed=0.1 insane=0.1 short=0.1 empty=0.1 duplicate=0.1 unsorted=0.1", true),
+        (
+            "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 insane=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
+            true,
+        ),
     ];
     let trials = trials.map(|(faults, costs)| {
         let expected = &expected;
@@ -96,67 +100,71 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
             assert!(!costs || spent > requests, "{faults}: {spent} requests, {requests} without");
         }
     });
-    futures_util::future::join_all(trials).await;
+    tokio::join!(futures_util::future::join_all(trials), hangs_at_first(&expected));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
+/// The first answers never come: they are given up and asked for again.
+async fn hangs_at_first(expected: &str) {
     let trial = Trial::with_faults("hang=1").await;
     let simulator = &trial.market.simulator;
-    let (code, _) = tokio::join!(trial.backfill(&["KO"]), async {
+    let (ended, ()) = tokio::join!(trial.backfill(&["KO", "PEP"]), async {
         eventually("it asks", async || (simulator.stats().to("/v2/stocks/bars") >= 3).then_some(())).await;
         simulator.set_faults(Vec::new()).unwrap();
-    })
-    .0;
-    assert_eq!(code, Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_always_ends_with_its_reason_and_nothing_half_stored() {
-    let trials = [
-        ("5xx=1", "failed with 50"),
-        ("malformed=1", "can't read"),
-        ("cut=1", "could not be reached"),
-    ]
-    .map(async |(fault, reason)| {
-        let trial = Trial::with_faults(fault).await;
-        let (code, summary) = trial.backfill(&["KO"]).await;
-        assert_eq!((code, &summary["rows"]), (Some(1), &0.into()), "{fault}: {summary}");
-        let incomplete = summary["incomplete"].as_array().unwrap();
-        assert_eq!(incomplete.len(), 3, "{fault}: {summary}");
-        let shown: Vec<Value> = {
-            let printed = trial.place.printed(&["coverage", "KO", "--json", "--database-url", &trial.database.url]);
-            serde_json::from_str(&printed).unwrap()
-        };
-        for series in incomplete.iter().chain(&shown) {
-            assert_eq!(series["state"], "failing", "{fault}: {series}");
-            assert!(series["reason"].as_str().unwrap().contains(reason), "{fault}: {series}");
-        }
-        let mut sql = trial.sql().await;
-        let bars: i64 = sqlx::query_scalar("select count(*) from ohlc_bars_v2").fetch_one(&mut sql).await.unwrap();
-        assert_eq!(bars, 0, "{fault}");
-        let runs: Vec<(String, i32)> =
-            sqlx::query_as("select distinct status, failures from job_runs").fetch_all(&mut sql).await.unwrap();
-        assert_eq!(runs, [("failed".to_owned(), 5)], "{fault}");
-
-        trial.market.simulator.set_faults(Vec::new()).unwrap();
-        assert_eq!(trial.backfill(&["KO"]).await.0, Some(0), "{fault}: once it is over, the same command completes it");
     });
-    futures_util::future::join_all(trials).await;
+    assert_eq!(ended.0, Some(0));
+    assert!(trial.rows() == *expected, "hang: the rows differ from an undisturbed run's");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bar_that_can_not_be_true_is_kept_apart_with_its_reason_and_the_others_stored() {
+async fn what_never_comes_right_ends_with_its_reason_and_stores_nothing_untrue() {
+    // Side by side, since nearly all of it is waiting.
+    tokio::join!(
+        fails_always("5xx=1", "failed with 50"),
+        fails_always("malformed=1", "can't read"),
+        fails_always("cut=1", "could not be reached"),
+        is_insane_always(),
+    );
+}
+
+/// Five tries, then the series is shown as failing, with `reason`.
+async fn fails_always(fault: &str, reason: &str) {
+    let trial = Trial::with_faults(fault).await;
+    let (code, summary) = trial.backfill(&["KO"]).await;
+    assert_eq!((code, &summary["rows"]), (Some(1), &0.into()), "{fault}: {summary}");
+    let incomplete = summary["incomplete"].as_array().unwrap();
+    assert_eq!(incomplete.len(), 3, "{fault}: {summary}");
+    let shown: Vec<Value> = {
+        let printed = trial.place.printed(&["coverage", "KO", "--json", "--database-url", &trial.database.url]);
+        serde_json::from_str(&printed).unwrap()
+    };
+    for series in incomplete.iter().chain(&shown) {
+        assert_eq!(series["state"], "failing", "{fault}: {series}");
+        assert!(series["reason"].as_str().unwrap().contains(reason), "{fault}: {series}");
+    }
+    let mut sql = trial.sql().await;
+    let bars: i64 = sqlx::query_scalar("select count(*) from ohlc_bars_v2").fetch_one(&mut sql).await.unwrap();
+    assert_eq!(bars, 0, "{fault}");
+    let runs: Vec<(String, i32)> =
+        sqlx::query_as("select distinct status, failures from job_runs").fetch_all(&mut sql).await.unwrap();
+    assert_eq!(runs, [("failed".to_owned(), 5)], "{fault}");
+
+    trial.market.simulator.set_faults(Vec::new()).unwrap();
+    assert_eq!(trial.backfill(&["KO"]).await.0, Some(0), "{fault}: once it is over, the same command completes it");
+}
+
+/// A bar that can't be true is kept apart with its reason, and the others are stored.
+async fn is_insane_always() {
     let (sound, spoilt) = (Trial::new(|_| {}).await, Trial::with_faults("insane=1").await);
     let ((sound_code, _), (code, summary)) = tokio::join!(sound.backfill(&["KO"]), spoilt.backfill(&["KO"]));
     assert_eq!(sound_code, Some(0));
     assert!(code.is_some(), "{summary}");
     let mut sql = spoilt.sql().await;
-    let apart: Vec<(String, String)> = sqlx::query_as("select symbol, reason from barkeep.quarantined_bars")
-        .fetch_all(&mut sql)
-        .await
-        .unwrap();
-    assert!(!apart.is_empty() && apart.iter().all(|(symbol, reason)| symbol == "KO" && !reason.is_empty()), "{apart:?}");
+    let apart: Vec<(String, String)> =
+        sqlx::query_as("select symbol, reason from barkeep.quarantined_bars").fetch_all(&mut sql).await.unwrap();
+    assert!(
+        !apart.is_empty() && apart.iter().all(|(symbol, reason)| symbol == "KO" && !reason.is_empty()),
+        "{apart:?}"
+    );
     let insane: i64 = sqlx::query_scalar(
         "select count(*) from ohlc_bars_v2
         where high < greatest(open, close, low) or low > least(open, close) or low <= 0 or volume < 0",
@@ -169,11 +177,13 @@ async fn a_bar_that_can_not_be_true_is_kept_apart_with_its_reason_and_the_others
         let printed = trial.place.printed(&["export", "KO", timeframe, "--database-url", &trial.database.url]);
         printed.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
     };
+    let mut left_out = 0;
     for timeframe in ["m15", "h1", "h4"] {
         let (sound, spoilt) = (stored(&sound, timeframe), stored(&spoilt, timeframe));
+        left_out += sound.len() - spoilt.len();
         assert!(spoilt.is_subset(&sound), "{timeframe}: what is stored is true");
-        assert!(spoilt.len() < sound.len() && sound.len() - spoilt.len() < 10, "{timeframe}: {}", spoilt.len());
     }
+    assert!((1..10).contains(&left_out), "{left_out} bars left out");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,8 +202,10 @@ async fn a_429_is_waited_out_by_all_workers_and_spends_no_attempt() {
     assert_eq!(code, Some(0));
     assert!(waited >= Duration::from_millis(2_500), "asked again after {waited:?}");
     assert!(simulator.stats().throttled <= 4, "{:?}", simulator.stats());
-    let runs: Vec<(String, i32, i32)> =
-        sqlx::query_as("select status, attempt, failures from job_runs").fetch_all(&mut trial.sql().await).await.unwrap();
+    let runs: Vec<(String, i32, i32)> = sqlx::query_as("select status, attempt, failures from job_runs")
+        .fetch_all(&mut trial.sql().await)
+        .await
+        .unwrap();
     assert!(runs.iter().all(|run| *run == ("success".to_owned(), 1, 0)), "{runs:?}");
 }
 
@@ -249,21 +261,22 @@ async fn what_a_plan_holds_back_is_not_final_and_not_asked_for_again_and_again()
     for line in trial.rows().lines().filter(|line| line.ends_with(",true")) {
         assert!(*line < *"2026-06-18T15:15:00Z", "final before its time: {line}");
     }
-    let newest: String = sqlx::query_scalar(
-        "select max(ts)::text from ohlc_bars_v2 where timeframe = 'm15' and data_status = 'final'",
-    )
-    .fetch_one(&mut trial.sql().await)
-    .await
-    .unwrap();
+    let newest: String =
+        sqlx::query_scalar("select max(ts)::text from ohlc_bars_v2 where timeframe = 'm15' and data_status = 'final'")
+            .fetch_one(&mut trial.sql().await)
+            .await
+            .unwrap();
     assert!(newest.starts_with("2026-06-18 15:00:00"), "all that has been free for long is there: {newest}");
 
     let up = Up::start(trial.command(&["up", "--as-of", AS_OF])).await;
     let keys: Value = serde_json::from_str(&trial.place.printed(&["keys", "--json"])).unwrap();
     let anon = keys["anon_key"].as_str().unwrap();
-    up.until(anon, "KO", "complete").await;
-    // Another symbol wakes the planner, which has nothing to ask of these.
-    assert_eq!(up.sync(anon, r#"{"symbols":["IBM"],"source":"watchlist"}"#).await.0, 200);
-    up.until(anon, "IBM", "complete").await;
+    // Each wakes the planner anew, which has nothing to ask of those before.
+    for symbol in ["KO", "PEP", "IBM"] {
+        let body = format!(r#"{{"symbols":["{symbol}"],"source":"watchlist"}}"#);
+        assert_eq!(up.sync(anon, &body).await.0, 200);
+        up.until(anon, symbol, "complete").await;
+    }
     let more = trial.market.simulator.stats().total() - spent;
     assert!(more <= 30, "{more} more requests");
     assert!(up.stop().success());

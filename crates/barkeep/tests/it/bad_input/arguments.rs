@@ -178,7 +178,9 @@ fn a_folder_of_bars_that_can_not_be_read_is_named() {
     fs::create_dir(place.path().join("empty")).unwrap();
     let error = failure(sim("empty"), 1);
     assert!(error.contains("empty"), "{error}");
-    for (n, broken) in ["nonsense", "ts_utc,open,high,low,close,volume\n2026-01-02T14:30:00Z,1,2,x,1,5\n"].iter().enumerate() {
+    for (n, broken) in
+        ["nonsense", "ts_utc,open,high,low,close,volume\n2026-01-02T14:30:00Z,1,2,x,1,5\n"].iter().enumerate()
+    {
         let folder = place.path().join(format!("broken{n}"));
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("KO.csv"), broken).unwrap();

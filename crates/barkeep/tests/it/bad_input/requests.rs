@@ -199,7 +199,9 @@ async fn a_browser_elsewhere_may_ask_for_symbols_and_read_the_refusal_and_nothin
     assert_eq!(preflight("/api/v1/bars").await, (405, String::new(), String::new()));
 
     let large = "x".repeat(300 * 1024);
-    for (token, body, status) in [("no.good.token", "{}", 401), (&served.anon_key, "{}", 400), (&served.anon_key, &large, 413)] {
+    for (token, body, status) in
+        [("no.good.token", "{}", 401), (&served.anon_key, "{}", 400), (&served.anon_key, &large, 413)]
+    {
         let request = client.post(served.up.url(SYNC)).header("origin", "https://charts.example").bearer_auth(token);
         let answer = request.body(body.to_owned()).send().await.unwrap();
         assert_eq!(answer.status(), status);

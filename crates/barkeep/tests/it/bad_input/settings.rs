@@ -96,7 +96,10 @@ fn a_mistake_in_the_settings_file_is_named_with_its_line_and_no_secret() {
     let place = Place::new();
     let path = place.path().join("barkeep.toml");
     for (text, named) in [
-        (format!("listen = \"127.0.0.1:0\"\n[alpaca]\nsecret_key = \"{SECRET}\"\nkeyid = \"{SECRET}\"\n"), &["line 4", "keyid"][..]),
+        (
+            format!("listen = \"127.0.0.1:0\"\n[alpaca]\nsecret_key = \"{SECRET}\"\nkeyid = \"{SECRET}\"\n"),
+            &["line 4", "keyid"][..],
+        ),
         (format!("database_url = postgresql://a:{SECRET}@h/d\n"), &["line 1"]),
         (format!("listen = \"{SECRET}\"\n"), &["line 1"]),
         (format!("jwt_secret = [\"{SECRET}\"]\n"), &["line 1"]),

@@ -43,14 +43,30 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
         ("no token", Some(bearer("garbage")), "not valid here"),
         ("three empty parts", Some(bearer("..")), "not valid here"),
         ("very long", Some(bearer(&"x".repeat(10_000))), "not valid here"),
-        ("forged", Some(bearer(&signed(&claims("authenticated", json!(id), now + 60), "another secret, as long as ours is: 0123456789", Algorithm::HS256))), "not valid here"),
+        (
+            "forged",
+            Some(bearer(&signed(
+                &claims("authenticated", json!(id), now + 60),
+                "another secret, as long as ours is: 0123456789",
+                Algorithm::HS256,
+            ))),
+            "not valid here",
+        ),
         ("unsigned", Some(bearer(&unsigned)), "not valid here"),
         ("tampered with", Some(bearer(&tampered)), "not valid here"),
-        ("another algorithm", Some(bearer(&signed(&claims("authenticated", json!(id), now + 60), &served.jwt_secret, Algorithm::HS512))), "not valid here"),
+        (
+            "another algorithm",
+            Some(bearer(&signed(&claims("authenticated", json!(id), now + 60), &served.jwt_secret, Algorithm::HS512))),
+            "not valid here",
+        ),
         ("without an end", Some(bearer(&ours(&json!({"role": "authenticated", "sub": id})))), "not valid here"),
         ("expired", Some(bearer(&ours(&claims("authenticated", json!(id), now - 60)))), "expired"),
         ("the service's", Some(bearer(&served.service_role_key)), "barkeep token"),
-        ("nobody's", Some(bearer(&ours(&claims("authenticated", json!("7d5d8a5f-0000-4000-8000-00000000dead"), now + 60)))), "no user"),
+        (
+            "nobody's",
+            Some(bearer(&ours(&claims("authenticated", json!("7d5d8a5f-0000-4000-8000-00000000dead"), now + 60)))),
+            "no user",
+        ),
         ("a name for an id", Some(bearer(&ours(&claims("authenticated", json!("a@example.com"), now + 60)))), "sub"),
         ("without an id", Some(bearer(&ours(&claims("authenticated", Value::Null, now + 60)))), "names no user"),
         ("a number for an id", Some(bearer(&ours(&claims("authenticated", json!(7), now + 60)))), "not valid here"),
@@ -65,7 +81,8 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
             (reqwest::Method::GET, "/api/v1/coverage?symbol=KO"),
             (reqwest::Method::GET, "/api/v1/events"),
         ] {
-            let mut request = client.request(method, served.up.url(path)).body(r#"{"symbols":["KO"],"source":"watchlist"}"#);
+            let mut request =
+                client.request(method, served.up.url(path)).body(r#"{"symbols":["KO"],"source":"watchlist"}"#);
             if let Some(header) = &header {
                 request = request.header("authorization", header);
             }
@@ -85,7 +102,8 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
     assert_eq!(tracked, 0);
     // Not for being sent this way: the same with a good token is taken, whatever the scheme's case.
     for token in [&good, &ours(&claims("authenticated", json!(id), now + 60)), &served.anon_key] {
-        let request = client.get(served.up.url("/api/v1/coverage?symbol=KO")).header("authorization", format!("bearer {token}"));
+        let request =
+            client.get(served.up.url("/api/v1/coverage?symbol=KO")).header("authorization", format!("bearer {token}"));
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
 }

@@ -14,6 +14,9 @@ const AS_OF: &str = "2026-06-20T12:00:00Z";
 /// As the database has it: start in microseconds, prices and volume as the bits of their numbers, the rest.
 type Stored = (i64, [u64; 5], Option<u64>, Option<i64>, String, bool);
 
+/// The same as PostgreSQL sends it.
+type Row = (i64, f64, f64, f64, f64, f64, Option<f64>, Option<i64>, String, bool);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn exported_numbers_read_back_are_the_stored_ones() {
     let (place, database) = (Place::new(), quiet_database().await);
@@ -55,7 +58,7 @@ fn read(line: &str) -> Stored {
 }
 
 async fn stored(sql: &mut PgConnection, timeframe: &str) -> Vec<Stored> {
-    let rows: Vec<(i64, f64, f64, f64, f64, f64, Option<f64>, Option<i64>, String, bool)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "select (extract(epoch from ts) * 1000000)::bigint, open, high, low, close, volume::float8, vwap,
             trade_count::bigint, provider, data_status = 'final'
         from ohlc_bars_v2 where timeframe = $1 order by ts",
