@@ -39,8 +39,7 @@ fn asked_range(run: &ClaimedRun, now: Timestamp) -> Range {
     let grid = Grid::Session(run.calendar);
     let from = grid.bucket_of(run.timeframe, run.slice.from()).map_or(run.slice.from(), |b| b.from());
     let from = from.min(run.slice.from());
-    let forming = Range::new(run.slice.to(), now)
-        .is_ok_and(|rest| grid.buckets(run.timeframe, rest).len() <= 2 && run.calendar.sessions_in(rest).len() <= 1);
+    let forming = Range::new(run.slice.to(), now).is_ok_and(|rest| grid.buckets(run.timeframe, rest).len() <= 2);
     let to = if forming { now } else { run.slice.to() };
     Range::new(from, to).unwrap_or(run.slice)
 }

@@ -114,8 +114,9 @@ impl Backfill {
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
         home.take_interest_along(config).await?;
+        let alone = instance.is_some() && !home.is_run_by_another().await?;
         let clock = match instance {
-            Some(instance) if !home.is_run_by_another().await? => {
+            Some(instance) if alone => {
                 runs::release(&home.database, Some(&instance.name)).await?;
                 clock::start(&home.database, config.as_of).await?
             }
@@ -144,7 +145,7 @@ impl Backfill {
             worker: instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4()).into(), Instance::worker),
             stop: stop.clone(),
         };
-        plan::settle_grace(&engine, true).await?;
+        plan::settle_grace(&engine, !alone).await?;
 
         let began = Timestamp::now();
         let clock_began = std::time::Instant::now();
