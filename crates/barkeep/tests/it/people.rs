@@ -23,12 +23,11 @@ async fn when_one_of_two_leaves_what_remains_is_the_others_interest() {
     assert_eq!(priority(&b).await, [200; 3], "what remains");
     home.printed(&["untrack", "AAPL", "--user", "b@example.com", given[0], given[1]]);
     let mut sql = PgConnection::connect(&database.url).await.unwrap();
-    let base: Vec<i32> = sqlx::query_scalar(
-        "select priority from job_definitions where symbol = 'AAPL' order by priority desc",
-    )
-    .fetch_all(&mut sql)
-    .await
-    .unwrap();
+    let base: Vec<i32> =
+        sqlx::query_scalar("select priority from job_definitions where symbol = 'AAPL' order by priority desc")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
     assert_eq!(base, [200, 150, 100], "its background base");
 }
 
@@ -114,9 +113,10 @@ async fn a_symbol_that_no_provider_knows_ends_as_unknown_and_is_not_asked_for_ag
         (open == 0).then_some(())
     })
     .await;
-    let reason: String = sqlx::query_scalar("select suspended_reason from job_definitions where symbol = 'ZZTOP' limit 1")
-        .fetch_one(&mut sql)
-        .await
-        .unwrap();
+    let reason: String =
+        sqlx::query_scalar("select suspended_reason from job_definitions where symbol = 'ZZTOP' limit 1")
+            .fetch_one(&mut sql)
+            .await
+            .unwrap();
     assert!(reason.contains("knows no symbol ZZTOP"), "{reason}");
 }

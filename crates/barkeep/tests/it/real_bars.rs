@@ -100,15 +100,11 @@ async fn the_check_that_users_can_rerun_agrees() {
     let Some(bars) = shared("realdata/m1") else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/check_real_bars.py");
     if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs python3 for this test");
         eprintln!("left out: there is no python3");
         return;
     }
-    let output = Command::new("python3")
-        .arg(script)
-        .arg(env!("CARGO_BIN_EXE_barkeep"))
-        .arg(bars)
-        .output()
-        .unwrap();
+    let output = Command::new("python3").arg(script).arg(env!("CARGO_BIN_EXE_barkeep")).arg(bars).output().unwrap();
     assert!(
         output.status.success(),
         "{}{}",
