@@ -200,6 +200,8 @@ fn spawn(
     command.arg("-c").arg(format!("unix_socket_directories={}", place.socket_dir().display()));
     command.args(["-c", &format!("port={PORT}"), "-c", "logging_collector=off", "-c", "log_destination=stderr"]);
     if !durable {
+        // A server for tests: many of them at once on machines with many cores, each with pools of its own.
+        command.args(["-c", "max_connections=500"]);
         command.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
     }
     command.process_group(0).stdout(log.try_clone().map_err(failed)?).stderr(log);

@@ -10,7 +10,7 @@ pub struct ClusterSettings {
     /// `PG_BIN`: the folder with `initdb` and `postgres`. Nothing else is looked at where it is set.
     pub pg_bin: Option<PathBuf>,
     pub search: BinarySearch,
-    /// `false`, for tests only: commits no longer survive a crash of the machine.
+    /// `false`, for tests only: commits no longer survive a crash of the machine, and more connections are let in.
     pub durable: bool,
     /// Where the servers of root's data directories lie: Postgres refuses to run as root, and the user it runs as instead
     /// can't enter root's home. Owned by root, and every folder above it open to all.
