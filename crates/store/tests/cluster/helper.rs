@@ -28,6 +28,12 @@ fn open_and_hold() {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
+        // As at a terminal, also where whoever runs the tests has Ctrl-C ignored: in the background, say.
+        let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).unwrap();
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
         match Cluster::open(&settings).await {
             Ok(cluster) => {
                 println!("\nREADY {}", cluster.url("postgres"));
@@ -104,8 +110,11 @@ impl Helper {
     /// As Ctrl-C at a terminal does: everybody in the process group gets it.
     pub(crate) fn interrupt_group(&mut self) {
         let group = Pid::from_child(&self.child);
+        // Waiting would close it, and so let the helper end as it does when all is well.
+        let input = self.child.stdin.take();
         rustix::process::kill_process_group(group, Signal::INT).unwrap();
         self.child.wait().unwrap();
+        drop(input);
     }
 
     /// Lets it close its cluster, and waits for it.
