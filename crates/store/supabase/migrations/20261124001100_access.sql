@@ -69,33 +69,27 @@ using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()))
 
 -- The work done for a symbol is shown to those who track it. Its priority tells them that somebody wants it more than
 -- they do, and not who.
-grant select on public.job_definitions, public.job_runs, public.coverage_status, barkeep.empty_sessions,
-barkeep.quarantined_bars to authenticated;
-create policy tracked on public.job_definitions for select to authenticated
-using (symbol in (
-    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
-    where t.user_id = (select auth.uid())
-));
-create policy tracked on public.job_runs for select to authenticated
-using (symbol in (
-    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
-    where t.user_id = (select auth.uid())
-));
-create policy tracked on public.coverage_status for select to authenticated
-using (symbol in (
-    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
-    where t.user_id = (select auth.uid())
-));
-create policy tracked on barkeep.quarantined_bars for select to authenticated
-using (symbol in (
-    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
-    where t.user_id = (select auth.uid())
-));
-create policy tracked on barkeep.empty_sessions for select to authenticated
-using (symbol in (
-    select s.ticker from public.user_symbol_tracking t join public.symbols s on s.id = t.symbol_id
-    where t.user_id = (select auth.uid())
-));
+do $$
+declare
+    t regclass;
+begin
+    foreach t in array array[
+        'public.job_definitions', 'public.job_runs', 'public.coverage_status', 'barkeep.empty_sessions',
+        'barkeep.quarantined_bars'
+    ]::regclass[] loop
+        execute format('grant select on %s to authenticated', t);
+        execute format($policy$
+            create policy tracked on %s for select to authenticated
+            using (symbol in (
+                select s.ticker
+                from public.user_symbol_tracking t
+                join public.symbols s on s.id = t.symbol_id
+                where t.user_id = (select auth.uid())
+            ))
+        $policy$, t);
+    end loop;
+end
+$$;
 
 grant execute on function
 public.sync_user_symbols(text[], text, text[]),
