@@ -1,13 +1,19 @@
 //! Settings: flags over environment over `barkeep.toml` over defaults.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use providers::alpaca::AlpacaSettings;
+use market::AssetClass;
+use providers::{
+    alpaca::AlpacaSettings,
+    registry::{self, Candidate},
+};
 use serde::Deserialize;
 
 use crate::cli::Common;
@@ -22,11 +28,18 @@ pub(crate) struct Config {
     pub(crate) database_url: Option<Url>,
     pub(crate) listen: SocketAddr,
     pub(crate) as_of: Option<Timestamp>,
-    pub(crate) alpaca: AlpacaSettings,
+    /// Those that are set up, in the order in which they are asked.
+    pub(crate) providers: Vec<Arc<dyn Candidate>>,
+    /// Every provider there is: its name, the variables that set it up, and whether they do.
+    pub(crate) known_providers: Vec<(&'static str, &'static [&'static str], bool)>,
     /// Signs tokens in place of the secret in the data directory: Supabase's, for one.
     pub(crate) jwt_secret: Option<Secret>,
     /// Names under which the server may be called, besides loopback's.
     pub(crate) allowed_hosts: Vec<String>,
+    /// A file of days on which markets close, or close early, beyond what the calendars know.
+    pub(crate) sessions: Option<PathBuf>,
+    /// Whether to listen for notifications of the database and to send them. Without, one looks more often.
+    pub(crate) notify: bool,
 }
 
 /// A text that no `Debug` shows.
@@ -61,7 +74,11 @@ struct File {
     as_of: Option<Timestamp>,
     jwt_secret: Option<Secret>,
     allowed_hosts: Vec<String>,
+    sessions: Option<PathBuf>,
+    notify: Option<bool>,
     alpaca: AlpacaFile,
+    /// Under the names of the variables.
+    providers: BTreeMap<String, Secret>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,16 +95,22 @@ impl Config {
     pub(crate) fn load(common: &Common) -> anyhow::Result<Self> {
         let file = read_file(common.config.as_deref())?;
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let alpaca = AlpacaSettings::from_lookup(|name| {
+        if let Some(unknown) = file.providers.keys().find(|name| !PROVIDER_SETTINGS.contains(&name.as_str())) {
+            bail!("'{unknown}' in [providers] is no setting of a provider: {} are", PROVIDER_SETTINGS.join(", "));
+        }
+        let lookup = |name: &str| {
             let written = match name {
                 "APCA_API_KEY_ID" => file.alpaca.key_id.as_ref().map(|s| s.0.clone()),
                 "APCA_API_SECRET_KEY" => file.alpaca.secret_key.as_ref().map(|s| s.0.clone()),
                 "APCA_API_DATA_URL" => file.alpaca.data_url.clone(),
                 "APCA_API_BASE_URL" => file.alpaca.trading_url.clone(),
-                _ => None,
+                name => file.providers.get(name).map(|s| s.0.clone()),
             };
             variable(name).or(written)
-        })?;
+        };
+        let known_providers =
+            registry::all(lookup)?.iter().map(|c| (c.name(), c.variables(), !c.serves().is_empty())).collect();
+        let providers = in_order(registry::configured(lookup)?, lookup("BARKEEP_STOCKS"), lookup("BARKEEP_CRYPTO"))?;
         Ok(Self {
             data_dir: match common.data_dir.clone().or(file.data_dir) {
                 Some(dir) => std::path::absolute(&dir)
@@ -97,24 +120,83 @@ impl Config {
             database_url: common.database_url.clone().map(Secret).or(file.database_url),
             listen: common.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
             as_of: common.as_of.or(file.as_of),
-            alpaca,
+            providers,
+            known_providers,
             jwt_secret: variable("BARKEEP_JWT_SECRET")
                 .or_else(|| variable("SUPABASE_JWT_SECRET"))
                 .map(Secret)
                 .or(file.jwt_secret),
             allowed_hosts: file.allowed_hosts,
+            sessions: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
+            notify: match variable("BARKEEP_NOTIFY").as_deref() {
+                Some("on") => true,
+                Some("off") => false,
+                Some(other) => bail!("BARKEEP_NOTIFY must be on or off, not '{other}'"),
+                None => file.notify.unwrap_or(true),
+            },
         })
     }
 
-    /// Whether a provider of real bars is set up: keys, or a server of one's own that isn't Alpaca's.
+    /// Whether a provider is set up: by its keys, by name, or a server of one's own in its place.
     pub(crate) fn has_provider(&self) -> bool {
-        self.alpaca.key_id.is_some() || !self.alpaca.data_url.is_alpaca()
+        !self.providers.is_empty()
     }
 
-    /// Whether its bars are real as far as the settings tell: keys, and Alpaca's own address.
+    /// Whether bars are real as far as the settings tell: some provider's own address is asked.
     pub(crate) fn is_real(&self) -> bool {
-        self.alpaca.key_id.is_some() && self.alpaca.data_url.is_alpaca()
+        self.providers.iter().any(|provider| provider.is_own_host())
     }
+
+    /// A simulator at that address instead of any provider.
+    pub(crate) fn simulate(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let data_url = format!("http://{address}").parse().context("the simulator's address")?;
+        self.providers =
+            vec![Arc::new(AlpacaSettings { data_url, counted_as: Some("of its own"), ..AlpacaSettings::default() })];
+        Ok(())
+    }
+}
+
+/// Settings of providers that `[providers]` takes.
+const PROVIDER_SETTINGS: [&str; 14] = [
+    "MASSIVE_API_KEY",
+    "POLYGON_API_KEY",
+    "MASSIVE_API_URL",
+    "MASSIVE_PLAN",
+    "TRADIER_TOKEN",
+    "TRADIER_API_URL",
+    "FINNHUB_API_KEY",
+    "FINNHUB_API_URL",
+    "BARKEEP_YAHOO",
+    "YAHOO_API_URL",
+    "BARKEEP_STOCKS",
+    "BARKEEP_CRYPTO",
+    "BINANCE_API_URL",
+    "COINBASE_API_URL",
+];
+
+/// In the order that the two lists give, those not named after them as they come.
+fn in_order(
+    configured: Vec<Box<dyn Candidate>>,
+    stocks: Option<String>,
+    crypto: Option<String>,
+) -> anyhow::Result<Vec<Arc<dyn Candidate>>> {
+    let list = |text: Option<String>| -> Vec<String> {
+        let text = text.unwrap_or_default();
+        text.split([',', ' ']).map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()).collect()
+    };
+    let (stocks, crypto) = (list(stocks), list(crypto));
+    if let Some(unknown) = stocks.iter().find(|name| !configured.iter().any(|c| c.name() == name.as_str())) {
+        bail!("BARKEEP_STOCKS names {unknown}, which is not set up: `barkeep providers` says what each needs");
+    }
+    let mut providers: Vec<Arc<dyn Candidate>> = configured.into_iter().map(Arc::from).collect();
+    let place = |names: &[String], name: &str| names.iter().position(|n| n == name).unwrap_or(usize::MAX);
+    // One that serves both classes goes by its place among the stocks, where it has one.
+    providers.sort_by_key(|c| match place(&stocks, c.name()) {
+        usize::MAX if c.serves().contains(&AssetClass::Stock) && !stocks.is_empty() => usize::MAX,
+        usize::MAX => place(&crypto, c.name()),
+        place => place,
+    });
+    Ok(providers)
 }
 
 fn read_file(named: Option<&Path>) -> anyhow::Result<File> {

@@ -2,27 +2,39 @@
 
 use std::sync::Arc;
 
-use providers::BarSource;
-use store::{Database, clock::MarketClock, events::Signals};
-use tokio::sync::Notify;
+use store::{
+    Database,
+    clock::SharedClock,
+    events::{Signals, Teller},
+};
 use tokio_util::sync::CancellationToken;
+
+use crate::{route::Routes, turns::Turns};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) database: Database,
-    pub(crate) source: Arc<dyn BarSource>,
-    pub(crate) clock: MarketClock,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) clock: SharedClock,
     pub(crate) signals: Signals,
-    /// Slices were queued in this process.
-    pub(crate) queued: Arc<Notify>,
+    pub(crate) teller: Teller,
+    pub(crate) turns: Turns,
     /// Names this process's workers. Those of a dead process on the same data directory share the beginning.
     pub(crate) worker: Arc<str>,
     pub(crate) stop: CancellationToken,
 }
 
 impl Engine {
-    pub(crate) fn provider(&self) -> &str {
-        &self.source.endpoint().provider
+    /// Slices were queued: tells the slots here, and those elsewhere.
+    pub(crate) fn tell_queued(&self) {
+        self.signals.queued_here();
+        self.teller.queued();
+    }
+
+    /// Runs ended: tells those who show it, here and elsewhere.
+    pub(crate) fn tell_ended(&self) {
+        self.signals.ended_here();
+        self.teller.ended();
     }
 }

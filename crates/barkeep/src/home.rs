@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use store::{
     Database, StoreError,
     cluster::{Cluster, ClusterError, ClusterSettings},
-    health, installation,
+    installation,
     migrations::{self, Migrated},
 };
 use tokio::sync::Mutex;
@@ -19,6 +19,9 @@ use crate::config::Config;
 
 const REAL: &str = "barkeep";
 const SIMULATED: &str = "barkeep_sim";
+
+/// How long connections may take to come home.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// In the data directory: the name of the database last worked on.
 const LAST_USED: &str = "database";
@@ -72,15 +75,6 @@ impl Home {
         self.migrate().await.map(|_| ())
     }
 
-    /// Whether another process plans on this database: on one that was given, the data directory's lock says nothing.
-    pub(crate) async fn is_run_by_another(&self) -> Result<bool, StoreError> {
-        if self.cluster.is_some() {
-            return Ok(false);
-        }
-        let seen = health::readiness(&self.database).await?;
-        Ok(seen.scheduler_status != health::STOPPED && seen.scheduler_seen_secs_ago.is_some_and(|secs| secs < 90))
-    }
-
     /// With the first real key: what people watched while the bars were simulated comes along. Returns how many rows.
     pub(crate) async fn take_interest_along(&self, config: &Config) -> anyhow::Result<u64> {
         let Some(cluster) = &self.cluster else { return Ok(0) };
@@ -125,7 +119,10 @@ impl Home {
 
     /// Disconnects; the last process to leave stops the private server.
     pub(crate) async fn close(self) -> Result<(), ClusterError> {
-        self.database.close().await;
+        // Whoever still holds a connection then is cut off.
+        if tokio::time::timeout(PARTING, self.database.close()).await.is_err() {
+            tracing::warn!("Connections to the database were still in use at the end");
+        }
         match self.cluster.and_then(Arc::into_inner) {
             Some(cluster) => cluster.into_inner().close().await,
             None => Ok(()),

@@ -92,7 +92,7 @@ impl Keys {
         self.sign(&Claims {
             role: "authenticated".to_owned(),
             sub: Some(user.to_string()),
-            email: Some(email.to_owned()),
+            email: (!email.is_empty()).then(|| email.to_owned()),
             iss: Some("barkeep".to_owned()),
             iat: Some(now),
             exp: now + seconds,

@@ -1,9 +1,13 @@
 //! Barkeep: demand-driven backfill of market data. The stages, in the order in which a bar passes them: [`interest`],
 //! [`plan`], [`dispatch`], [`fetch`], [`shape`]; what is stored and how is the `store` crate's, and [`api`] shows it.
 
+mod accounts;
+mod actions;
+mod adjust;
 mod api;
 mod cli;
 mod config;
+mod directory;
 mod dispatch;
 mod engine;
 mod fetch;
@@ -12,9 +16,15 @@ mod instance;
 mod interest;
 mod keys;
 mod plan;
+mod plausible;
 mod provider;
+mod route;
+mod sessions;
 mod shape;
+mod suggest;
 mod telemetry;
+mod turns;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -28,7 +38,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no threads to work with: {error}");
+            complain(&format!("no threads to work with: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -37,10 +47,16 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", told(&error));
+            complain(&told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// To standard error, whether or not anybody reads it.
+fn complain(problem: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "error: {problem}");
 }
 
 /// The error and its causes, but for those whose words it says already.

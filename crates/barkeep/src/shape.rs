@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Calendar, Range, RangeSet, Timeframe, grid::Grid, resample::resample};
 use store::bars::{InsaneBar, ShapedBar};
 
+use crate::plausible::implausible;
+
 /// What is asked for, and what is known of when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame {
@@ -29,20 +31,53 @@ pub(crate) struct Shaped {
     pub(crate) insane: Vec<InsaneBar>,
 }
 
+/// What came of one symbol, looked at as a whole once, whatever is made of it.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// In order; of those with one start the later sent last. With the reason why one can't be true.
+    bars: Vec<(Bar, Option<String>)>,
+}
+
+impl Looked {
+    /// At bars of `base`.
+    pub(crate) fn at(sent: &[Bar], calendar: Calendar, base: Timeframe) -> Self {
+        let in_order: BTreeMap<Timestamp, Bar> =
+            sent.iter().filter(|bar| bar.check().is_ok()).map(|bar| (bar.start, *bar)).collect();
+        let in_order: Vec<Bar> = in_order.into_values().collect();
+        let together: BTreeMap<Timestamp, String> = implausible(&in_order, calendar, base >= Timeframe::D1)
+            .into_iter()
+            .filter_map(|(index, reason)| Some((in_order.get(index)?.start, reason)))
+            .collect();
+        let reason = |bar: &Bar| match bar.check() {
+            Ok(()) => together.get(&bar.start).cloned(),
+            Err(defect) => Some(defect.to_string()),
+        };
+        let mut bars: Vec<_> = sent.iter().map(|bar| (*bar, reason(bar))).collect();
+        bars.sort_by_key(|(bar, _)| bar.start);
+        Self { bars }
+    }
+
+    fn within(&self, range: Range) -> &[(Bar, Option<String>)] {
+        let place = |at: Timestamp| self.bars.partition_point(|(bar, _)| bar.start < at);
+        self.bars.get(place(range.from())..place(range.to())).unwrap_or_default()
+    }
+}
+
 /// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
-pub(crate) fn shape(sent: &[Bar], frame: &Frame) -> Shaped {
+pub(crate) fn shape(looked: &Looked, frame: &Frame) -> Shaped {
     let grid = Grid::Session(frame.calendar);
     let mut insane = Vec::new();
     let mut by_start = BTreeMap::new();
-    // What no bucket takes, such as the hours before the open, is nobody's concern.
-    let wanted =
-        |bar: &&Bar| frame.answered.contains(bar.start) && grid.bucket_of(frame.timeframe, bar.start).is_some();
-    for bar in sent.iter().filter(wanted) {
-        match bar.check() {
-            Ok(()) => {
+    for (bar, reason) in looked.within(frame.answered) {
+        // What no bucket takes, such as the hours before the open, is nobody's concern.
+        if grid.bucket_of(frame.timeframe, bar.start).is_none() {
+            continue;
+        }
+        match reason {
+            None => {
                 by_start.insert(bar.start, *bar);
             }
-            Err(defect) => insane.push(InsaneBar { bar: *bar, reason: defect.to_string() }),
+            Some(reason) => insane.push(InsaneBar { bar: *bar, reason: reason.clone() }),
         }
     }
     // A bucket without one of its parts would be a bar that can't be told from a true one.
@@ -97,11 +132,15 @@ mod tests {
         }
     }
 
+    fn shaped(sent: &[Bar], frame: &Frame) -> Shaped {
+        shape(&Looked::at(sent, frame.calendar, Timeframe::M15), frame)
+    }
+
     #[test]
     fn bars_before_the_open_are_not_part_of_the_session() {
         let sent = [bar("2026-11-23T14:00:00Z", 90.0), bar("2026-11-23T14:30:00Z", 101.0)];
         let frame = frame(Timeframe::H1, "2026-11-23T13:00:00Z", "2026-11-23T21:00:00Z", "2026-11-24T00:00:00Z");
-        let shaped = shape(&sent, &frame);
+        let shaped = shaped(&sent, &frame);
         assert_eq!(shaped.bars.len(), 1);
         assert_eq!(shaped.bars[0].bar.start, at("2026-11-23T14:30:00Z"));
         assert_eq!(shaped.bars[0].bar.low, 100.0);
@@ -112,7 +151,7 @@ mod tests {
         let sent = [bar("2026-11-23T14:30:00Z", 101.0), bar("2026-11-23T14:45:00Z", 102.0)];
         let asked = |asked_at| {
             let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", asked_at);
-            shape(&sent, &frame).bars.iter().map(|b| b.is_final).collect::<Vec<_>>()
+            shaped(&sent, &frame).bars.iter().map(|b| b.is_final).collect::<Vec<_>>()
         };
         assert_eq!(asked("2026-11-23T15:00:30Z"), [true, false]);
         assert_eq!(asked("2026-11-23T15:01:00Z"), [true, true]);
@@ -122,7 +161,7 @@ mod tests {
     fn what_the_provider_held_back_is_not_final() {
         let sent = [bar("2026-11-23T14:30:00Z", 101.0)];
         let frame = frame(Timeframe::H1, "2026-11-23T14:30:00Z", "2026-11-23T15:14:00Z", "2026-11-24T00:00:00Z");
-        assert!(!shape(&sent, &frame).bars[0].is_final);
+        assert!(!shaped(&sent, &frame).bars[0].is_final);
     }
 
     #[test]
@@ -133,7 +172,7 @@ mod tests {
             bar("2026-11-23T14:30:00Z", 101.0),
         ];
         let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", "2026-11-24T00:00:00Z");
-        let starts: Vec<_> = shape(&sent, &frame).bars.iter().map(|b| b.bar.start).collect();
+        let starts: Vec<_> = shaped(&sent, &frame).bars.iter().map(|b| b.bar.start).collect();
         assert_eq!(starts, [at("2026-11-23T14:30:00Z"), at("2026-11-23T14:45:00Z")]);
     }
 
@@ -143,7 +182,7 @@ mod tests {
         insane.high = 1.0;
         let sent = [bar("2026-11-23T14:30:00Z", 101.0), insane, bar("2026-11-23T15:30:00Z", 103.0)];
         let frame = frame(Timeframe::H1, "2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z", "2026-11-24T00:00:00Z");
-        let shaped = shape(&sent, &frame);
+        let shaped = shaped(&sent, &frame);
         assert_eq!(shaped.insane.len(), 1);
         assert_eq!(shaped.bars.iter().map(|b| b.bar.start).collect::<Vec<_>>(), [at("2026-11-23T15:30:00Z")]);
     }
@@ -152,6 +191,6 @@ mod tests {
     fn bars_outside_what_was_asked_for_are_dropped() {
         let sent = [bar("2026-11-20T15:00:00Z", 101.0), bar("2026-11-23T14:30:00Z", 101.0)];
         let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", "2026-11-24T00:00:00Z");
-        assert_eq!(shape(&sent, &frame).bars.len(), 1);
+        assert_eq!(shaped(&sent, &frame).bars.len(), 1);
     }
 }

@@ -1,5 +1,7 @@
-//! Logs: to standard error, results being for standard output.
+//! Logs: to standard error, results being for standard output. Metrics: counted by the stages, shown at `/metrics`.
 
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Sets logging up. `BARKEEP_LOG` takes tracing's filter syntax; `usual` holds where it is not set.
@@ -14,5 +16,18 @@ pub(crate) fn start(usual: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false)
+        // Whoever read the log may have gone away, and that must not keep anybody from working.
+        .log_internal_errors(false)
         .init();
+}
+
+/// Seconds: from what a database on the same machine takes to what is given up.
+const BUCKETS: [f64; 9] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+
+/// Begins to count what the stages do.
+pub(crate) fn count() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("what is done can't be counted")
 }

@@ -1,10 +1,12 @@
-//! Market time and market data as pure values: no I/O, no clock, no SQL.
+//! Market time and market data as pure values: no I/O, no clock, no SQL. One thing can be set: the sessions that differ
+//! from the rules ([`calendar::Exceptions`]).
 //!
 //! In: tickers, timeframes and ranges as people and providers write them. Out: types that can't hold nonsense, the
 //! sessions of an exchange, the grid of bars to expect, and bars resampled on that grid.
 //!
 //! Instants are [`jiff::Timestamp`], always UTC. Exchange time appears only inside [`calendar`] and [`grid`].
 
+pub mod action;
 mod bar;
 pub mod calendar;
 pub mod coverage;
@@ -14,6 +16,7 @@ pub mod resample;
 mod ticker;
 mod timeframe;
 
+pub use action::{Action, ActionKind, Adjustment, InvalidAdjustment};
 pub use bar::{Bar, BarDefect};
 pub use calendar::{Calendar, InvalidCalendar, Session};
 pub use coverage::RangeSet;

@@ -22,8 +22,26 @@ pub enum AssetClass {
 
 /// The text is no ticker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no ticker: 1 to 16 letters, digits, '.' or '-' are (AAPL, BRK.B, BTC-USD)")]
+#[error("'{0}' is no ticker: 1 to 16 letters, digits, '.' or '-' are (AAPL, BRK.B, BTC-USD){hint}", hint = self.hint())]
 pub struct InvalidTicker(pub String);
+
+impl InvalidTicker {
+    /// What may have been meant: several tickers, or one with something around it.
+    fn hint(&self) -> String {
+        let parts: Vec<&str> =
+            self.0.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty()).collect();
+        let tickers: Vec<Ticker> = parts.iter().filter_map(|part| part.parse().ok()).collect();
+        if parts.len() > 1 && tickers.len() == parts.len() {
+            let apart: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
+            return format!(". Several? Write them apart: {}", apart.join(" "));
+        }
+        let bare: String = self.0.chars().filter(|c| c.is_ascii_alphanumeric() || ".-/".contains(*c)).collect();
+        match bare.trim_matches(['.', '-', '/']).parse::<Ticker>() {
+            Ok(ticker) => format!(". Did you mean {ticker}?"),
+            Err(_) => String::new(),
+        }
+    }
+}
 
 impl Ticker {
     pub fn as_str(&self) -> &str {
@@ -125,6 +143,20 @@ mod tests {
         for written in ["", "AAPL MSFT", "A'; DROP", "ÄPFEL", "THISTICKERISTOOLONG", ".", "-USD", "A/B/C", "AAPL."] {
             let error = written.parse::<Ticker>().expect_err(written);
             assert_eq!(error.0, written);
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_meant_is_said() {
+        for (written, hint) in [
+            ("$AAPL", ". Did you mean AAPL?"),
+            ("AAPL.", ". Did you mean AAPL?"),
+            ("AAPL,MSFT", ". Several? Write them apart: AAPL MSFT"),
+            ("aapl msft", ". Several? Write them apart: AAPL MSFT"),
+            ("\u{1f680}", "(AAPL, BRK.B, BTC-USD)"),
+        ] {
+            let error = written.parse::<Ticker>().expect_err(written).to_string();
+            assert!(error.ends_with(hint), "{error}");
         }
     }
 

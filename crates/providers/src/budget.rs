@@ -1,14 +1,20 @@
-//! How many requests one endpoint still allows this process.
+//! How many requests an account with a provider still allows.
 //!
 //! In: every request before it is sent, and what its answer says of limit, rest and reset. Out: leave to send, or how
-//! long to wait. Holds: the endpoint never receives more than its limit in any 60 s, and nothing is sent to an
-//! endpoint that has said there is nothing left. Several processes share their budget through the store, not here.
+//! long to wait. Holds: the endpoint never receives more than its limit in any 60 s, nothing is sent to an endpoint that
+//! has said there is nothing left, and background work leaves a fifth for what people ask for now.
+//!
+//! [`Allowance`] is what a provider's client asks; [`InProcess`] counts for one process. Several processes share an
+//! account through whoever else implements the two traits.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
+
+use crate::FetchError;
 
 /// Limits are counted per minute.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
@@ -16,74 +22,149 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// No wait is longer: whatever an answer says, a day later it is asked again.
 const LONGEST_BLOCK: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an answer says of the endpoint's budget; `None` where it is silent.
+/// One part in so many of the limit is kept for what people ask for now.
+pub const SHARE_KEPT: u32 = 5;
+
+/// How soon an answer is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Report {
+pub enum Urgency {
+    /// A person waits for it.
+    #[default]
+    Now,
+    /// Leaves a fifth of the budget to others.
+    Background,
+}
+
+/// What an answer says of the account's budget; `None` where it is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
     /// Requests per minute.
-    pub(crate) limit: Option<u32>,
+    pub limit: Option<u32>,
     /// Requests left until the reset.
-    pub(crate) remaining: Option<u32>,
-    pub(crate) reset: Option<Reset>,
+    pub remaining: Option<u32>,
+    pub reset: Option<Reset>,
+    /// The request was turned away, and nothing is to be sent for so long.
+    pub turned_away: Option<Duration>,
 }
 
 /// When an endpoint counts afresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reset {
+pub struct Reset {
     /// Unix seconds as sent: tells one window from the next.
-    pub(crate) unix: i64,
+    pub unix: i64,
     /// From now; zero where it is past.
-    pub(crate) after: Duration,
+    pub after: Duration,
 }
 
-/// The budget of one endpoint, shared by everything that sends to it.
-#[derive(Debug)]
-pub(crate) struct Budget(Mutex<Ledger>);
+/// An account with a provider: what its requests are counted by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Tells it from all others; names the key without giving it away.
+    pub name: String,
+    pub provider: String,
+    /// Until the endpoint says otherwise.
+    pub requests_per_minute: u32,
+}
 
-/// Leave for one request. Dropped when the answer is there or nobody waits for it any more.
-#[derive(Debug)]
-pub(crate) struct Permit(Arc<Budget>);
+/// Where accounts are kept.
+pub trait Accounts: Send + Sync {
+    fn open(&self, account: &Account) -> Arc<dyn Allowance>;
+}
 
-impl Budget {
-    pub(crate) fn new(requests_per_minute: u32) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Ledger::new(requests_per_minute))))
-    }
-
+/// What an account still allows, for everything that sends on it.
+#[async_trait::async_trait]
+pub trait Allowance: Send + Sync + fmt::Debug {
     /// Leave for one request now.
     ///
     /// # Errors
-    /// How long to wait before asking again; never zero.
-    pub(crate) fn take(self: &Arc<Self>) -> Result<Permit, Duration> {
-        self.ledger().take(Instant::now()).map(|()| Permit(Arc::clone(self)))
-    }
+    /// [`Denied`]: how long to wait before asking again, or why nobody knows.
+    async fn take(&self, urgency: Urgency) -> Result<Box<dyn Permit>, Denied>;
+}
 
-    /// Requests that could be sent now.
-    pub(crate) fn left(&self) -> u32 {
-        self.ledger().left(Instant::now())
-    }
+/// Leave for one request. Dropped without an answer it stays counted as long as the request may take to arrive.
+#[async_trait::async_trait]
+pub trait Permit: Send {
+    /// The answer is there and says this.
+    async fn answered(self: Box<Self>, report: Report);
+}
 
-    /// Requests per minute: as configured, or as the endpoint last said.
-    pub(crate) fn limit(&self) -> u32 {
-        self.ledger().limit
-    }
+/// No leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Ask again then; never zero.
+    Wait(Duration),
+    /// The provider has refused this account's key, in these words.
+    Refused(String),
+    /// Whoever keeps the account could not be asked.
+    Unknown(String),
+}
 
-    /// Takes in what an answer says.
-    pub(crate) fn learn(&self, report: Report) {
-        self.ledger().learn(Instant::now(), report);
+impl Denied {
+    pub(crate) fn into_error(self, provider: &str) -> FetchError {
+        let retry_after = match self {
+            Self::Refused(words) => return FetchError::Refusing { message: words },
+            Self::Wait(wait) => wait,
+            Self::Unknown(why) => {
+                tracing::warn!(provider, why, "Nothing is sent while it isn't known what may be");
+                Duration::from_secs(1)
+            }
+        };
+        FetchError::Throttled { provider: provider.to_owned(), retry_after }
     }
+}
 
-    /// Nothing is sent for `wait`: the endpoint has turned a request away.
-    pub(crate) fn block(&self, wait: Duration) {
-        self.ledger().block(Instant::now(), wait);
+/// Accounts of this process alone.
+#[derive(Debug, Default)]
+pub struct InProcess(Mutex<BTreeMap<String, Arc<Budget>>>);
+
+impl InProcess {
+    /// Requests that could be sent now on the account of that name.
+    pub fn left(&self, account: &str) -> Option<u32> {
+        let budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.get(account).map(|budget| budget.ledger().left(Instant::now()))
     }
+}
 
+impl Accounts for InProcess {
+    fn open(&self, account: &Account) -> Arc<dyn Allowance> {
+        let mut budgets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Budget(Arc::new(Mutex::new(Ledger::new(account.requests_per_minute)))));
+        Arc::clone(budgets.entry(account.name.clone()).or_insert_with(new)) as Arc<dyn Allowance>
+    }
+}
+
+/// One account's ledger.
+#[derive(Debug)]
+struct Budget(Arc<Mutex<Ledger>>);
+
+impl Budget {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Permit {
+#[async_trait::async_trait]
+impl Allowance for Budget {
+    async fn take(&self, urgency: Urgency) -> Result<Box<dyn Permit>, Denied> {
+        self.ledger().take(Instant::now(), urgency).map_err(Denied::Wait)?;
+        Ok(Box::new(Slot(Arc::clone(&self.0))))
+    }
+}
+
+/// A slot of the ledger, given back a minute after the answer, or after nobody waits for one any more.
+#[derive(Debug)]
+struct Slot(Arc<Mutex<Ledger>>);
+
+#[async_trait::async_trait]
+impl Permit for Slot {
+    async fn answered(self: Box<Self>, report: Report) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).learn(Instant::now(), report);
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.ledger().give_back(Instant::now());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(Instant::now());
     }
 }
 
@@ -114,8 +195,8 @@ impl Ledger {
         Self { limit: limit.max(1), in_flight: 0, freed_at: VecDeque::new(), told: None, blocked_until: None }
     }
 
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        match self.wait(now) {
+    fn take(&mut self, now: Instant, urgency: Urgency) -> Result<(), Duration> {
+        match self.wait(now, urgency) {
             None => {
                 self.in_flight += 1;
                 Ok(())
@@ -140,6 +221,9 @@ impl Ledger {
     }
 
     fn learn(&mut self, now: Instant, report: Report) {
+        if let Some(wait) = report.turned_away {
+            self.block(now, wait);
+        }
         if let Some(limit) = report.limit.filter(|limit| *limit > 0) {
             self.limit = limit;
         }
@@ -160,17 +244,21 @@ impl Ledger {
     }
 
     /// How long until a request may be sent; `None`: now.
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
+    fn wait(&mut self, now: Instant, urgency: Urgency) -> Option<Duration> {
         self.forget(now);
+        let kept = match urgency {
+            Urgency::Now => 0,
+            Urgency::Background => self.limit / SHARE_KEPT,
+        };
         let mut until = self.blocked_until;
         if let Some(told) = self.told
-            && told.remaining <= self.in_flight
+            && told.remaining <= self.in_flight.saturating_add(kept)
         {
             until = until.max(Some(told.until));
         }
-        let held = self.held();
-        if held >= self.limit {
-            let ahead = usize::try_from(held - self.limit).unwrap_or(usize::MAX);
+        let (held, limit) = (self.held(), self.limit - kept);
+        if held >= limit {
+            let ahead = usize::try_from(held - limit).unwrap_or(usize::MAX);
             // Beyond the queue: slots of requests still in flight, free a minute after their answer at the soonest.
             until = until.max(Some(self.freed_at.get(ahead).copied().unwrap_or(now + WINDOW)));
         }

@@ -11,7 +11,7 @@ fn secs(seconds: u64) -> Duration {
 }
 
 fn report(remaining: u32, unix: i64, after: u64) -> Report {
-    Report { limit: None, remaining: Some(remaining), reset: Some(Reset { unix, after: secs(after) }) }
+    Report { remaining: Some(remaining), reset: Some(Reset { unix, after: secs(after) }), ..Report::default() }
 }
 
 #[test]
@@ -19,21 +19,21 @@ fn a_cold_start_sends_no_more_than_the_limit_in_a_minute() {
     let start = Instant::now();
     let mut ledger = Ledger::new(3);
     for second in 0..3 {
-        ledger.take(start + secs(second)).unwrap();
+        ledger.take(start + secs(second), Urgency::Now).unwrap();
         ledger.give_back(start + secs(second) + Duration::from_millis(500));
     }
     assert_eq!(ledger.left(start + secs(10)), 0);
-    assert_eq!(ledger.take(start + secs(10)), Err(Duration::from_millis(50_500)));
-    assert_eq!(ledger.take(start + Duration::from_millis(60_500)), Ok(()));
+    assert_eq!(ledger.take(start + secs(10), Urgency::Now), Err(Duration::from_millis(50_500)));
+    assert_eq!(ledger.take(start + Duration::from_millis(60_500), Urgency::Now), Ok(()));
 }
 
 #[test]
 fn requests_in_flight_are_counted() {
     let now = Instant::now();
     let mut ledger = Ledger::new(2);
-    ledger.take(now).unwrap();
-    ledger.take(now).unwrap();
-    assert_eq!(ledger.take(now), Err(WINDOW));
+    ledger.take(now, Urgency::Now).unwrap();
+    ledger.take(now, Urgency::Now).unwrap();
+    assert_eq!(ledger.take(now, Urgency::Now), Err(WINDOW));
     assert_eq!(ledger.left(now), 0);
 }
 
@@ -41,11 +41,11 @@ fn requests_in_flight_are_counted() {
 fn nothing_is_sent_when_nothing_remains_before_the_reset() {
     let now = Instant::now();
     let mut ledger = Ledger::new(200);
-    ledger.take(now).unwrap();
+    ledger.take(now, Urgency::Now).unwrap();
     ledger.learn(now, report(0, 1_000, 25));
     ledger.give_back(now);
-    assert_eq!(ledger.take(now + secs(5)), Err(secs(20)));
-    assert_eq!(ledger.take(now + secs(25)), Ok(()));
+    assert_eq!(ledger.take(now + secs(5), Urgency::Now), Err(secs(20)));
+    assert_eq!(ledger.take(now + secs(25), Urgency::Now), Ok(()));
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn what_remains_is_shared_with_requests_in_flight() {
     let mut ledger = Ledger::new(200);
     ledger.learn(now, report(2, 1_000, 30));
     assert_eq!(ledger.left(now), 2);
-    ledger.take(now).unwrap();
-    ledger.take(now).unwrap();
-    assert_eq!(ledger.take(now), Err(secs(30)));
+    ledger.take(now, Urgency::Now).unwrap();
+    ledger.take(now, Urgency::Now).unwrap();
+    assert_eq!(ledger.take(now, Urgency::Now), Err(secs(30)));
 }
 
 #[test]
@@ -89,18 +89,40 @@ fn a_block_lasts_as_long_as_told_and_a_shorter_one_does_not_lift_it() {
     ledger.block(now, secs(40));
     ledger.block(now, secs(2));
     assert_eq!(ledger.left(now), 0);
-    assert_eq!(ledger.take(now + secs(10)), Err(secs(30)));
-    assert_eq!(ledger.take(now + secs(40)), Ok(()));
+    assert_eq!(ledger.take(now + secs(10), Urgency::Now), Err(secs(30)));
+    assert_eq!(ledger.take(now + secs(40), Urgency::Now), Ok(()));
     ledger.block(now, Duration::MAX);
-    assert_eq!(ledger.take(now + secs(41)), Err(LONGEST_BLOCK - secs(41)));
+    assert_eq!(ledger.take(now + secs(41), Urgency::Now), Err(LONGEST_BLOCK - secs(41)));
+}
+
+#[tokio::test]
+async fn a_permit_dropped_unanswered_keeps_its_slot_for_a_minute() {
+    let account = Account { name: "a".to_owned(), provider: "p".to_owned(), requests_per_minute: 1 };
+    let budget = InProcess::default().open(&account);
+    drop(budget.take(Urgency::Now).await);
+    match budget.take(Urgency::Now).await {
+        Err(Denied::Wait(wait)) => assert!(wait > secs(50) && wait <= WINDOW, "{wait:?}"),
+        other => panic!("{:?}", other.err()),
+    }
 }
 
 #[test]
-fn a_permit_dropped_unanswered_keeps_its_slot_for_a_minute() {
-    let budget = Budget::new(1);
-    drop(budget.take().unwrap());
-    let wait = budget.take().unwrap_err();
-    assert!(wait > secs(50) && wait <= WINDOW, "{wait:?}");
+fn background_work_leaves_a_fifth_to_what_people_ask_for_now() {
+    let now = Instant::now();
+    let mut ledger = Ledger::new(10);
+    for _ in 0..8 {
+        ledger.take(now, Urgency::Background).unwrap();
+        ledger.give_back(now);
+    }
+    assert_eq!(ledger.take(now, Urgency::Background), Err(WINDOW));
+    ledger.take(now, Urgency::Now).unwrap();
+    ledger.take(now, Urgency::Now).unwrap();
+    assert_eq!(ledger.take(now, Urgency::Now), Err(WINDOW));
+
+    let mut told = Ledger::new(10);
+    told.learn(now, report(2, 1_000, 30));
+    assert_eq!(told.take(now, Urgency::Background), Err(secs(30)));
+    told.take(now, Urgency::Now).unwrap();
 }
 
 /// A request wished for `pause` ms after the one before, answered after `latency` ms, reaching the endpoint after
@@ -122,7 +144,7 @@ proptest! {
             while answers.first().is_some_and(|answered: &u64| *answered <= now) {
                 ledger.give_back(at(answers.remove(0)));
             }
-            if ledger.take(at(now)).is_ok() {
+            if ledger.take(at(now), Urgency::Now).is_ok() {
                 answers.push(now + latency);
                 arrivals.push(now + latency * transit / 100);
             }
@@ -140,16 +162,16 @@ proptest! {
         let now = Instant::now();
         let mut ledger = Ledger::new(limit);
         for _ in 0..used.min(limit) {
-            ledger.take(now).unwrap();
+            ledger.take(now, Urgency::Now).unwrap();
             ledger.give_back(now);
         }
         ledger.learn(now, report(remaining, 1_000, 30));
         let left = ledger.left(now);
         prop_assert!(left <= remaining && left <= limit);
         for _ in 0..left {
-            prop_assert!(ledger.take(now).is_ok());
+            prop_assert!(ledger.take(now, Urgency::Now).is_ok());
         }
-        prop_assert!(ledger.take(now).is_err());
+        prop_assert!(ledger.take(now, Urgency::Now).is_err());
     }
 
     #[test]
@@ -161,16 +183,16 @@ proptest! {
         let mut now = start;
         for (pause, latency, _) in wishes {
             now += Duration::from_millis(pause);
-            if ledger.take(now).is_ok() {
+            if ledger.take(now, Urgency::Now).is_ok() {
                 now += Duration::from_millis(latency);
                 ledger.give_back(now);
             }
         }
         ledger.learn(now, report(remaining, 1_000, reset));
         ledger.block(now, secs(block));
-        if let Err(wait) = ledger.take(now) {
+        if let Err(wait) = ledger.take(now, Urgency::Now) {
             prop_assert!(wait > Duration::ZERO);
-            prop_assert_eq!(ledger.take(now + wait), Ok(()));
+            prop_assert_eq!(ledger.take(now + wait, Urgency::Now), Ok(()));
         }
     }
 }

@@ -12,8 +12,12 @@ pub enum FetchError {
     Throttled { provider: String, retry_after: Duration },
 
     /// Keys missing, wrong or without the right to this endpoint: that provider stops until they are mended.
-    #[error("{provider} refuses our credentials ({status}: {message}): check APCA_API_KEY_ID and APCA_API_SECRET_KEY")]
-    Credentials { provider: String, status: u16, message: String },
+    #[error("{provider} refuses our credentials ({status}: {message}): {mend}")]
+    Credentials { provider: String, status: u16, message: String, mend: &'static str },
+
+    /// The same, known from before: nothing was sent. In the words of the refusal.
+    #[error("{message}")]
+    Refusing { message: String },
 
     /// Our parameters or one of the symbols: permanent for this request. With several tickers it may be one
     /// ticker's fault: split first.
@@ -34,10 +38,15 @@ pub enum FetchError {
     Server { provider: String, status: u16, message: String },
 
     /// No connection, no answer in time, an answer cut off. Backoff and try again.
-    #[error(
-        "{provider} could not be reached at {address}: {message} (check the network, and APCA_API_DATA_URL where it is set)"
-    )]
-    Transport { provider: String, address: String, message: String },
+    #[error("{provider} could not be reached at {address}: {message} ({mend})")]
+    Transport {
+        provider: String,
+        address: String,
+        message: String,
+        mend: &'static str,
+        /// Nobody was there at all: nothing was received.
+        unreachable: bool,
+    },
 }
 
 impl FetchError {
@@ -45,7 +54,7 @@ impl FetchError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Throttled { .. } => "throttled",
-            Self::Credentials { .. } => "credentials",
+            Self::Credentials { .. } | Self::Refusing { .. } => "credentials",
             Self::Refused { .. } => "refused",
             Self::Unavailable { .. } => "unavailable",
             Self::BadData { .. } => "bad_data",

@@ -4,9 +4,26 @@
 //! queue: a provider knows its own protocol, limits and errors and nothing of who asks.
 
 pub mod alpaca;
-mod budget;
+pub mod binance;
+pub mod budget;
+pub mod coinbase;
+mod connection;
+mod days;
 mod error;
+mod failures;
+pub mod finnhub;
+mod http;
+pub mod massive;
+mod one_ticker;
+mod probe;
+mod rates;
+pub mod registry;
+mod settings;
 mod source;
+pub mod tradier;
+mod vendor;
+pub mod yahoo;
 
 pub use error::FetchError;
-pub use source::{Asset, BarSource, BarsRequest, Endpoint, FetchedBars, Limits};
+pub use settings::{BaseUrl, CRYPTO_VARIABLE, InvalidUrl, Secret, SettingsError, Timeouts};
+pub use source::{Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchedBars, Limits, MarketClock, Page};

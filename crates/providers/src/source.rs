@@ -1,11 +1,14 @@
 //! The trait every provider implements, and its vocabulary.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{AssetClass, Bar, Range, Ticker, Timeframe};
+use market::{Action, AssetClass, Bar, Range, Ticker, Timeframe};
 
-use crate::FetchError;
+use crate::{FetchError, budget::Urgency};
+
+/// What the market's clock says: a past instant where history is replayed.
+pub type MarketClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// One question to a provider: the bars of some tickers of one asset class over one range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,36 @@ pub struct BarsRequest {
     /// One of [`Limits::timeframes`].
     pub timeframe: Timeframe,
     pub range: Range,
+    pub urgency: Urgency,
+}
+
+/// A part of the answer, as it comes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// As sent: not checked, not sorted, perhaps with bars outside the range.
+    pub bars: BTreeMap<Ticker, Vec<Bar>>,
+    /// Of these nothing more comes, counting all pages so far. On the last page: all that weren't named before.
+    pub complete: Vec<Ticker>,
+    /// The part of the asked range that is really answered for: shorter where the plan holds the newest minutes
+    /// back. `None`: nothing of it could be asked for yet.
+    pub answered: Option<Range>,
+    /// Provider and feed, as stored with each bar: `alpaca/sip`, `market-sim/sip`.
+    pub provenance: String,
+}
+
+/// An answer's pages, one after the other.
+#[async_trait::async_trait]
+pub trait BarPages: Send {
+    /// The next page; `None` after the last.
+    ///
+    /// # Errors
+    /// A [`FetchError`], after which no page comes. What was complete before stays so.
+    ///
+    /// Cancel-safe: dropping the future leaves nothing behind but requests spent.
+    async fn next(&mut self) -> Result<Option<Page>, FetchError>;
+
+    /// HTTP requests so far, those that failed included.
+    fn requests(&self) -> u32;
 }
 
 /// What a provider answered.
@@ -23,10 +56,8 @@ pub struct BarsRequest {
 pub struct FetchedBars {
     /// As sent: not checked, not sorted, perhaps with bars outside the range. A ticker without bars has no entry.
     pub bars: BTreeMap<Ticker, Vec<Bar>>,
-    /// The part of the asked range that was really answered for: shorter where the plan holds the newest minutes
-    /// back. `None`: nothing of it could be asked for yet.
+    /// As in [`Page`].
     pub answered: Option<Range>,
-    /// Provider and feed, as stored with each bar: `alpaca/sip`, `market-sim/sip`.
     pub provenance: String,
     /// HTTP requests it took, retries included.
     pub requests: u32,
@@ -35,16 +66,49 @@ pub struct FetchedBars {
 /// What an endpoint can give for an asset class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Timeframes that may be asked for. Their bars start on multiples of the clock, extended hours included.
+    /// Timeframes that may be asked for; none where this endpoint has no bars of the class at all. Bars of stocks start on
+    /// multiples of the clock, extended hours included.
     pub timeframes: Vec<Timeframe>,
+    /// Of these, those whose bars of stocks start on multiples of the session's open instead.
+    pub from_open: Vec<Timeframe>,
+    /// Of these, those whose prices are adjusted for the splits since: not as traded.
+    pub split_adjusted: Vec<Timeframe>,
     pub symbols_per_request: usize,
     /// Rows of one page, over all symbols.
     pub rows_per_page: usize,
+    /// A request's range at most; `None`: as long as one likes.
+    pub longest_range: Option<SignedDuration>,
     /// Nothing older exists here.
     pub earliest: Timestamp,
+    /// How far back from now single timeframes reach, where that is less.
+    pub depth: BTreeMap<Timeframe, SignedDuration>,
     /// How long after its end a bar may still change or be held back.
     pub grace: SignedDuration,
     pub requests_per_minute: u32,
+}
+
+impl Limits {
+    /// The limits of an endpoint that has no bars of this class.
+    pub fn nothing() -> Self {
+        Self {
+            timeframes: Vec::new(),
+            from_open: Vec::new(),
+            split_adjusted: Vec::new(),
+            symbols_per_request: 1,
+            rows_per_page: 1,
+            longest_range: None,
+            earliest: Timestamp::MAX,
+            depth: BTreeMap::new(),
+            grace: SignedDuration::ZERO,
+            requests_per_minute: 1,
+        }
+    }
+
+    /// Nothing older than this exists of `timeframe`, `now` by the market's clock.
+    pub fn earliest_of(&self, timeframe: Timeframe, now: Timestamp) -> Timestamp {
+        let reach = self.depth.get(&timeframe).and_then(|depth| now.checked_sub(*depth).ok());
+        reach.map_or(self.earliest, |reach| reach.max(self.earliest))
+    }
 }
 
 /// Who stands behind the configured address.
@@ -73,7 +137,13 @@ pub struct Asset {
 pub trait BarSource: Send + Sync + std::fmt::Debug {
     fn endpoint(&self) -> &Endpoint;
 
+    /// The account that requests for bars are counted by.
+    fn account(&self) -> &str;
+
     fn limits(&self, asset_class: AssetClass) -> Limits;
+
+    /// The bars of `request`, page by page. Nothing is sent before the first page is asked for.
+    fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a>;
 
     /// Fetches the bars of `request`, all pages.
     ///
@@ -81,11 +151,43 @@ pub trait BarSource: Send + Sync + std::fmt::Debug {
     /// A [`FetchError`], whose variants say what to do next.
     ///
     /// Cancel-safe: dropping the future leaves nothing behind but requests spent.
-    async fn bars(&self, request: &BarsRequest) -> Result<FetchedBars, FetchError>;
+    async fn bars(&self, request: &BarsRequest) -> Result<FetchedBars, FetchError> {
+        let mut pages = self.pages(request);
+        let mut all = FetchedBars { bars: BTreeMap::new(), answered: None, provenance: String::new(), requests: 0 };
+        while let Some(page) = pages.next().await? {
+            for (ticker, bars) in page.bars {
+                all.bars.entry(ticker).or_default().extend(bars);
+            }
+            (all.answered, all.provenance) = (page.answered, page.provenance);
+        }
+        all.requests = pages.requests();
+        Ok(all)
+    }
 
     /// Looks `ticker` up in the provider's asset list; `None` where the list has no such ticker.
     ///
     /// # Errors
     /// A [`FetchError`], as for bars.
     async fn asset(&self, ticker: &Ticker) -> Result<Option<Asset>, FetchError>;
+
+    /// The whole list of assets of a class that trade now; `None` where this provider has no such list.
+    ///
+    /// # Errors
+    /// A [`FetchError`], as for bars.
+    async fn assets(&self, _asset_class: AssetClass) -> Result<Option<Vec<Asset>>, FetchError> {
+        Ok(None)
+    }
+
+    /// Splits and cash dividends of some stocks whose ex-dates lie in `range`, oldest first; a ticker without any has no
+    /// entry. `None` where this provider doesn't tell of any.
+    ///
+    /// # Errors
+    /// A [`FetchError`], as for bars.
+    async fn actions(
+        &self,
+        _tickers: &[Ticker],
+        _range: Range,
+    ) -> Result<Option<BTreeMap<Ticker, Vec<Action>>>, FetchError> {
+        Ok(None)
+    }
 }

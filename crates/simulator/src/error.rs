@@ -17,6 +17,8 @@ pub enum SimError {
     File { file: PathBuf, source: io::Error },
     #[error("{}, line {line}: {problem}; expected are ts_utc,open,high,low,close,volume", file.display())]
     Line { file: PathBuf, line: u64, problem: String },
+    #[error("{}, line {line}: {problem}; expected are symbol,ex_date,ratio and perhaps dividend", file.display())]
+    Action { file: PathBuf, line: u64, problem: String },
     #[error("the limit of requests is 0: allow at least one a minute")]
     NoRequests,
     #[error("a delay of {0} s would serve the future: give one of 0 or more")]

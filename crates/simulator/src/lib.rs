@@ -5,6 +5,7 @@
 //! timeframe it is asked through, coarse bars are exactly the sum of their minutes, nothing later than the market's
 //! clock is ever sent, and the same seed gives the same market on every machine.
 
+mod actions;
 mod clock;
 mod data;
 mod error;
@@ -20,9 +21,10 @@ mod stats;
 mod synthetic;
 mod window;
 
+pub use actions::read_actions;
 pub use clock::Clock;
 pub use error::SimError;
 pub use faults::{Fault, FaultKind, InvalidFault};
 pub use settings::{Settings, Source};
 pub use simulator::{Simulator, serve};
-pub use stats::Stats;
+pub use stats::{Seen, Stats};

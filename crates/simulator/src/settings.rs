@@ -1,9 +1,9 @@
 //! What a simulator is told before it starts.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use jiff::SignedDuration;
-use market::Ticker;
+use market::{Action, Ticker};
 
 use crate::{Clock, Fault};
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub seed: u64,
     /// Tickers that a made-up market doesn't know, besides those that begin with `ZZ` or contain `NOPE`.
     pub unknown: Vec<Ticker>,
+    /// Splits and dividends that it tells of, from their ex-dates on. Bars are as traded whatever they say.
+    pub actions: BTreeMap<Ticker, Vec<Action>>,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
             faults: Vec::new(),
             seed: 0,
             unknown: Vec::new(),
+            actions: BTreeMap::new(),
         }
     }
 }
@@ -68,6 +71,7 @@ impl fmt::Debug for Settings {
             .field("faults", &self.faults)
             .field("seed", &self.seed)
             .field("unknown", &self.unknown)
+            .field("actions", &self.actions)
             .finish()
     }
 }

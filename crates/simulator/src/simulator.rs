@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Fault, Settings, SimError, Stats, data::Data, faults::Plan, protocol, stats::Tally, window::Window};
+use crate::{Fault, Seen, Settings, SimError, Stats, data::Data, faults::Plan, protocol, stats::Tally, window::Window};
 
 /// Connections that are still busy so long after the order to stop are dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -86,6 +86,11 @@ impl Simulator {
     /// What it has seen so far.
     pub fn stats(&self) -> Stats {
         self.0.tally().stats.clone()
+    }
+
+    /// The latest ten thousand requests, oldest first.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.0.tally().seen.iter().cloned().collect()
     }
 
     /// From the next request on, these faults and no others.

@@ -32,18 +32,34 @@ impl Stats {
     }
 }
 
+/// A request as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub at: Instant,
+    /// Path and query, as sent.
+    pub uri: String,
+}
+
+/// The latest so many requests are remembered.
+const REMEMBERED: usize = 10_000;
+
 /// Keeps [`Stats`] up to date.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) stats: Stats,
+    pub(crate) seen: VecDeque<Seen>,
     /// When the requests of the last 60 seconds came.
     recent: VecDeque<Instant>,
 }
 
 impl Tally {
     /// Counts a request; its number, from 0.
-    pub(crate) fn count(&mut self, route: &str, now: Instant) -> u64 {
+    pub(crate) fn count(&mut self, route: &str, uri: String, now: Instant) -> u64 {
         let number = self.stats.total();
+        if self.seen.len() == REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(Seen { at: now, uri });
         match self.stats.requests.get_mut(route) {
             Some(count) => *count += 1,
             None => drop(self.stats.requests.insert(route.to_owned(), 1)),
@@ -67,7 +83,7 @@ mod tests {
         let mut tally = Tally::default();
         let start = Instant::now();
         for (number, second) in [0, 50, 59, 61, 109, 111, 400].into_iter().enumerate() {
-            assert_eq!(tally.count("/a", start + Duration::from_secs(second)), number as u64);
+            assert_eq!(tally.count("/a", "/a".to_owned(), start + Duration::from_secs(second)), number as u64);
         }
         // 50, 59, 61, 109.
         assert_eq!(tally.stats.busiest_minute, 4);

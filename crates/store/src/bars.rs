@@ -1,5 +1,7 @@
 //! Bars in and out.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use market::{Bar, Range, Ticker, Timeframe};
 use serde::Serialize;
@@ -9,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     Database, ServiceTx, StoreError,
     instant::Instant,
-    row::instant,
+    row::{instant, parsed},
     statement::{query, query_scalar},
 };
 
@@ -34,58 +36,110 @@ pub struct StoredBar {
     pub is_final: bool,
 }
 
-/// Stores bars of one series; those that are there already with the same content aren't touched, and a final one never
-/// becomes provisional again. Returns how many rows were written.
+/// Bars of one series, to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesBars<'a> {
+    pub symbol_id: Uuid,
+    pub timeframe: Timeframe,
+    pub bars: &'a [ShapedBar],
+}
+
+/// Stores bars of any number of series; those that are there already with the same content aren't touched, a final one
+/// never becomes provisional again, and none gives way to one of a worse feed. Returns how many rows were written, for each of `series`.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn store(
-    tx: &mut ServiceTx,
-    symbol_id: Uuid,
-    timeframe: Timeframe,
-    provenance: &str,
-    bars: &[ShapedBar],
-) -> Result<u64, StoreError> {
-    let mut written = 0;
-    for batch in bars.chunks(BATCH) {
-        let column = |value: fn(&Bar) -> f64| batch.iter().map(|b| value(&b.bar)).collect::<Vec<f64>>();
-        written += query(
-            "insert into public.ohlc_bars_v2 as held (
-                symbol_id, timeframe, ts, open, high, low, close, volume, vwap, trade_count, provider, data_status
+pub async fn store(tx: &mut ServiceTx, provenance: &str, series: &[SeriesBars<'_>]) -> Result<Vec<u64>, StoreError> {
+    let mut written = vec![0; series.len()];
+    let mut batch = Batch::default();
+    for (index, of) in series.iter().enumerate() {
+        for bars in of.bars.chunks(BATCH) {
+            if !batch.takes(of, bars) {
+                batch.write(tx, provenance, &mut written).await?;
+            }
+            batch.add(index, of, bars);
+        }
+    }
+    batch.write(tx, provenance, &mut written).await?;
+    Ok(written)
+}
+
+/// Rows of one statement. Each bar once, as the statement demands; so that it can be told whose it was.
+#[derive(Default)]
+struct Batch<'a> {
+    rows: Vec<(Uuid, Timeframe, &'a ShapedBar)>,
+    whose: HashMap<(Uuid, Timeframe, Timestamp), usize>,
+}
+
+impl<'a> Batch<'a> {
+    fn takes(&self, of: &SeriesBars<'_>, bars: &[ShapedBar]) -> bool {
+        let is_there = |bar: &ShapedBar| self.whose.contains_key(&(of.symbol_id, of.timeframe, bar.bar.start));
+        self.rows.len() + bars.len() <= BATCH && !bars.iter().any(is_there)
+    }
+
+    fn add(&mut self, index: usize, of: &SeriesBars<'_>, bars: &'a [ShapedBar]) {
+        self.rows.extend(bars.iter().map(|bar| (of.symbol_id, of.timeframe, bar)));
+        self.whose.extend(bars.iter().map(|bar| ((of.symbol_id, of.timeframe, bar.bar.start), index)));
+    }
+
+    /// Writes what was added and begins anew; adds the rows written to those of their series.
+    async fn write(&mut self, tx: &mut ServiceTx, provenance: &str, written: &mut [u64]) -> Result<(), StoreError> {
+        let batch = std::mem::take(self);
+        if batch.rows.is_empty() {
+            return Ok(());
+        }
+        let column = |value: fn(&Bar) -> f64| batch.rows.iter().map(|row| value(&row.2.bar)).collect::<Vec<f64>>();
+        let rows = query(
+            "with written as (
+                insert into public.ohlc_bars_v2 as held (
+                    symbol_id, timeframe, ts, open, high, low, close, volume, vwap, trade_count, provider, data_status
+                )
+                select b.symbol_id, b.timeframe, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trade_count,
+                    $1, case when b.final then 'final' else 'provisional' end
+                from unnest(
+                    $2::uuid[], $3::text[], $4::timestamptz[], $5::float8[], $6::float8[], $7::float8[], $8::float8[],
+                    $9::float8[], $10::float8[], $11::int8[], $12::bool[]
+                ) as b (symbol_id, timeframe, ts, open, high, low, close, volume, vwap, trade_count, final)
+                on conflict (symbol_id, timeframe, ts) do update
+                set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+                    volume = excluded.volume, vwap = excluded.vwap, trade_count = excluded.trade_count,
+                    provider = excluded.provider, data_status = excluded.data_status, fetched_at = now()
+                where (held.open, held.high, held.low, held.close, held.volume, held.vwap, held.trade_count,
+                        held.provider, held.data_status)
+                    is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
+                        excluded.vwap, excluded.trade_count, excluded.provider, excluded.data_status)
+                    and not (held.data_status = 'final' and excluded.data_status = 'provisional')
+                    and (held.provider = excluded.provider or held.data_status = 'provisional'
+                        or barkeep.feed_rank(excluded.provider) <= barkeep.feed_rank(held.provider))
+                returning symbol_id, timeframe, ts
             )
-            select $1, $2, b.ts, b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trade_count, $3,
-                case when b.final then 'final' else 'provisional' end
-            from unnest(
-                $4::timestamptz[], $5::float8[], $6::float8[], $7::float8[], $8::float8[], $9::float8[],
-                $10::float8[], $11::int8[], $12::bool[]
-            ) as b (ts, open, high, low, close, volume, vwap, trade_count, final)
-            on conflict (symbol_id, timeframe, ts) do update
-            set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
-                volume = excluded.volume, vwap = excluded.vwap, trade_count = excluded.trade_count,
-                provider = excluded.provider, data_status = excluded.data_status, fetched_at = now()
-            where (held.open, held.high, held.low, held.close, held.volume, held.vwap, held.trade_count,
-                    held.provider, held.data_status)
-                is distinct from (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
-                    excluded.vwap, excluded.trade_count, excluded.provider, excluded.data_status)
-                and not (held.data_status = 'final' and excluded.data_status = 'provisional')",
+            select symbol_id, timeframe, array_agg(ts) from written group by symbol_id, timeframe",
         )
-        .bind(symbol_id)
-        .bind(timeframe.as_str())
         .bind(provenance)
-        .bind(batch.iter().map(|b| Instant(b.bar.start)).collect::<Vec<_>>())
+        .bind(batch.rows.iter().map(|row| row.0).collect::<Vec<_>>())
+        .bind(batch.rows.iter().map(|row| row.1.as_str()).collect::<Vec<_>>())
+        .bind(batch.rows.iter().map(|row| Instant(row.2.bar.start)).collect::<Vec<_>>())
         .bind(column(|b| b.open))
         .bind(column(|b| b.high))
         .bind(column(|b| b.low))
         .bind(column(|b| b.close))
         .bind(column(|b| b.volume))
-        .bind(batch.iter().map(|b| b.bar.vwap).collect::<Vec<_>>())
-        .bind(batch.iter().map(|b| b.bar.trade_count).collect::<Vec<_>>())
-        .bind(batch.iter().map(|b| b.is_final).collect::<Vec<_>>())
-        .execute(&mut **tx)
-        .await?
-        .rows_affected();
+        .bind(batch.rows.iter().map(|row| row.2.bar.vwap).collect::<Vec<_>>())
+        .bind(batch.rows.iter().map(|row| row.2.bar.trade_count).collect::<Vec<_>>())
+        .bind(batch.rows.iter().map(|row| row.2.is_final).collect::<Vec<_>>())
+        .fetch_all(&mut **tx)
+        .await?;
+        for row in &rows {
+            let (symbol_id, timeframe) = (row.try_get(0)?, parsed(row, 1)?);
+            for Instant(ts) in row.try_get::<Vec<Instant>, _>(2)? {
+                let index = batch.whose.get(&(symbol_id, timeframe, ts));
+                if let Some(count) = index.and_then(|index| written.get_mut(*index)) {
+                    *count += 1;
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(written)
 }
 
 /// A bar that can't be true, as sent.

@@ -1,6 +1,8 @@
 //! The market's clock and the providers' grace: one setting in the database, so that planner, functions and every
 //! process agree on what time it is.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use jiff::{SignedDuration, Timestamp};
 use market::Calendar;
 use sqlx::Row;
@@ -24,6 +26,29 @@ impl MarketClock {
     pub fn now(&self) -> Timestamp {
         let wall = Timestamp::now();
         wall.checked_add(self.offset).unwrap_or(wall)
+    }
+}
+
+/// The market's clock as this process knows it, for everybody in it: another process may set it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SharedClock(Arc<RwLock<MarketClock>>);
+
+impl SharedClock {
+    pub fn new(clock: MarketClock) -> Self {
+        Self(Arc::new(RwLock::new(clock)))
+    }
+
+    /// What time it is on the market.
+    pub fn now(&self) -> Timestamp {
+        self.get().now()
+    }
+
+    pub fn get(&self) -> MarketClock {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set(&self, clock: MarketClock) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = clock;
     }
 }
 

@@ -1,9 +1,12 @@
 //! What is missing, what can't be had, and how far each series has come.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
-use market::{Range, Ticker, Timeframe};
+use market::{Range, RangeSet, Ticker, Timeframe};
 use serde::Serialize;
 use sqlx::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -15,54 +18,114 @@ use crate::{
 };
 
 /// How far one series has come.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SeriesCoverage {
+    #[schema(value_type = String)]
     pub timeframe: Timeframe,
     /// Bars stored, whatever the window.
     pub bars: i64,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub earliest: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub latest: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub last_fetch: Option<Timestamp>,
     /// What the calendar expects in the window, up to the last final bar.
     pub expected: i64,
     /// Final bars in the window.
     pub stored: i64,
-    /// Expected bars that nobody has answered for yet. What is neither stored nor missing had no trade.
+    /// Expected bars that nobody has answered for yet.
     pub missing: i64,
     /// `complete`, `filling`, `failing`, `unknown`, `unchecked`, `paused` or `not tracked`.
     pub state: String,
     pub reason: Option<String>,
     pub priority: i32,
+    /// Expected bars that were answered for and in which nothing traded.
+    pub no_trade: i64,
+    /// Bars of the window that no provider can give; not among the expected ones.
+    pub unavailable: i64,
+    /// Runs that were given up, until they are tried again.
+    pub failed_runs: i64,
+    /// Up to when it is known what there is.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub fresh_to: Option<Timestamp>,
 }
 
-/// Locks the series and its definition until the transaction ends and returns its gaps, oldest first: the one thing that
-/// planning asks. `window_days`: a longer window than the definition's, for this once.
+/// The gaps of series, oldest first, by definition: the one thing that planning asks. Each in its definition's window,
+/// or in one of `window_days` where that is longer. Sessions that are to be read once more come with them.
 ///
 /// # Errors
 /// Where the database is gone, or its sessions don't reach that far.
-pub async fn gaps_locked(
+pub async fn gaps(
     tx: &mut ServiceTx,
-    definition: &Definition,
+    definitions: &[Definition],
     window_days: Option<i32>,
-) -> Result<Vec<Range>, StoreError> {
-    query("select barkeep.lock_series($1, $2)")
-        .bind(definition.ticker.as_str())
-        .bind(definition.timeframe.as_str())
-        .execute(&mut **tx)
-        .await?;
-    // Read now and held: who widens the window meanwhile makes the series due again after this.
-    let held: Option<i32> =
-        query_scalar("select window_days from public.job_definitions where id = $1 for no key update")
-            .bind(definition.id)
-            .fetch_optional(&mut **tx)
-            .await?;
-    let Some(held) = held else { return Ok(Vec::new()) };
-    let rows = query("select gap_from, gap_to from public.get_coverage_gaps($1, $2, $3)")
-        .bind(definition.ticker.as_str())
-        .bind(definition.timeframe.as_str())
-        .bind(window_days.map_or(held, |days| days.max(held)))
-        .fetch_all(&mut **tx)
-        .await?;
+) -> Result<HashMap<Uuid, Vec<Range>>, StoreError> {
+    let rows = query(
+        "select d.id, lower(wanted.part), upper(wanted.part)
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) as d (id, symbol, timeframe, days)
+        cross join lateral unnest(
+            coalesce((
+                select range_agg(tstzrange(g.gap_from, g.gap_to))
+                from public.get_coverage_gaps(d.symbol, d.timeframe, d.days) g
+            ), '{}')
+            + coalesce((
+                select range_agg(r.ranges) from barkeep.rereads r
+                where r.symbol = d.symbol and r.timeframe = d.timeframe and r.due_at <= barkeep.market_now()
+            ), '{}')
+        ) as wanted (part)
+        order by d.id, lower(wanted.part)",
+    )
+    .bind(definitions.iter().map(|d| d.id).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.ticker.as_str()).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.timeframe.as_str()).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.window_days.max(window_days.unwrap_or(0))).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut gaps: HashMap<Uuid, Vec<Range>> = HashMap::new();
+    for row in &rows {
+        gaps.entry(row.try_get(0)?).or_default().push(range(row, 1)?);
+    }
+    Ok(gaps)
+}
+
+/// The windows of series, by definition: whole sessions up to the last final bar. A series without one has none yet.
+///
+/// # Errors
+/// As [`gaps`].
+pub async fn windows(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<HashMap<Uuid, Range>, StoreError> {
+    let rows = query(
+        "select d.id, lower(w.span), upper(w.span)
+        from unnest($1::uuid[], $2::text[], $3::text[], $4::int[]) as d (id, calendar, timeframe, days)
+        cross join lateral (select barkeep.window_of(d.calendar, d.timeframe, d.days) as span offset 0) w
+        where not isempty(w.span)",
+    )
+    .bind(definitions.iter().map(|d| d.id).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.calendar.as_str()).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.timeframe.as_str()).collect::<Vec<_>>())
+    .bind(definitions.iter().map(|d| d.window_days).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, range(row, 1)?))).collect()
+}
+
+/// What a provider has answered for, of one series.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn covered(database: &Database, ticker: &Ticker, timeframe: Timeframe) -> Result<RangeSet, StoreError> {
+    let mut tx = database.begin().await?;
+    let rows = query(
+        "select lower(c.part), upper(c.part)
+        from public.coverage_status s
+        cross join lateral unnest(s.covered) as c (part)
+        where s.symbol = $1 and s.timeframe = $2
+        order by 1",
+    )
+    .bind(ticker.as_str())
+    .bind(timeframe.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
     rows.iter().map(|row| range(row, 0)).collect()
 }
 
@@ -108,9 +171,28 @@ pub async fn of_symbol(
         None => database.begin().await?,
     };
     let rows = query(
-        "select timeframe, bars_count, earliest_bar, latest_bar, last_fetch, expected_bars, stored_bars, missing_bars,
-            state, reason, job_priority
-        from public.get_symbol_timeframe_coverage($1)",
+        "select f.timeframe, f.bars_count, f.earliest_bar, f.latest_bar, f.last_fetch, f.expected_bars, f.stored_bars,
+            f.missing_bars, f.state, f.reason, f.job_priority, c.to_ts,
+            (
+                select coalesce(sum(barkeep.expected_bars(s.calendar, f.timeframe, lower(u.part), upper(u.part))), 0)::bigint
+                from unnest(c.unavailable * tstzmultirange(w.span)) as u (part)
+            ),
+            (
+                select count(*) from public.job_runs r
+                where r.symbol = s.ticker and r.timeframe = f.timeframe and r.status = 'failed'
+            )
+        from public.get_symbol_timeframe_coverage($1) f
+        left join public.symbols s on s.ticker = $1
+        left join public.coverage_status c on c.symbol = s.ticker and c.timeframe = f.timeframe
+        left join public.job_definitions d
+            on d.symbol = s.ticker and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
+        left join lateral (
+            select barkeep.window_of(
+                s.calendar, f.timeframe, coalesce(d.window_days, barkeep.window_days(f.timeframe))
+            ) as span
+            where c.unavailable <> '{}'
+            offset 0
+        ) w on true",
     )
     .bind(ticker.as_str())
     .fetch_all(&mut *tx)
@@ -125,10 +207,23 @@ pub async fn of_symbol(
                 last_fetch: instant_or_none(row, 4)?,
                 expected: row.try_get(5)?,
                 stored: row.try_get(6)?,
-                missing: row.try_get(7)?,
+                // What a user doesn't track nobody tells them of: by what they see of it.
+                missing: match row.try_get::<&str, _>(8)? {
+                    "not tracked" => row.try_get::<i64, _>(5)?.saturating_sub(row.try_get(6)?).max(0),
+                    _ => row.try_get(7)?,
+                },
                 state: row.try_get(8)?,
                 reason: row.try_get(9)?,
                 priority: row.try_get(10)?,
+                fresh_to: instant_or_none(row, 11)?,
+                unavailable: row.try_get::<Option<i64>, _>(12)?.unwrap_or(0),
+                failed_runs: row.try_get(13)?,
+                // What was answered for and has no bar.
+                no_trade: row
+                    .try_get::<i64, _>(5)?
+                    .saturating_sub(row.try_get::<i64, _>(6)?)
+                    .saturating_sub(row.try_get(7)?)
+                    .max(0),
             })
         })
         .collect()

@@ -13,6 +13,10 @@ use uuid::Uuid;
 
 use crate::{StoreError, statement::query};
 
+/// A process that stopped in the middle of a transaction (suspended, or its network gone) holds its locks no longer than
+/// this: others would wait for it. Here rather than in a statement of its own, for the sake of a round trip.
+const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
+
 /// A transaction of the service: sees and writes everything.
 pub type ServiceTx = Transaction<'static, Postgres>;
 
@@ -71,6 +75,8 @@ impl Database {
         let options = PgConnectOptions::from_str(url).map_err(|error| unreadable(&error.to_string()))?;
         Ok(options
             .application_name("barkeep")
+            // Digits of floats sent as text, which none are; poolers don't know the setting and refuse it.
+            .extra_float_digits(None)
             // See `statement`: nothing is prepared for a later use.
             .statement_cache_capacity(0)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5))
@@ -86,7 +92,7 @@ impl Database {
     /// # Errors
     /// [`StoreError::Unreachable`] where no connection can be had within 10 s.
     pub async fn begin(&self) -> Result<ServiceTx, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(self.pool.begin_with(BEGIN).await?)
     }
 
     /// Begins a transaction that Postgres sees as `user`'s.

@@ -1,5 +1,7 @@
 //! Which series are kept, and which of them are due for planning.
 
+use std::collections::HashMap;
+
 use market::{Calendar, Ticker, Timeframe};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -15,50 +17,110 @@ pub struct Definition {
     pub calendar: Calendar,
     /// A person asked for it, as opposed to being kept up in the background.
     pub by_interest: bool,
+    pub priority: i32,
+    pub window_days: i32,
 }
 
-/// The definitions that are due on the market's clock: what people asked for first. `tickers` narrows it to theirs.
+/// The definitions that are due on the market's clock, of at most `symbols` symbols: all of a symbol's together, and the
+/// symbols first that people asked for. `tickers` narrows it to theirs.
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn due(database: &Database, tickers: Option<&[Ticker]>, limit: i64) -> Result<Vec<Definition>, StoreError> {
+pub async fn due(database: &Database, tickers: Option<&[Ticker]>, symbols: i64) -> Result<Vec<Definition>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
-        "select d.id, d.symbol, d.timeframe, s.calendar, d.by_interest
-        from public.job_definitions d
-        join public.symbols s on s.ticker = d.symbol
-        where d.enabled and d.suspended_at is null and d.next_due_at <= barkeep.market_now()
-            and ($1::text[] is null or d.symbol = any ($1))
-        order by d.by_interest desc, d.priority desc, d.symbol, d.timeframe
-        limit $2",
+        "with due as (
+            select d.*, s.calendar
+            from public.job_definitions d
+            join public.symbols s on s.ticker = d.symbol
+            where d.enabled and d.suspended_at is null and d.next_due_at <= barkeep.market_now()
+                and ($1::text[] is null or d.symbol = any ($1))
+        ),
+        first as (
+            select symbol, bool_or(by_interest) as by_interest, max(priority) as priority
+            from due
+            group by symbol
+            order by bool_or(by_interest) desc, max(priority) desc, symbol
+            limit $2
+        )
+        select d.id, d.symbol, d.timeframe, d.calendar, d.by_interest, d.priority, d.window_days
+        from first f join due d on d.symbol = f.symbol
+        order by f.by_interest desc, f.priority desc, d.symbol, d.timeframe",
     )
     .bind(tickers.map(|tickers| tickers.iter().map(Ticker::as_str).collect::<Vec<_>>()))
-    .bind(limit)
+    .bind(symbols)
     .fetch_all(&mut *tx)
     .await?;
     rows.iter().map(definition).collect()
 }
 
-/// Notes that the series was planned: next when its next bar is final, or when an empty session is to be asked for
-/// once more, whichever comes first.
+/// Every series that is kept, whether it is due or not. `tickers` narrows it to theirs.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn kept(database: &Database, tickers: Option<&[Ticker]>) -> Result<Vec<Definition>, StoreError> {
+    let mut tx = database.begin().await?;
+    let rows = query(
+        "select d.id, d.symbol, d.timeframe, s.calendar, d.by_interest, d.priority, d.window_days
+        from public.job_definitions d
+        join public.symbols s on s.ticker = d.symbol
+        where d.enabled and d.suspended_at is null and ($1::text[] is null or d.symbol = any ($1))
+        order by d.by_interest desc, d.priority desc, d.symbol, d.timeframe",
+    )
+    .bind(tickers.map(|tickers| tickers.iter().map(Ticker::as_str).collect::<Vec<_>>()))
+    .fetch_all(&mut *tx)
+    .await?;
+    rows.iter().map(definition).collect()
+}
+
+/// Of `definitions` those that are still due, locked with their series until the transaction ends: another planner may have
+/// been faster.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn planned(tx: &mut ServiceTx, definition: &Definition) -> Result<(), StoreError> {
+pub async fn lock_due(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<Vec<Definition>, StoreError> {
+    let rows =
+        query("select id, window_days from barkeep.lock_due($1)").bind(ids(definitions)).fetch_all(&mut **tx).await?;
+    // Read now and held: who widens the window meanwhile makes the series due again after this.
+    let mut windows = HashMap::new();
+    for row in &rows {
+        windows.insert(row.try_get::<Uuid, _>(0)?, row.try_get::<i32, _>(1)?);
+    }
+    let due = |d: &Definition| Some(Definition { window_days: *windows.get(&d.id)?, ..d.clone() });
+    Ok(definitions.iter().filter_map(due).collect())
+}
+
+/// Notes that the series were planned: next when their next bar is final, or when an empty session or one that has just
+/// ended is to be asked for once more, whichever comes first. What was delisted days ago gets no next bar: a look a day is
+/// enough.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn planned(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<(), StoreError> {
     query(
         "update public.job_definitions d
         set next_due_at = least(
-                barkeep.next_bar_due($2, d.timeframe, barkeep.market_now()),
+                case
+                    when s.delisted_at < barkeep.market_now() - interval '3 days'
+                        then barkeep.market_now() + interval '1 day'
+                    else barkeep.next_bar_due(s.calendar, d.timeframe, barkeep.market_now())
+                end,
                 (select min(e.recheck_at) from barkeep.empty_sessions e
-                where e.symbol = d.symbol and e.timeframe = d.timeframe and e.recheck_at > barkeep.market_now())
+                where e.symbol = d.symbol and e.timeframe = d.timeframe and e.recheck_at > barkeep.market_now()),
+                (select min(r.due_at) from barkeep.rereads r
+                where r.symbol = d.symbol and r.timeframe = d.timeframe and r.due_at > barkeep.market_now())
             )
-        where d.id = $1",
+        from public.symbols s
+        where d.id = any ($1) and s.ticker = d.symbol",
     )
-    .bind(definition.id)
-    .bind(definition.calendar.as_str())
+    .bind(ids(definitions))
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+fn ids(definitions: &[Definition]) -> Vec<Uuid> {
+    definitions.iter().map(|definition| definition.id).collect()
 }
 
 /// The series could not be planned: its turn comes again in five minutes.
@@ -83,10 +145,16 @@ pub async fn make_due(database: &Database, tickers: &[Ticker]) -> Result<(), Sto
     let mut tx = database.begin().await?;
     let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
     query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
-    query("update public.job_definitions set next_due_at = 'epoch' where symbol = any ($1)")
-        .bind(&symbols)
-        .execute(&mut *tx)
-        .await?;
+    query(
+        "update public.job_definitions d set next_due_at = 'epoch'
+        from (
+            select id from public.job_definitions where symbol = any ($1) order by id for no key update
+        ) held
+        where d.id = held.id",
+    )
+    .bind(&symbols)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(())
 }
@@ -104,6 +172,7 @@ pub async fn keep_in_background(
 ) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
+    let named: Vec<&str> = timeframes.iter().map(|t| t.as_str()).collect();
     query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
     query(
         "insert into public.symbols (ticker, asset_type, calendar)
@@ -115,19 +184,35 @@ pub async fn keep_in_background(
     .execute(&mut *tx)
     .await?;
     query(
-        "insert into public.job_definitions as held (symbol, timeframe, job_type, window_days, base_priority)
+        "insert into public.job_definitions (symbol, timeframe, job_type, window_days, base_priority)
         select s.ticker, f, barkeep.job_type(f), coalesce($3, barkeep.window_days(f)), 50
         from public.symbols s
         cross join unnest($2::text[]) f
         where s.ticker = any ($1)
         order by s.ticker, f
-        on conflict (symbol, timeframe, job_type) do update
-        set window_days = greatest(held.window_days, excluded.window_days),
-            base_priority = coalesce(held.base_priority, excluded.base_priority),
-            next_due_at = 'epoch'",
+        on conflict (symbol, timeframe, job_type) do nothing",
     )
     .bind(&symbols)
-    .bind(timeframes.iter().map(|t| t.as_str()).collect::<Vec<_>>())
+    .bind(&named)
+    .bind(window_days)
+    .execute(&mut *tx)
+    .await?;
+    // Those that were there, in the order in which everybody locks them.
+    query(
+        "update public.job_definitions d
+        set window_days = greatest(d.window_days, coalesce($3, barkeep.window_days(d.timeframe))),
+            base_priority = coalesce(d.base_priority, 50),
+            next_due_at = 'epoch'
+        from (
+            select id from public.job_definitions
+            where symbol = any ($1) and timeframe = any ($2)
+            order by id
+            for no key update
+        ) held
+        where d.id = held.id",
+    )
+    .bind(&symbols)
+    .bind(&named)
     .bind(window_days)
     .execute(&mut *tx)
     .await?;
@@ -143,5 +228,7 @@ fn definition(row: &PgRow) -> Result<Definition, StoreError> {
         timeframe: parsed(row, 2)?,
         calendar: parsed(row, 3)?,
         by_interest: row.try_get(4)?,
+        priority: row.try_get(5)?,
+        window_days: row.try_get(6)?,
     })
 }

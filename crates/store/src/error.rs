@@ -27,6 +27,10 @@ pub enum StoreError {
     #[error("{0}")]
     WrongKind(String),
 
+    /// Made by sessions that another process has changed meanwhile: do it anew.
+    #[error("the market's sessions have changed meanwhile")]
+    SessionsChanged,
+
     #[error("the database failed: {0}")]
     Other(#[source] sqlx::Error),
 }
@@ -58,6 +62,15 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether the server has chosen this transaction to give way to another (deadlock, serialization): the same, done
+    /// anew, will do.
+    pub fn gave_way(&self) -> bool {
+        match self {
+            Self::Other(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("40P01" | "40001")),
+            _ => false,
+        }
+    }
+
     /// Whether the same may work later without anybody mending anything here.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable(_))

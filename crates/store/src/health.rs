@@ -1,8 +1,10 @@
 //! Who is alive.
 
-use sqlx::Row;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::{Row, types::Json};
 
-use crate::{Database, StoreError, statement::query};
+use crate::{Database, StoreError, row::instant_or_none, statement::query};
 
 /// The name under which the planner reports.
 pub const SCHEDULER: &str = "orchestrator-tick";
@@ -29,8 +31,80 @@ pub async fn beat(database: &Database, name: &str, status: &str, message: &str) 
     Ok(())
 }
 
+/// What a round of planning did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Round {
+    /// Series that were due.
+    pub scanned: i64,
+    pub slices_created: i64,
+    pub duration_ms: i64,
+    pub errors: Vec<String>,
+}
+
+/// Notes that the scheduler lives and has planned a round.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn round(database: &Database, status: &str, message: &str, results: &Round) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query(
+        "insert into public.orchestrator_heartbeat as held (name, last_seen, status, message, updated_at, rounds, results)
+        values ($1, clock_timestamp(), $2, $3, clock_timestamp(), 1, $4)
+        on conflict (name) do update
+        set last_seen = excluded.last_seen, status = excluded.status, message = excluded.message,
+            updated_at = excluded.updated_at, rounds = held.rounds + 1, results = excluded.results",
+    )
+    .bind(SCHEDULER)
+    .bind(status)
+    .bind(message)
+    .bind(Json(results))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The scheduler's last round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastRound {
+    /// How many there were so far.
+    pub number: i64,
+    /// `None`: there was none since the schema came.
+    pub results: Option<Round>,
+    pub seen: Option<Timestamp>,
+}
+
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn last_round(database: &Database) -> Result<LastRound, StoreError> {
+    let mut tx = database.begin().await?;
+    let row = query("select rounds, results, last_seen from public.orchestrator_heartbeat where name = $1")
+        .bind(SCHEDULER)
+        .fetch_one(&mut *tx)
+        .await?;
+    Ok(LastRound {
+        number: row.try_get(0)?,
+        results: row.try_get::<Option<Json<Round>>, _>(1)?.map(|json| json.0),
+        seen: instant_or_none(&row, 2)?,
+    })
+}
+
+/// Wakes whoever plans, wherever.
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn wake(database: &Database) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("select barkeep.wake()").execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// The scheduler's status before its first round.
 pub const STARTING: &str = "starting";
+
+/// The scheduler's status while the provider can't be reached; the message says why.
+pub const WAITING: &str = "waiting for the provider";
 
 /// The scheduler's status after its end.
 pub const STOPPED: &str = "stopped";

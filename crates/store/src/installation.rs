@@ -60,8 +60,14 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
             .await?;
         query(
             "update public.job_definitions d set next_due_at = 'epoch'
-            from public.coverage_status c
-            where c.symbol = d.symbol and c.timeframe = d.timeframe and not isempty(c.unavailable)",
+            from (
+                select j.id from public.job_definitions j
+                join public.coverage_status c on c.symbol = j.symbol and c.timeframe = j.timeframe
+                where not isempty(c.unavailable)
+                order by j.id
+                for no key update of j
+            ) held
+            where d.id = held.id",
         )
         .execute(&mut *tx)
         .await?;

@@ -6,26 +6,37 @@
 //! definition of a gap, the order of the queue, the fence around an outcome. The modules here say what the stages need
 //! of it.
 
+pub mod actions;
 pub mod bars;
+pub mod budget;
 pub mod clock;
 pub mod cluster;
 pub mod coverage;
 mod database;
 pub mod definitions;
+pub mod directory;
 mod error;
 pub mod events;
 pub mod health;
+pub mod inspection;
 pub mod installation;
 mod instant;
 pub mod migrations;
+pub mod processes;
+pub mod progress;
+pub mod providers;
+pub mod rereads;
 mod row;
 pub mod runs;
-mod sessions;
+pub mod sessions;
+pub mod show;
+pub mod sign_in;
 mod statement;
 pub mod symbols;
 pub mod takeover;
 pub mod tracking;
 pub mod users;
+pub mod verification;
 
 pub use database::{Database, ServiceTx, UserTx};
 pub use error::StoreError;

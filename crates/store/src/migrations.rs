@@ -35,6 +35,17 @@ migrations![
     "20261124001000_scheduler",
     "20261124001100_access",
     "20261124001200_seed",
+    "20261125000100_budgets",
+    "20261125000200_packs",
+    "20261125000300_processes",
+    "20261125000900_access",
+    "20261126000100_actions",
+    "20261126000200_directory",
+    "20261126000300_verification",
+    "20261126000400_sessions",
+    "20261126000410_rereads",
+    "20261126000500_providers",
+    "20261126000600_outcomes",
 ];
 
 /// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.
@@ -70,7 +81,7 @@ pub struct Migrated {
     pub unknown_to_supabase: Vec<String>,
 }
 
-/// Brings the schema up to date and fills the sessions of every calendar.
+/// Brings the schema up to date and fills the sessions of every calendar and the built-in directory.
 ///
 /// # Errors
 /// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied.
@@ -108,6 +119,7 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     sqlx::raw_sql(LEDGER_ACCESS).execute(&mut *tx).await?;
     let schedule: String = query_scalar("select barkeep.install_schedule()").fetch_one(&mut *tx).await?;
     crate::sessions::fill(&mut tx).await?;
+    crate::directory::fill_built_in(&mut tx).await?;
     tx.commit().await?;
 
     let unknown_to_supabase = if supabase_has_one {
@@ -138,11 +150,12 @@ pub async fn pending(database: &Database) -> Result<Vec<String>, StoreError> {
         .collect())
 }
 
-/// A word for the whole of the migrations, for caches of migrated databases.
+/// A word for all that a migrated database holds, for caches of such.
 pub fn fingerprint() -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
     MIGRATIONS.hash(&mut hasher);
+    crate::directory::BUILT_IN.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -1,10 +1,27 @@
-//! The sessions of every calendar, as rows: what gaps and expected counts are computed from in the database.
+//! The sessions of every calendar, as rows: what gaps and expected counts are computed from in the database. And the
+//! exceptions from the rules, which all processes on a database share.
+//!
+//! In: the calendars, and whoever's list of exceptions came last. Out: `barkeep.market_sessions`, everything that a
+//! change touches brought into line in the same transaction, and an edition by which a process knows whether what it
+//! goes by is still in force.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use market::{Calendar, Session};
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
+use market::{
+    Calendar, Session,
+    calendar::{Change, Exceptions},
+};
 use sqlx::Row;
 
-use crate::{ServiceTx, StoreError, instant::Instant, statement::query};
+use crate::{
+    Database, ServiceTx, StoreError,
+    instant::Instant,
+    row::parsed,
+    statement::{query, query_scalar},
+};
 
 /// As far back as the calendars are exact.
 const FIRST_YEAR: i16 = 1990;
@@ -12,32 +29,174 @@ const FIRST_YEAR: i16 = 1990;
 /// How many years beyond this one are kept; `migrate` goes on as time does.
 const YEARS_AHEAD: i16 = 4;
 
-/// Makes `barkeep.market_sessions` say what the calendars say.
+/// The exceptions of a database and which edition they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edition {
+    pub number: i64,
+    pub exceptions: Exceptions,
+}
+
+/// What a change of the exceptions came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Days whose session came, went, or begins or ends at another time.
+    pub days: i64,
+    /// Stored bars that lie in no session any more.
+    pub bars_outside: i64,
+}
+
+/// The edition that stays in force until the transaction ends. To be asked before anything else in it.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn hold(tx: &mut ServiceTx) -> Result<i64, StoreError> {
+    Ok(query_scalar("select barkeep.hold_sessions()").fetch_one(&mut **tx).await?)
+}
+
+/// The number of the edition in force.
+///
+/// # Errors
+/// As [`hold`].
+pub async fn edition(database: &Database) -> Result<i64, StoreError> {
+    let mut tx = database.begin().await?;
+    Ok(query_scalar("select edition from barkeep.session_edition").fetch_one(&mut *tx).await?)
+}
+
+/// The edition in force, whole.
+///
+/// # Errors
+/// As [`hold`]; where the table holds what no file could say.
+pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
+    // One statement: what it sees is one edition.
+    let rows = query(
+        "select e.edition, x.calendar, x.session_date::text,
+            extract(hour from x.early_close)::int, extract(minute from x.early_close)::int
+        from barkeep.session_edition e
+        left join barkeep.session_exceptions x on true",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    let mut edition = Edition { number: 0, exceptions: Exceptions::default() };
+    for row in &rows {
+        edition.number = row.try_get(0)?;
+        if row.try_get::<Option<&str>, _>(1)?.is_none() {
+            continue;
+        }
+        let (calendar, date): (Calendar, Date) = (parsed(row, 1)?, parsed(row, 2)?);
+        let (hour, minute): (Option<i32>, Option<i32>) = (row.try_get(3)?, row.try_get(4)?);
+        let change = match hour.zip(minute) {
+            None => Change::Closed,
+            Some((hour, minute)) => {
+                let part = |number: i32| i8::try_from(number).unwrap_or(-1);
+                Change::Early(Time::new(part(hour), part(minute), 0, 0).map_err(|error| corrupt(&error))?)
+            }
+        };
+        edition.exceptions.insert(calendar, date, change).map_err(|why| corrupt(&why))?;
+    }
+    Ok(edition)
+}
+
+fn corrupt(why: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("barkeep.session_exceptions: {why}"))
+}
+
+/// Puts `exceptions` in force for all processes, in place of those before, and plans again what they touch. `None`: they
+/// were in force already.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Option<Replaced>, StoreError> {
+    let mut tx = database.begin().await?;
+    if read(&mut tx).await?.exceptions == *exceptions {
+        return Ok(None);
+    }
+    lock(&mut tx).await?;
+    // Once more: another process may have read the same file.
+    if read(&mut tx).await?.exceptions == *exceptions {
+        return Ok(None);
+    }
+    let (mut calendars, mut dates, mut closes) = (Vec::new(), Vec::new(), Vec::new());
+    for (calendar, date, change) in exceptions.iter() {
+        calendars.push(calendar.as_str());
+        dates.push(date.to_string());
+        closes.push(match change {
+            Change::Closed => None,
+            Change::Early(close) => Some(close.to_string()),
+        });
+    }
+    query("delete from barkeep.session_exceptions").execute(&mut *tx).await?;
+    query(
+        "insert into barkeep.session_exceptions (calendar, session_date, early_close)
+        select c, d::date, t::time from unnest($1::text[], $2::text[], $3::text[]) as x (c, d, t)",
+    )
+    .bind(calendars)
+    .bind(dates)
+    .bind(closes)
+    .execute(&mut *tx)
+    .await?;
+    query("update barkeep.session_edition set edition = edition + 1, changed_at = now()").execute(&mut *tx).await?;
+    let replaced = replace_all(&mut tx, exceptions).await?;
+    tx.commit().await?;
+    Ok(Some(replaced))
+}
+
+/// Makes `barkeep.market_sessions` say what the calendars say, with the exceptions that are in force.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
 pub(crate) async fn fill(tx: &mut ServiceTx) -> Result<(), StoreError> {
+    let exceptions = read(tx).await?.exceptions;
+    // Nobody waits where there is nothing to be done, as at nearly every start.
+    if outdated(tx, &exceptions).await?.is_empty() {
+        return Ok(());
+    }
+    lock(tx).await?;
+    let exceptions = read(tx).await?.exceptions;
+    replace_all(tx, &exceptions).await?;
+    Ok(())
+}
+
+/// Holds the sessions alone until the transaction ends: whoever stores or plans by them waits.
+async fn lock(tx: &mut ServiceTx) -> Result<(), StoreError> {
+    query("select pg_advisory_xact_lock(hashtextextended('barkeep sessions', 0))").execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn replace_all(tx: &mut ServiceTx, exceptions: &Exceptions) -> Result<Replaced, StoreError> {
+    let mut replaced = Replaced::default();
+    for (calendar, sessions) in outdated(tx, exceptions).await? {
+        let of_calendar = replace(tx, calendar, &sessions).await?;
+        replaced.days += of_calendar.days;
+        replaced.bars_outside += of_calendar.bars_outside;
+    }
+    Ok(replaced)
+}
+
+/// The calendars whose rows aren't their sessions, with these.
+async fn outdated(tx: &mut ServiceTx, exceptions: &Exceptions) -> Result<Vec<(Calendar, Vec<Session>)>, StoreError> {
     let last_year = TimeZone::UTC.to_datetime(Timestamp::now()).year().max(2026) + YEARS_AHEAD;
     let (Ok(from), Ok(to)) = (Date::new(FIRST_YEAR, 1, 1), Date::new(last_year + 1, 1, 1)) else {
         return Err(StoreError::Corrupt(format!("the clock says that the year is {last_year} less {YEARS_AHEAD}")));
     };
+    let mut outdated = Vec::new();
     for calendar in Calendar::ALL {
-        let sessions = calendar.sessions(from, to);
+        let sessions = exceptions.sessions(calendar, from, to);
         if !is_filled(tx, calendar, &sessions).await? {
-            replace(tx, calendar, &sessions).await?;
+            outdated.push((calendar, sessions));
         }
     }
-    Ok(())
+    Ok(outdated)
 }
 
-/// Compares by count and by the sums of opens and closes, which no plausible change of a calendar leaves alone.
+/// Compares by count and by sums of opens and closes, weighed by their day, so that days which swap places are seen.
 async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<bool, StoreError> {
     let sum = |instants: &dyn Fn(&Session) -> Timestamp| -> i64 {
-        sessions.iter().map(|session| instants(session).as_second()).sum()
+        sessions.iter().map(|s| (instants(s).as_second() / 60) * i64::from(s.date.day_of_year())).sum()
     };
     let row = query(
-        "select count(*), coalesce(sum(extract(epoch from open_at)), 0)::bigint,
-            coalesce(sum(extract(epoch from close_at)), 0)::bigint
+        "select count(*),
+            coalesce(sum(extract(epoch from open_at)::bigint / 60 * extract(doy from session_date)::bigint), 0)::bigint,
+            coalesce(sum(extract(epoch from close_at)::bigint / 60 * extract(doy from session_date)::bigint), 0)::bigint
         from barkeep.market_sessions where calendar = $1",
     )
     .bind(calendar.as_str())
@@ -48,42 +207,14 @@ async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session])
         && row.try_get::<i64, _>(2)? == sum(&|s| s.close))
 }
 
-/// Sessions that weren't there before lie in what coverage took for closed hours: they are taken out of it.
-async fn replace(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<(), StoreError> {
-    let dates: Vec<String> = sessions.iter().map(|s| s.date.to_string()).collect();
-    let opens: Vec<Instant> = sessions.iter().map(|s| Instant(s.open)).collect();
-    let closes: Vec<Instant> = sessions.iter().map(|s| Instant(s.close)).collect();
-    let earlies: Vec<bool> = sessions.iter().map(|s| s.early).collect();
-    query(
-        "with added as (
-            select range_agg(tstzrange(o, c)) - (
-                select coalesce(range_agg(tstzrange(m.open_at, m.close_at)), '{}')
-                from barkeep.market_sessions m where m.calendar = $1
-            ) as ranges
-            from unnest($2::timestamptz[], $3::timestamptz[]) as s (o, c)
-        )
-        update public.coverage_status c
-        set covered = c.covered - added.ranges, updated_at = now()
-        from added, public.symbols s
-        where s.ticker = c.symbol and s.calendar = $1 and c.covered && added.ranges",
-    )
-    .bind(calendar.as_str())
-    .bind(&opens)
-    .bind(&closes)
-    .execute(&mut **tx)
-    .await?;
-    query("delete from barkeep.market_sessions where calendar = $1").bind(calendar.as_str()).execute(&mut **tx).await?;
-    query(
-        "insert into barkeep.market_sessions (calendar, session_date, open_at, close_at, early)
-        select $1, d::date, o, c, e
-        from unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::bool[]) as s (d, o, c, e)",
-    )
-    .bind(calendar.as_str())
-    .bind(dates)
-    .bind(opens)
-    .bind(closes)
-    .bind(earlies)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+async fn replace(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<Replaced, StoreError> {
+    let row = query("select days_changed::bigint, bars_outside from barkeep.replace_sessions($1, $2, $3, $4, $5)")
+        .bind(calendar.as_str())
+        .bind(sessions.iter().map(|s| s.date.to_string()).collect::<Vec<_>>())
+        .bind(sessions.iter().map(|s| Instant(s.open)).collect::<Vec<_>>())
+        .bind(sessions.iter().map(|s| Instant(s.close)).collect::<Vec<_>>())
+        .bind(sessions.iter().map(|s| s.early).collect::<Vec<_>>())
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(Replaced { days: row.try_get(0)?, bars_outside: row.try_get(1)? })
 }

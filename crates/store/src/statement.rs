@@ -3,9 +3,11 @@
 //!
 //! A cache of capacity 0 alone doesn't do it: sqlx names every statement that isn't said to be for one use.
 
+use std::time::Duration;
+
 use sqlx::{
     Postgres,
-    postgres::{PgArguments, PgRow},
+    postgres::{PgArguments, PgRow, types::PgInterval},
     query::{Query, QueryScalar},
 };
 
@@ -20,4 +22,8 @@ where
     (O,): for<'r> sqlx::FromRow<'r, PgRow>,
 {
     sqlx::query_scalar(sql).persistent(false)
+}
+
+pub(crate) fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }

@@ -3,26 +3,36 @@
 use market::Ticker;
 use uuid::Uuid;
 
-use crate::{
-    Database, StoreError,
-    statement::{query, query_scalar},
-};
+use crate::{Database, StoreError, statement::query};
 
-/// Whether the provider's asset list should be asked about the symbol: it has no bars, and nobody has looked within
-/// a day.
+/// Those of the symbols that the provider's asset list should be asked about: they have no bars, and nobody has looked
+/// within a day. Whoever is told so looks: nobody else is for the next five minutes.
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn needs_a_look(database: &Database, symbol_id: Uuid) -> Result<bool, StoreError> {
+pub async fn take_to_look_up(database: &Database, symbols: &[Uuid]) -> Result<Vec<Ticker>, StoreError> {
+    if symbols.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut tx = database.begin().await?;
-    Ok(query_scalar(
-        "select (s.listing_checked_at is null or s.listing_checked_at < now() - interval '1 day')
-            and not exists (select from public.ohlc_bars_v2 b where b.symbol_id = s.id)
-        from public.symbols s where s.id = $1",
+    let rows = query(
+        "update public.symbols s
+        set listing_checked_at = now() - interval '23 hours 55 minutes'
+        from (
+            select l.id from public.symbols l
+            where l.id = any ($1) and (l.listing_checked_at is null or l.listing_checked_at < now() - interval '1 day')
+                and not exists (select from public.ohlc_bars_v2 b where b.symbol_id = l.id)
+            order by l.id
+            for no key update
+        ) look
+        where s.id = look.id
+        returning s.ticker",
     )
-    .bind(symbol_id)
-    .fetch_one(&mut *tx)
-    .await?)
+    .bind(symbols)
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    rows.iter().map(|row| crate::row::parsed(row, 0)).collect()
 }
 
 /// Nothing more is asked for `ticker`, for the reason given, until a later look finds it.
@@ -52,13 +62,13 @@ pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: 
     Ok(())
 }
 
-/// Notes that the asset list could not be asked about `ticker`: its turn comes again in a day.
+/// Notes that the asset list could not be asked about `ticker`: its turn comes again in an hour.
 ///
 /// # Errors
 /// Where the database refuses or is gone.
 pub async fn not_looked_up(database: &Database, ticker: &Ticker) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    query("update public.symbols set listing_checked_at = now() where ticker = $1")
+    query("update public.symbols set listing_checked_at = now() - interval '23 hours' where ticker = $1")
         .bind(ticker.as_str())
         .execute(&mut *tx)
         .await?;
@@ -66,23 +76,34 @@ pub async fn not_looked_up(database: &Database, ticker: &Ticker) -> Result<(), S
     Ok(())
 }
 
-/// Suspended symbols whose last look is a day old or older: to be looked up once more.
+/// Symbols to be looked up once more: suspended ones whose last look is a day old, and ones without bars of which nothing
+/// could be learnt before. Whoever is told so looks: nobody else is for the next five minutes.
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn due_for_a_second_look(database: &Database) -> Result<Vec<Ticker>, StoreError> {
+pub async fn take_due_for_a_second_look(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
-        "select s.ticker from public.symbols s
-        where s.listing = 'unknown' and s.listing_checked_at < now() - interval '1 day'
-            and exists (
-                select from public.job_definitions d
-                where d.symbol = s.ticker and d.enabled and d.suspended_at is not null
-            )
-        order by s.listing_checked_at
-        limit 20",
+        "update public.symbols s
+        set listing_checked_at = now() - interval '23 hours 55 minutes'
+        from (
+            select l.id from public.symbols l
+            where l.listing in ('unknown', 'unchecked') and l.listing_checked_at < now() - interval '1 day'
+                and exists (
+                    select from public.job_definitions d
+                    where d.symbol = l.ticker and d.enabled
+                        and (d.suspended_at is not null or l.listing = 'unchecked')
+                )
+                and (l.listing = 'unknown' or not exists (select from public.ohlc_bars_v2 b where b.symbol_id = l.id))
+            order by l.listing_checked_at
+            limit 20
+            for no key update skip locked
+        ) look
+        where s.id = look.id
+        returning s.ticker",
     )
     .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     rows.iter().map(|row| crate::row::parsed(row, 0)).collect()
 }

@@ -3,6 +3,7 @@
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{Database, StoreError, statement::query_scalar};
@@ -47,7 +48,7 @@ impl std::str::FromStr for Source {
 }
 
 /// What clients decode: all seven fields, always.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Synced {
     pub success: bool,
     pub symbols_tracked: i64,

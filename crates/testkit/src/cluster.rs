@@ -1,8 +1,10 @@
 //! The server on which all tests of a run have their databases.
-//! In: `BARKEEP_TEST_DATABASE_URL`, or nothing: then a private cluster in `target/testkit-pg`, not durable, shared by all test
-//! processes. Out: URLs. Holds: the private cluster is stopped soon after the last test process that uses it has
-//! ended, in whatever way (see `watchdog`); its data stays for the next run, templates included (root's under
-//! `/var/lib/barkeep`: `target/testkit-pg/postgres/elsewhere` says where).
+//! In: `BARKEEP_TEST_DATABASE_URL`, or nothing: then a private cluster, not durable, shared by all test processes. Out: URLs.
+//! Holds: the private cluster is stopped soon after the last test process that uses it has ended, in whatever way (see
+//! `watchdog`); its data stays for the next run, templates included.
+//!
+//! It lies in memory (`/dev/shm`) where there is plenty, since most of a test's time goes into making and dropping its
+//! database; else in `target/testkit-pg` (root's under `/var/lib/barkeep`: `target/testkit-pg/postgres/elsewhere` says where).
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use store::cluster::{BinarySearch, Cluster, ClusterSettings};
 use tokio::sync::OnceCell;
 
+use crate::memory;
 use crate::watchdog::Watchdog;
 
 /// A superuser's URL of a server to be used instead of the private cluster; direct, not through a pooler.
@@ -53,8 +56,11 @@ impl Server {
             return Ok(Self { admin, private: None });
         }
         let from_npm = std::env::var(SOURCE).is_ok_and(|source| source == "npm");
-        let folder = std::env::var_os(FOLDER).map_or_else(|| default_folder(from_npm), PathBuf::from);
-        let mut settings = ClusterSettings { durable: false, ..ClusterSettings::new(folder) };
+        let mut settings = match std::env::var_os(FOLDER).map(PathBuf::from) {
+            Some(folder) => ClusterSettings::new(folder),
+            None => memory::settings(from_npm).unwrap_or_else(|| ClusterSettings::new(default_folder(from_npm))),
+        };
+        settings.durable = false;
         settings.pg_bin = std::env::var_os("PG_BIN").map(PathBuf::from);
         if from_npm {
             settings.search = BinarySearch::npm_only();

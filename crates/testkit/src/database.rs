@@ -5,6 +5,7 @@
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use crate::Pooler;
 use crate::cluster::{Server, shared};
 
 /// Exists as long as this does.
@@ -33,6 +34,14 @@ impl TestDatabase {
             .with_context(|| format!("could not make a test database from {template}"))?;
         admin.close().await?;
         Ok(Self { url: server.url(&name), name, server })
+    }
+
+    /// The same through a pooler in transaction mode.
+    ///
+    /// # Errors
+    /// Where PgBouncer isn't installed or doesn't start.
+    pub fn pooled_url(&self) -> anyhow::Result<String> {
+        Ok(Pooler::of(self.server)?.url(&self.name))
     }
 
     /// Its name on the server.

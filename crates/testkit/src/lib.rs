@@ -5,11 +5,14 @@
 
 pub mod cluster;
 mod database;
+mod memory;
 mod owner;
+mod pooler;
 mod template;
 mod watchdog;
 
 pub use cluster::{Server, shared};
 pub use database::TestDatabase;
 pub use owner::{ALICE, BOB, OwnedDatabase, Owner, migrated, unmigrated};
+pub use pooler::{Pooler, pooler_is_installed};
 pub use template::template;

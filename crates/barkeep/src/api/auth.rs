@@ -1,4 +1,5 @@
-//! Who asks. In: the `Authorization` header. Out: a user; what they may see is for row level security to say.
+//! Who asks. In: the `Authorization` header, or the session's cookie. Out: a user, or the service; what a user may see is
+//! for row level security to say.
 
 use axum::{
     extract::FromRequestParts,
@@ -8,7 +9,10 @@ use store::{Database, users};
 use uuid::Uuid;
 
 use super::{App, error::ApiError};
-use crate::keys::Keys;
+use crate::keys::{Claims, Keys};
+
+/// The cookie that a browser signs in with: a token that no script can read.
+pub(super) const COOKIE: &str = "barkeep_session";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticator {
@@ -20,14 +24,33 @@ pub(crate) struct Authenticator {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct User(pub(crate) Uuid);
 
+/// The same by a token alone: where pages of any origin may ask, a cookie says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenUser(pub(crate) Uuid);
+
+/// Whoever has the service key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Service;
+
+/// A browser that was signed in, or nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session(pub(crate) Option<Uuid>);
+
 impl Authenticator {
     pub(crate) fn new(keys: Keys, database: Database) -> Self {
         Self { keys, database }
     }
 
-    async fn user(&self, headers: &HeaderMap) -> Result<User, ApiError> {
-        let token = bearer(headers)?;
-        let claims = self.keys.check(token).map_err(|bad| ApiError::unauthorized(bad.to_string()))?;
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    fn claims(&self, token: &str) -> Result<Claims, ApiError> {
+        self.keys.check(token).map_err(|bad| ApiError::unauthorized(bad.to_string()))
+    }
+
+    async fn user(&self, token: &str) -> Result<User, ApiError> {
+        let claims = self.claims(token)?;
         let user = match (claims.role.as_str(), claims.sub) {
             ("anon", None) => users::ANONYMOUS,
             ("authenticated", Some(sub)) => {
@@ -51,23 +74,93 @@ impl Authenticator {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        ApiError::unauthorized("No token: send 'Authorization: Bearer' with the anon key or a user's token")
-    })?;
+/// The token of the `Authorization` header; `None` where there is no such header.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     header
         .to_str()
         .ok()
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
+        .map(|(_, token)| Some(token.trim()))
         .ok_or_else(|| ApiError::unauthorized("The Authorization header must be 'Bearer' and a token"))
+}
+
+/// The session's token; `None` without that cookie.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+fn no_token() -> ApiError {
+    ApiError::unauthorized("No token: send 'Authorization: Bearer' with the anon key or a user's token")
 }
 
 impl FromRequestParts<App> for User {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        app.auth.user(&parts.headers).await
+        let token = match bearer(&parts.headers)? {
+            Some(token) => token,
+            None => cookie(&parts.headers).ok_or_else(no_token)?,
+        };
+        app.auth.user(token).await
+    }
+}
+
+impl FromRequestParts<App> for TokenUser {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let token = bearer(&parts.headers)?.ok_or_else(no_token)?;
+        app.auth.user(token).await.map(|User(user)| Self(user))
+    }
+}
+
+impl FromRequestParts<App> for Session {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let Some(token) = cookie(&parts.headers) else { return Ok(Self(None)) };
+        match app.auth.user(token).await {
+            Ok(User(user)) => Ok(Self(Some(user))),
+            // An old or foreign cookie is none.
+            Err(error) if error.is_unauthorized() => Ok(Self(None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Service {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let token = bearer(&parts.headers)?.ok_or_else(|| {
+            ApiError::unauthorized("No token: send 'Authorization: Bearer' with the service key (barkeep keys)")
+        })?;
+        match app.auth.claims(token)?.role.as_str() {
+            "service_role" => Ok(Self),
+            _ => Err(ApiError::forbidden("This is for the service key alone (barkeep keys)")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_session_is_found_among_other_cookies() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=b; barkeep_session_old=x".parse().unwrap());
+        assert_eq!(cookie(&headers), None);
+        headers.append(header::COOKIE, "theme=dark;barkeep_session=abc.def=; z=1".parse().unwrap());
+        assert_eq!(cookie(&headers), Some("abc.def="));
     }
 }

@@ -5,36 +5,50 @@ use axum::{
     extract::{Query, State},
 };
 use jiff::Timestamp;
-use market::{Range, Ticker, Timeframe};
+use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::bars;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{App, auth::User, error::ApiError};
+use crate::adjust::{self, Wanted};
 
 const MOST: i64 = 50_000;
 const USUAL: i64 = 10_000;
 
 /// Texts, so that what is wrong can be named.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     symbol: Option<String>,
+    /// m1, m5, m15, m30, h1, h4, d1 or w1, or an alias such as 15m or 1D
     timeframe: Option<String>,
+    /// Bars that start then or later: 2026-11-23T14:30:00Z
     from: Option<String>,
+    /// Bars that start before; now where left out
     to: Option<String>,
+    /// The newest so many, 1 to 50000; 10000 where left out
     limit: Option<String>,
+    /// raw (as traded), splits (in today's shares) or all (and dividends reinvested); splits where left out
+    adjustment: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Answer {
+    #[schema(value_type = String)]
     symbol: Ticker,
+    #[schema(value_type = String)]
     timeframe: Timeframe,
+    /// As asked for: raw, splits or all
+    #[schema(value_type = String)]
+    adjustment: Adjustment,
+    /// Oldest first
     bars: Vec<BarJson>,
 }
 
-/// Times are UTC and the bar's start; prices as traded.
-#[derive(Debug, Serialize)]
+/// Times are UTC and the bar's start; prices in dollars a share.
+#[derive(Debug, Serialize, ToSchema)]
 struct BarJson {
+    #[schema(value_type = String, format = DateTime)]
     ts: Timestamp,
     open: f64,
     high: f64,
@@ -50,6 +64,12 @@ struct BarJson {
     is_final: bool,
 }
 
+/// Stored bars of a series, oldest first.
+#[utoipa::path(
+    get, path = "/api/v1/bars", tag = "api", params(Question),
+    responses((status = 200, body = Answer), (status = 400), (status = 401), (status = 404)),
+    security(("bearer" = []), ("session" = []))
+)]
 pub(super) async fn bars(
     State(app): State<App>,
     User(user): User,
@@ -59,14 +79,14 @@ pub(super) async fn bars(
     let given = |value: Option<String>, name: &str| {
         value.filter(|text| !text.is_empty()).ok_or_else(|| ApiError::bad_request(format!("No {name} given")))
     };
-    let ticker: Ticker = given(question.symbol, "symbol")?.parse().map_err(bad)?;
-    let timeframe: Timeframe = given(question.timeframe, "timeframe")?.parse().map_err(bad)?;
+    let ticker: Ticker = given(question.symbol, "symbol")?.parse().map_err(ApiError::invalid)?;
+    let timeframe: Timeframe = given(question.timeframe, "timeframe")?.parse().map_err(ApiError::invalid)?;
     let from = instant(question.from, "from")?.unwrap_or(Timestamp::UNIX_EPOCH);
     let to = match instant(question.to, "to")? {
         Some(to) => to,
         None => store::clock::read(&app.database).await?.now(),
     };
-    let range = Range::new(from, to).map_err(bad)?;
+    let range = Range::new(from, to).map_err(ApiError::invalid)?;
     let limit =
         match question.limit {
             Some(text) => text.parse().ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
@@ -74,7 +94,12 @@ pub(super) async fn bars(
             })?,
             None => USUAL,
         };
-    let stored = bars::read(&app.database, Some(user), &ticker, timeframe, Some(range), limit)
+    let adjustment = match question.adjustment {
+        Some(text) => text.parse().map_err(ApiError::invalid)?,
+        None => Adjustment::default(),
+    };
+    let wanted = Wanted { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
+    let stored = adjust::read(&app.database, Some(user), wanted)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
     let bars = stored
@@ -92,18 +117,13 @@ pub(super) async fn bars(
             is_final: stored.is_final,
         })
         .collect();
-    Ok(Json(Answer { symbol: ticker, timeframe, bars }))
+    Ok(Json(Answer { symbol: ticker, timeframe, adjustment, bars }))
 }
 
 fn instant(text: Option<String>, name: &str) -> Result<Option<Timestamp>, ApiError> {
     text.map(|text| {
-        text.parse().map_err(|_| {
-            ApiError::bad_request(format!("{name} must be an instant such as 2026-11-23T14:30:00Z, not '{text}'"))
-        })
+        crate::cli::instant(&text)
+            .map_err(|expected| ApiError::bad_request(format!("{name} is '{text}', but {expected}")))
     })
     .transpose()
-}
-
-fn bad(error: impl std::fmt::Display) -> ApiError {
-    ApiError::bad_request(error.to_string())
 }

@@ -1,38 +1,67 @@
-//! `GET /api/v1/coverage?symbol=AAPL`: how far each series of a symbol has come, as its user sees it.
+//! `GET /api/v1/coverage[?symbol=AAPL]`: how far each series has come, as its user sees it.
 
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
 };
 use market::Ticker;
 use serde::{Deserialize, Serialize};
-use store::coverage::{self, SeriesCoverage};
+use store::{
+    coverage::{self, SeriesCoverage},
+    show,
+};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{App, auth::User, error::ApiError};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
+    /// All that the user tracks where left out
     symbol: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Answer {
-    symbol: Ticker,
-    series: Vec<SeriesCoverage>,
+/// With a symbol: `symbol` and `series`. Without: `symbols`, each with both.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    One(Coverage),
+    All { symbols: Vec<Coverage> },
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Coverage {
+    #[schema(value_type = String)]
+    pub(super) symbol: Ticker,
+    pub(super) series: Vec<SeriesCoverage>,
+}
+
+/// How far the series of a symbol have come, or of all that the user tracks.
+#[utoipa::path(
+    get, path = "/api/v1/coverage", tag = "api", params(Question),
+    responses((status = 200, body = Answer), (status = 400), (status = 401)),
+    security(("bearer" = []), ("session" = []))
+)]
 pub(super) async fn coverage(
     State(app): State<App>,
     User(user): User,
-    question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
+    question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<Answer>, ApiError> {
     let Query(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let ticker: Ticker = question
-        .symbol
-        .ok_or_else(|| ApiError::bad_request("No symbol given"))?
-        .parse()
-        .map_err(|error: market::InvalidTicker| ApiError::bad_request(error.to_string()))?;
-    let series = coverage::of_symbol(&app.database, Some(user), &ticker).await?;
-    Ok(Json(Answer { symbol: ticker, series }))
+    if let Some(symbol) = question.symbol {
+        let symbol: Ticker = symbol.parse().map_err(ApiError::invalid)?;
+        let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
+        return Ok(Json(Answer::One(Coverage { symbol, series })));
+    }
+    Ok(Json(Answer::All { symbols: of_tracked(&app, user).await? }))
+}
+
+/// The coverage of everything that the user tracks.
+pub(super) async fn of_tracked(app: &App, user: uuid::Uuid) -> Result<Vec<Coverage>, ApiError> {
+    let mut symbols = Vec::new();
+    for symbol in show::tracked(&app.database, user).await? {
+        let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
+        symbols.push(Coverage { symbol, series });
+    }
+    Ok(symbols)
 }

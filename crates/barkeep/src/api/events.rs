@@ -25,6 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Transactions that began before the last look may commit after it.
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(5);
 
+/// Server-sent events: `hello`, then `bars` with what the user's series got, as a list of
+/// `{symbol, timeframe, rows_written, to}`.
+#[utoipa::path(
+    get, path = "/api/v1/events", tag = "api",
+    responses((status = 200, content_type = "text/event-stream"), (status = 401)),
+    security(("bearer" = []), ("session" = []))
+)]
 pub(super) async fn events(
     State(app): State<App>,
     User(user): User,

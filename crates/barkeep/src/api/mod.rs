@@ -1,13 +1,23 @@
-//! HTTP: the old system's functions under `/functions/v1`, Barkeep's own under `/api/v1`.
+//! HTTP: the old system's functions under `/functions/v1`, Barkeep's own under `/api/v1`, a plain page at `/`.
 
 mod auth;
 mod bars;
+mod body;
 mod coverage;
 mod error;
 mod events;
 mod health;
 mod host;
+mod metrics;
+mod openapi;
+mod orchestrator;
+mod origin;
+mod page;
+mod runs;
+mod sign_in;
+mod symbols;
 mod sync;
+mod watchlist;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,47 +26,69 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderName, Method, StatusCode},
     middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
+use metrics_exporter_prometheus::PrometheusHandle;
+use providers::Endpoint;
 use tower_http::{
     cors::{Any, CorsLayer},
     timeout::TimeoutLayer,
 };
 
-pub(crate) use self::host::AllowedHosts;
-use self::{auth::Authenticator, error::ApiError};
-use crate::{engine::Engine, keys::Keys};
+use self::error::ApiError;
+pub(crate) use self::{auth::Authenticator, host::AllowedHosts, sign_in::code_for};
 
 /// A list of 500 tickers takes 10 kB.
 const LARGEST_BODY: usize = 256 * 1024;
+
+/// No answer takes longer, but for a stream of events.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// What every route may use.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) database: store::Database,
-    /// `None` until the provider could be reached.
+    pub(crate) directory: store::directory::Directory,
     pub(crate) provider: tokio::sync::watch::Receiver<ProviderState>,
     pub(crate) signals: store::events::Signals,
+    pub(crate) teller: store::events::Teller,
+    pub(crate) turns: crate::turns::Turns,
+    pub(crate) metrics: Metrics,
     pub(crate) auth: Authenticator,
     pub(crate) stop: tokio_util::sync::CancellationToken,
+}
+
+/// What this process has counted.
+#[derive(Clone)]
+pub(crate) struct Metrics(pub(crate) PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics(..)")
+    }
+}
+
+impl Metrics {
+    fn render(&self) -> String {
+        self.0.run_upkeep();
+        self.0.render()
+    }
 }
 
 /// What is known of the provider.
 #[derive(Clone, Debug)]
 pub(crate) enum ProviderState {
+    /// Other processes talk to it.
+    Elsewhere,
     Connecting(String),
-    Connected(Box<Engine>),
+    Connected(Vec<Endpoint>),
 }
 
 impl App {
-    pub(crate) fn new(
-        database: store::Database,
-        provider: tokio::sync::watch::Receiver<ProviderState>,
-        signals: store::events::Signals,
-        keys: Keys,
-        stop: tokio_util::sync::CancellationToken,
-    ) -> Self {
-        Self { auth: Authenticator::new(keys, database.clone()), database, provider, signals, stop }
+    /// Slices were queued: tells workers here and elsewhere.
+    fn tell_queued(&self) {
+        self.signals.queued_here();
+        self.teller.queued();
     }
 }
 
@@ -64,6 +96,7 @@ impl App {
 pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
     let functions = Router::new()
         .route("/functions/v1/sync-user-symbols", post(sync::sync_user_symbols))
+        .route("/functions/v1/orchestrator", get(orchestrator::orchestrator).post(orchestrator::orchestrator))
         // Before the layer, or preflights would not reach it.
         .method_not_allowed_fallback(wrong_method)
         // Clients of the old system run in browsers too and bring their own token: any origin may ask.
@@ -75,15 +108,35 @@ pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
                     ["authorization", "x-client-info", "apikey", "content-type"].map(HeaderName::from_static),
                 ),
         );
-    let api = Router::new()
+    let own = Router::new()
         .route("/api/v1/bars", get(bars::bars))
         .route("/api/v1/coverage", get(coverage::coverage))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/retry", post(runs::retry))
+        .route("/api/v1/symbols", get(symbols::search))
+        .route("/api/v1/watchlist", get(watchlist::list).post(watchlist::add))
+        .route("/api/v1/watchlist/{symbol}", delete(watchlist::remove))
+        .route("/", get(page::page))
+        .route("/progress", get(page::fragment))
+        .route("/watchlist", post(page::add))
+        .route("/watchlist/remove", post(page::remove))
+        .route("/page.css", get(page::style))
+        .route("/page.js", get(page::script))
+        .route("/sign-in", get(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
+        .method_not_allowed_fallback(wrong_method)
+        // A cookie speaks for somebody: no other origin gets to use it.
+        .layer(middleware::from_fn(origin::check));
+    let watched_over = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .method_not_allowed_fallback(wrong_method);
     let bounded = functions
-        .merge(api)
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(30)));
+        .merge(own)
+        .merge(watched_over)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
     bounded
         // A stream of events has no end.
         .route("/api/v1/events", get(events::events).fallback(wrong_method))

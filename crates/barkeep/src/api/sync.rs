@@ -4,16 +4,37 @@ use axum::{Json, body::Bytes, extract::State};
 use serde_json::Value;
 use store::tracking::Synced;
 
-use super::{App, auth::User, error::ApiError};
+use super::{App, auth::TokenUser, error::ApiError};
 use crate::interest::{self, Wanted};
 
+/// The body, for those who read the description: it is parsed by [`Wanted`].
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes what is read by hand")]
+pub(super) struct Asked {
+    symbols: Vec<String>,
+    /// watchlist, recent_search or chart_view
+    source: String,
+    /// m15, h1 and h4 where left out
+    timeframes: Option<Vec<String>>,
+}
+
+/// What a client's user wants. Symbols that are new are made at once.
+#[utoipa::path(
+    post, path = "/functions/v1/sync-user-symbols", tag = "functions", request_body = Asked,
+    responses((status = 200, body = Synced), (status = 400), (status = 401)),
+    security(("bearer" = []))
+)]
 pub(super) async fn sync_user_symbols(
     State(app): State<App>,
-    User(user): User,
+    TokenUser(user): TokenUser,
     body: Bytes,
 ) -> Result<Json<Synced>, ApiError> {
     let body: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad_request(format!("The body is no JSON: {error}")))?;
     let wanted = Wanted::from_json(&body).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    Ok(Json(interest::take(&app.database, user, &wanted).await?))
+    let _waits = app.turns.somebody_waits();
+    let synced = interest::take(&app.database, user, &wanted).await?;
+    // Where the planner is in this process it need not wait for the database to say so.
+    app.signals.wake_here();
+    Ok(Json(synced))
 }

@@ -8,13 +8,21 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use market::{Range, Ticker, Timeframe};
 use serde::Serialize;
-use store::{clock, coverage, definitions, events, runs, runs::Progress};
-use tokio::sync::Notify;
+use store::{
+    budget, clock,
+    clock::SharedClock,
+    coverage, definitions, events,
+    events::{Signals, Teller},
+    processes::{self, Part},
+    progress::{self, Progress},
+    runs,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::{Common, say, up};
+use super::{Common, beat, note, say, signals::stop_on_signal};
 use crate::{
+    actions,
     config::Config,
     dispatch,
     engine::Engine,
@@ -23,10 +31,12 @@ use crate::{
     interest::USUAL_TIMEFRAMES,
     plan::{self, Clip},
     provider::{self, listed},
+    sessions,
+    turns::Turns,
 };
 
-const CONNECTIONS: u32 = 12;
-const SLOTS: usize = 4;
+const CONNECTIONS: u32 = 16;
+const SLOTS: u16 = 5;
 
 /// With bars of a minute there is always another one due.
 const MOST_ROUNDS: usize = 5;
@@ -39,11 +49,11 @@ const SAY_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 pub(super) struct Backfill {
-    /// Symbols: AAPL, BRK.B, BTC-USD
-    #[arg(required = true, value_name = "SYMBOL")]
+    /// Symbols: AAPL, BRK.B, BTC-USD [default: every series that is kept]
+    #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// In which timeframes [default: m15,h1,h4]
-    #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES")]
+    /// In which timeframes [default: m15,h1,h4; without symbols: those that are kept]
+    #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES", requires = "symbols")]
     timeframes: Vec<Timeframe>,
     /// From then on, this once [default: each timeframe's own window]
     #[arg(long, value_name = "INSTANT", value_parser = super::instant, conflicts_with = "days")]
@@ -52,17 +62,16 @@ pub(super) struct Backfill {
     #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
     to: Option<Timestamp>,
     /// So many days back, from now on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=36_600))]
+    #[arg(long, value_name = "N", requires = "symbols", value_parser = clap::value_parser!(i32).range(1..=36_600))]
     days: Option<i32>,
-    /// The summary as one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
 struct Summary {
     requests: i64,
+    /// Of them turned away with 429.
+    throttled: i64,
     seconds: f64,
     rows: i64,
     incomplete: Vec<Incomplete>,
@@ -79,25 +88,26 @@ struct Incomplete {
 
 impl Backfill {
     pub(super) async fn run(mut self, common: &Common) -> anyhow::Result<ExitCode> {
-        if self.timeframes.is_empty() {
+        let all = self.symbols.is_empty();
+        if self.timeframes.is_empty() && !all {
             self.timeframes = USUAL_TIMEFRAMES.to_vec();
         }
         self.symbols.sort();
         self.symbols.dedup();
         let mut config = Config::load(common)?;
-        let stop = up::stop_on_signal()?;
+        let stop = stop_on_signal()?;
         // Where `up` runs on the same data, the market's clock is its own, and its workers help.
         let instance = Instance::acquire(&config.data_dir)?;
         if instance.is_some() {
             home::use_database(&config)?;
         }
         let home = Home::open(&config, CONNECTIONS).await?;
-        let outcome = self.fill(&mut config, instance.as_ref(), &home, &stop).await;
+        let outcome = self.fill(&mut config, instance.as_ref(), &home, &stop, common.json).await;
         stop.cancel();
         let closed = home.close().await;
         let summary = outcome?;
         closed?;
-        if self.json {
+        if common.json {
             say(serde_json::to_string(&summary)?)?;
         } else {
             print(&summary)?;
@@ -106,65 +116,90 @@ impl Backfill {
     }
 
     async fn fill(
-        &self,
+        &mut self,
         config: &mut Config,
         instance: Option<&Instance>,
         home: &Home,
         stop: &CancellationToken,
+        json: bool,
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
+        sessions::begin(&home.database, config.sessions.as_deref()).await?;
         home.take_interest_along(config).await?;
-        let alone = instance.is_some() && !home.is_run_by_another().await?;
-        let clock = match instance {
-            Some(instance) if alone => {
-                runs::release(&home.database, Some(&instance.name)).await?;
-                clock::start(&home.database, config.as_of).await?
+        let worker: Arc<str> =
+            instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker);
+        if let Some(instance) = instance {
+            processes::ended(&home.database, &instance.name).await?;
+            runs::release(&home.database, Some(&instance.name)).await?;
+        }
+        let alone = instance.is_some() && !processes::others_at_work(&home.database, &worker).await?;
+        let clock = if alone {
+            clock::start(&home.database, config.as_of).await?
+        } else {
+            let running = clock::read(&home.database).await?;
+            if config.as_of.is_some() && config.as_of != running.as_of {
+                bail!(
+                    "another barkeep works on the same data with another market clock: stop it first, or leave --as-of out"
+                );
             }
-            _ => {
-                let running = clock::read(&home.database).await?;
-                if config.as_of.is_some() && config.as_of != running.as_of {
-                    bail!(
-                        "`barkeep up` runs on the same data with another market clock: stop it first, or leave --as-of out"
-                    );
-                }
-                running
-            }
+            running
         };
         let clip = self.clip(clock.now())?;
         // Stops after those who ask it.
         let stop_simulator = CancellationToken::new();
         let _stop_in_the_end = stop_simulator.clone().drop_guard();
         provider::simulate_if_none(config, clock, &stop_simulator).await?;
-        let source = provider::connect(config, &home.database, clock).await?;
+        let clock = SharedClock::new(clock);
+        let routes = provider::connect(config, &home.database, &clock).await?;
         let engine = Engine {
             database: home.database.clone(),
-            source,
+            routes,
             clock,
-            signals: events::listen(&home.database, stop.clone()),
-            queued: Arc::new(Notify::new()),
-            worker: instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4()).into(), Instance::worker),
+            signals: if config.notify { events::listen(&home.database, stop.clone()) } else { Signals::deaf() },
+            teller: if config.notify { Teller::start(&home.database, stop.clone()) } else { Teller::silent() },
+            turns: Turns::default(),
+            worker,
             stop: stop.clone(),
         };
         plan::settle_grace(&engine, !alone).await?;
+        dispatch::try_credentials_again(&engine).await?;
 
+        let turned_away_before = turned_away(&engine).await?;
         let began = Timestamp::now();
         let clock_began = std::time::Instant::now();
-        definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, self.days).await?;
+        if self.symbols.is_empty() {
+            self.symbols = coverage::wanted_symbols(&home.database).await?;
+        } else {
+            definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, self.days).await?;
+        }
         runs::retry_failed(&home.database, Some(&self.symbols)).await?;
-        runs::try_credentials_again(&home.database).await?;
 
         let tasks = TaskTracker::new();
-        tasks.spawn(dispatch::run(engine.clone(), SLOTS, Some(self.symbols.clone())));
-        let watched = self.until_nothing_is_missing(&engine, clip, began).await;
+        let living = engine.clone();
+        tasks.spawn(async move {
+            let process = beat::introduction(&living.worker, vec![Part::Backfill], SLOTS, None);
+            beat::beat(&living.database, &process, &living.clock, &living.signals, &living.stop).await;
+        });
+        let asking = engine.clone();
+        tasks.spawn(async move { actions::catch_up(&asking).await });
+        let waiting = dispatch::For::Waiting(self.symbols.clone());
+        tasks.spawn(dispatch::run(engine.clone(), usize::from(SLOTS), waiting));
+        let watched = self.until_nothing_is_missing(&engine, clip.as_ref(), began, json).await;
+        if clip.is_some() {
+            // What lies outside of it was not looked at.
+            definitions::make_due(&engine.database, &self.symbols).await?;
+        }
         stop.cancel();
         tasks.close();
         tasks.wait().await;
+        processes::ended(&home.database, &engine.worker).await?;
         let progress = watched?;
         Ok(Summary {
             requests: progress.requests,
+            throttled: turned_away(&engine).await? - turned_away_before,
             seconds: (clock_began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             rows: progress.rows,
-            incomplete: self.incomplete(&engine, clip).await?,
+            incomplete: self.incomplete(&engine, clip.as_ref()).await?,
         })
     }
 
@@ -176,32 +211,33 @@ impl Backfill {
         let range = Range::new(self.from.unwrap_or(LONG_AGO), self.to.unwrap_or(now).min(now))
             .context("--from must be before --to, and before now")?;
         let window_days = self.from.map_or(0, |from| whole_days(now.duration_since(from)));
-        Ok(Some(Clip { range, window_days }))
+        Ok(Some(Clip { range, window_days, timeframes: self.timeframes.clone() }))
     }
 
     /// Plans and waits until planning finds nothing more: while one waits, the next bar may have come due.
     async fn until_nothing_is_missing(
         &self,
         engine: &Engine,
-        clip: Option<Clip>,
+        clip: Option<&Clip>,
         since: Timestamp,
+        json: bool,
     ) -> anyhow::Result<Progress> {
         for _ in 0..MOST_ROUNDS {
             definitions::make_due(&engine.database, &self.symbols).await?;
-            let planned = plan::round(engine, Some(&self.symbols), clip).await?;
-            let progress = self.watch(engine, since).await?;
+            let (planned, _) = plan::round(engine, Some(&self.symbols), clip).await?;
+            let progress = self.watch(engine, since, json).await?;
             if planned.slices == 0 {
                 return Ok(progress);
             }
         }
-        Ok(runs::progress(&engine.database, &self.symbols, since).await?)
+        Ok(progress::of(&engine.database, &self.symbols, since).await?)
     }
 
     /// Waits until nothing is queued or running, telling how far it is.
-    async fn watch(&self, engine: &Engine, since: Timestamp) -> anyhow::Result<Progress> {
-        let shown = Shown::new(self.json);
+    async fn watch(&self, engine: &Engine, since: Timestamp, json: bool) -> anyhow::Result<Progress> {
+        let shown = Shown::new(json);
         loop {
-            let progress = runs::progress(&engine.database, &self.symbols, since).await?;
+            let progress = progress::of(&engine.database, &self.symbols, since).await?;
             if progress.queued + progress.running == 0 {
                 shown.finish();
                 return Ok(progress);
@@ -221,18 +257,20 @@ impl Backfill {
         }
     }
 
-    async fn incomplete(&self, engine: &Engine, clip: Option<Clip>) -> anyhow::Result<Vec<Incomplete>> {
+    async fn incomplete(&self, engine: &Engine, clip: Option<&Clip>) -> anyhow::Result<Vec<Incomplete>> {
         let mut incomplete = Vec::new();
         for ticker in &self.symbols {
             for series in coverage::of_symbol(&engine.database, None, ticker).await? {
-                if !self.timeframes.contains(&series.timeframe) {
+                // Without timeframes named: all that are kept.
+                if series.priority == 0 || !(self.timeframes.is_empty() || self.timeframes.contains(&series.timeframe))
+                {
                     continue;
                 }
                 let missing = match clip {
                     None => series.missing,
-                    Some(Clip { range, window_days }) => {
-                        let days = window_days.max(1);
-                        coverage::missing_in(&engine.database, ticker, series.timeframe, range, days).await?
+                    Some(Clip { range, window_days, .. }) => {
+                        let days = (*window_days).max(1);
+                        coverage::missing_in(&engine.database, ticker, series.timeframe, *range, days).await?
                     }
                 };
                 let known = !matches!(series.state.as_str(), "unknown" | "unchecked" | "not tracked");
@@ -252,12 +290,27 @@ impl Backfill {
     }
 }
 
+/// Requests that the provider has turned away so far, whoever sent them.
+async fn turned_away(engine: &Engine) -> anyhow::Result<i64> {
+    let mut all = 0;
+    for source in engine.routes.all() {
+        let standing = budget::standing(&engine.database, source.account()).await?;
+        all += standing.map_or(0, |standing| standing.turned_away);
+    }
+    Ok(all)
+}
+
 fn whole_days(span: SignedDuration) -> i32 {
     i32::try_from(span.as_hours() / 24 + 1).unwrap_or(36_600).clamp(1, 36_600)
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
-    say(format!("{} bars written with {} requests in {:.1} s", summary.rows, summary.requests, summary.seconds))?;
+    let throttled = match summary.throttled {
+        0 => String::new(),
+        n => format!(" ({n} of them turned away with 429)"),
+    };
+    let Summary { rows, requests, seconds, .. } = summary;
+    say(format!("{rows} bars written with {requests} requests{throttled} in {seconds:.1} s"))?;
     if summary.incomplete.is_empty() {
         return say("Every series is complete");
     }
@@ -310,7 +363,7 @@ impl Shown {
             && last.get().elapsed() >= SAY_EVERY
         {
             last.set(std::time::Instant::now());
-            eprintln!("{done} of {all} slices, {} bars {waiting}", progress.rows);
+            note(format!("{done} of {all} slices, {} bars {waiting}", progress.rows));
         }
     }
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::say;
+use super::{Common, say};
+use crate::{config::Config, sessions};
 
 #[derive(Args, Debug)]
 pub(super) struct Calendar {
@@ -20,8 +21,16 @@ pub(super) struct Calendar {
 }
 
 impl Calendar {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(self.from < self.to, "--to must be after --from: it is the day after the last");
+        // The database isn't asked: this is to be had without one.
+        if let Some(file) = Config::load(common)?.sessions {
+            sessions::read(&file)?.put_in_force();
+        }
+        if common.json {
+            say(serde_json::to_string(&self.calendar.sessions(self.from, self.to))?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         say("date,open_utc,close_utc,early")?;
         for session in self.calendar.sessions(self.from, self.to) {
             say(format!("{},{},{},{}", session.date, session.open, session.close, u8::from(session.early)))?;

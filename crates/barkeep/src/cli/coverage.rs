@@ -5,18 +5,18 @@ use std::process::ExitCode;
 use clap::Args;
 use market::Ticker;
 use serde::Serialize;
-use store::coverage::{self, SeriesCoverage};
+use store::{
+    coverage::{self, SeriesCoverage},
+    show,
+};
 
-use super::{Common, say, table};
-use crate::{config::Config, home::Home};
+use super::{Common, look, note, table};
+use crate::suggest;
 
 #[derive(Args, Debug)]
 pub(super) struct Coverage {
     /// One symbol [default: all that anybody wants]
     symbol: Option<Ticker>,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,30 +28,30 @@ struct OfSymbol {
 
 impl Coverage {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let home = Home::open(&Config::load(common)?, 2).await?;
-        let found = async {
-            home.migrate_own().await?;
-            let tickers = match self.symbol {
-                Some(ticker) => vec![ticker],
-                None => coverage::wanted_symbols(&home.database).await?,
-            };
-            let mut found = Vec::new();
-            for ticker in tickers {
-                let series = coverage::of_symbol(&home.database, None, &ticker).await?;
-                found.extend(series.into_iter().map(|series| OfSymbol { symbol: ticker.clone(), series }));
-            }
-            anyhow::Ok(found)
-        }
-        .await;
-        let closed = home.close().await;
-        let found = found?;
-        closed?;
-        if self.json {
-            say(serde_json::to_string_pretty(&found)?)?;
-        } else {
-            say(render(&found))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        look::at(
+            common,
+            async |home| {
+                let database = &home.database;
+                let tickers = match self.symbol {
+                    Some(ticker) => {
+                        if show::kept(database, std::slice::from_ref(&ticker)).await?.is_empty() {
+                            let hint = suggest::sentence(database, &ticker).await;
+                            note(format!("nobody has asked for {ticker} yet: `barkeep track {ticker}` does{hint}"));
+                        }
+                        vec![ticker]
+                    }
+                    None => coverage::wanted_symbols(database).await?,
+                };
+                let mut found = Vec::new();
+                for ticker in tickers {
+                    let series = coverage::of_symbol(database, None, &ticker).await?;
+                    found.extend(series.into_iter().map(|series| OfSymbol { symbol: ticker.clone(), series }));
+                }
+                Ok(found)
+            },
+            |found| render(found),
+        )
+        .await
     }
 }
 
@@ -64,17 +64,31 @@ fn render(found: &[OfSymbol]) -> String {
                 s.timeframe.to_string(),
                 s.expected.to_string(),
                 s.stored.to_string(),
-                (s.expected - s.stored - s.missing).max(0).to_string(),
+                s.no_trade.to_string(),
                 s.missing.to_string(),
-                s.latest.map_or_else(String::new, |at| at.to_string()),
+                s.unavailable.to_string(),
+                s.failed_runs.to_string(),
+                s.fresh_to.map_or_else(String::new, |at| at.to_string()),
                 s.state.clone(),
                 s.reason.clone().unwrap_or_default(),
             ]
         })
         .collect();
     table::render(
-        ["symbol", "tf", "expected", "stored", "no trade", "missing", "newest bar", "state", "reason"],
-        [false, false, true, true, true, true, false, false, false],
+        [
+            "symbol",
+            "tf",
+            "expected",
+            "stored",
+            "no trade",
+            "missing",
+            "unavailable",
+            "failing",
+            "fresh to",
+            "state",
+            "reason",
+        ],
+        [false, false, true, true, true, true, true, true, false, false, false],
         &rows,
     )
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
+use serde_json::json;
 use store::cluster::Cluster;
 
 use super::{Common, say};
@@ -19,9 +20,12 @@ impl Db {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let Self::Url = self;
         let config = Config::load(common)?;
+        let told = |url: &str| {
+            let url = if common.json { json!({ "url": url }).to_string() } else { url.to_owned() };
+            say(url).map(|()| ExitCode::SUCCESS)
+        };
         if let Some(url) = &config.database_url {
-            say(&url.0)?;
-            return Ok(ExitCode::SUCCESS);
+            return told(&url.0);
         }
         let Some(address) = Cluster::running(&home::cluster_settings(&config)).await? else {
             bail!(
@@ -30,7 +34,6 @@ impl Db {
                 config.data_dir.display()
             );
         };
-        say(address.url(&home::database_name(&config)))?;
-        Ok(ExitCode::SUCCESS)
+        told(&address.url(&home::database_name(&config)))
     }
 }

@@ -8,16 +8,12 @@ use super::{Common, say};
 use crate::config::Config;
 
 #[derive(Args, Debug)]
-pub(super) struct Keys {
-    /// As one JSON object
-    #[arg(long)]
-    json: bool,
-}
+pub(super) struct Keys {}
 
 impl Keys {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let ring = crate::keys::Keys::open(&Config::load(common)?)?.ring()?;
-        if self.json {
+        if common.json {
             say(serde_json::to_string(&ring)?)?;
         } else {
             say(format!("SUPABASE_ANON_KEY={}", ring.anon_key))?;

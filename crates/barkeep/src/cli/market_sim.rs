@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use clap::Args;
 use jiff::SignedDuration;
 use market::Ticker;
-use simulator::{Clock, Fault, Settings, Simulator, Source};
+use simulator::{Clock, Fault, Settings, Simulator, Source, read_actions};
 use tokio::net::TcpListener;
 
-use super::{Common, say, up};
+use super::{Common, say, signals::stop_on_signal};
 use crate::config::Config;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9100);
@@ -39,6 +39,9 @@ pub(super) struct MarketSim {
     /// Symbols that it doesn't know (those that begin with ZZ or contain NOPE it never does)
     #[arg(long, value_delimiter = ',', value_name = "SYMBOLS")]
     unknown: Vec<Ticker>,
+    /// Splits and dividends that it tells of: a CSV file with symbol,ex_date,ratio and perhaps dividend
+    #[arg(long, value_name = "FILE")]
+    actions: Option<PathBuf>,
     /// Other synthetic bars for every other number
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -60,10 +63,16 @@ impl MarketSim {
         settings.faults = self.faults;
         settings.unknown = self.unknown;
         settings.seed = self.seed;
+        settings.actions = self.actions.map(|file| read_actions(&file)).transpose()?.unwrap_or_default();
         let simulator = Simulator::new(settings)?;
-        say(format!("market-sim at http://{}", listener.local_addr()?))?;
-        say(format!("  APCA_API_DATA_URL=http://{} barkeep up", listener.local_addr()?))?;
-        simulator.serve(listener, up::stop_on_signal()?).await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        if common.json {
+            say(serde_json::json!({ "url": url }))?;
+        } else {
+            say(format!("market-sim at {url}"))?;
+            say(format!("  APCA_API_DATA_URL={url} barkeep up"))?;
+        }
+        simulator.serve(listener, stop_on_signal()?).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -12,6 +12,14 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let closed = home.close().await;
     let migrated = migrated?;
     closed?;
+    if common.json {
+        return say(serde_json::json!({
+            "applied": migrated.applied,
+            "schedule": migrated.schedule,
+            "unknown_to_supabase": migrated.unknown_to_supabase,
+        }))
+        .map(|()| ExitCode::SUCCESS);
+    }
     match migrated.applied.len() {
         0 => say("The schema is up to date.")?,
         n => say(format!("Applied {n} migrations: {}", migrated.applied.join(", ")))?,

@@ -31,7 +31,7 @@ impl Token {
         let closed = home.close().await;
         let token = keys.token(user?, self.user.trim(), self.days * 86_400)?;
         closed?;
-        say(token)?;
+        say(if common.json { serde_json::json!({ "token": token }).to_string() } else { token })?;
         Ok(ExitCode::SUCCESS)
     }
 }

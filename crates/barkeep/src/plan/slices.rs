@@ -1,42 +1,20 @@
-//! Cuts gaps into slices: by session, a page each, the newest stretch by itself.
+//! Cuts the gaps of a symbol's series into slices: by session, a page each at most, the newest stretch by itself, and all
+//! series in the same places, so that one request can serve them.
 
-use jiff::SignedDuration;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use market::{Calendar, Range, Timeframe};
-use providers::Limits;
 
 /// Sessions of the newest slice: small enough to be there at once, and enough for a first look at the chart.
-fn newest_sessions(timeframe: Timeframe) -> usize {
-    match timeframe {
+fn newest_sessions(base: Timeframe) -> usize {
+    match base {
         Timeframe::M1 => 1,
         Timeframe::M5 => 2,
         Timeframe::M15 | Timeframe::M30 => 5,
-        Timeframe::H1 => 10,
-        Timeframe::H4 => 20,
+        Timeframe::H1 | Timeframe::H4 => 10,
         Timeframe::D1 | Timeframe::W1 => 250,
     }
-}
-
-/// The timeframe that is fetched for `wanted`: the finest of the provider's that fits the sessions' own grid.
-///
-/// A provider's hours and longer are multiples of the clock and mix the time before the open in; 15 and 30 minutes fit
-/// both grids. Days are asked for as days where sessions end with an auction, which no shorter bar holds.
-/// `None`: nothing that this provider has can be made into it.
-pub(crate) fn base_of(wanted: Timeframe, calendar: Calendar, limits: &Limits) -> Option<Timeframe> {
-    let candidates: &[Timeframe] = match (wanted, calendar) {
-        (Timeframe::H1, Calendar::Xnys) => &[Timeframe::M30, Timeframe::M15, Timeframe::M5, Timeframe::M1],
-        (Timeframe::H4, Calendar::Xnys) => &[Timeframe::M30, Timeframe::M15, Timeframe::M5, Timeframe::M1],
-        (Timeframe::D1 | Timeframe::W1, Calendar::Xnys) => &[Timeframe::D1],
-        // A crypto provider's day may begin at another midnight than UTC's.
-        (Timeframe::H4 | Timeframe::D1 | Timeframe::W1, Calendar::AlwaysOpen) => {
-            &[Timeframe::H1, Timeframe::M30, Timeframe::M15]
-        }
-        (Timeframe::H1, Calendar::AlwaysOpen) => &[Timeframe::H1, Timeframe::M30, Timeframe::M15],
-        (Timeframe::M1, _) => &[Timeframe::M1],
-        (Timeframe::M5, _) => &[Timeframe::M5, Timeframe::M1],
-        (Timeframe::M15, _) => &[Timeframe::M15, Timeframe::M5, Timeframe::M1],
-        (Timeframe::M30, _) => &[Timeframe::M30, Timeframe::M15, Timeframe::M5, Timeframe::M1],
-    };
-    candidates.iter().copied().find(|candidate| limits.timeframes.contains(candidate))
 }
 
 /// Rows that one session brings at most, extended hours included.
@@ -49,51 +27,104 @@ fn rows_per_session(base: Timeframe, calendar: Calendar) -> usize {
     base.minutes().map_or(1, |step| usize::try_from(minutes / step).unwrap_or(1))
 }
 
-/// Cuts `gap` into slices that tile it exactly, oldest first. Each begins with the gap or at a session's open and
-/// brings at most a page of rows of `base`, but for a session that is longer than a page. The newest is short, so that
-/// there is something to see at once.
-pub(crate) fn slices(
-    gap: Range,
-    calendar: Calendar,
-    timeframe: Timeframe,
-    base: Timeframe,
-    rows_per_page: usize,
-) -> Vec<Range> {
-    let opens: Vec<_> =
-        calendar.sessions_in(gap).into_iter().map(|session| session.open).filter(|open| *open > gap.from()).collect();
-    // Weeks must not be cut in the middle: a slice of w1 begins where its week does.
-    let cuts: Vec<_> = match timeframe {
+/// A series and what of it is missing.
+#[derive(Clone, Debug)]
+pub(crate) struct Missing {
+    pub(crate) timeframe: Timeframe,
+    /// What is fetched for it.
+    pub(crate) base: Timeframe,
+    /// Oldest first.
+    pub(crate) gaps: Vec<Range>,
+}
+
+/// Cuts the gaps of one symbol's series; the slices of each, in the order given, oldest first. They tile the gaps exactly.
+/// Each begins with its gap or at a session's open and brings at most a page of rows of its base, but for a session that
+/// is longer than a page. The newest is short. Where series overlap that can be fetched together, all are cut where one
+/// is.
+pub(crate) fn slices(missing: &[Missing], calendar: Calendar, rows_per_page: usize) -> Vec<Vec<Range>> {
+    let mut order: Vec<usize> = (0..missing.len()).collect();
+    // Finer bars can serve coarser series where they overlap, and never the other way round.
+    order.sort_by_key(|index| {
+        let series = &missing[*index];
+        let length: SignedDuration = series.gaps.iter().map(Range::duration).sum();
+        (series.base, length, series.timeframe)
+    });
+    let mut cut = vec![Vec::new(); missing.len()];
+    let mut shared: BTreeSet<Timestamp> = BTreeSet::new();
+    let mut of_days: BTreeSet<Timestamp> = BTreeSet::new();
+    for index in order {
+        let series = &missing[index];
+        // A stock's days are made of nothing shorter.
+        let alone = calendar == Calendar::Xnys && series.base == Timeframe::D1;
+        let places = if alone { &mut of_days } else { &mut shared };
+        let mut made = Vec::new();
+        for gap in &series.gaps {
+            made.extend(cut_gap(*gap, calendar, series, rows_per_page, places));
+        }
+        places.extend(made.iter().flat_map(|slice: &Range| [slice.from(), slice.to()]));
+        cut[index] = made;
+    }
+    cut
+}
+
+/// Where a gap may be cut: at the opens of its sessions, and for weeks only at those of their first.
+fn openings(gap: Range, calendar: Calendar, timeframe: Timeframe) -> Vec<Timestamp> {
+    let opens = calendar.sessions_in(gap).into_iter().map(|session| session.open).filter(|open| *open > gap.from());
+    match timeframe {
         Timeframe::W1 => opens
-            .into_iter()
             .filter(|open| {
                 calendar
                     .previous_session(*open)
                     .is_none_or(|before| monday_of(before.date) != monday_of(calendar.date_of(*open)))
             })
             .collect(),
-        _ => opens,
-    };
-    let sessions_per_cut = match (timeframe, calendar) {
+        _ => opens.collect(),
+    }
+}
+
+fn cut_gap(
+    gap: Range,
+    calendar: Calendar,
+    series: &Missing,
+    rows_per_page: usize,
+    places: &BTreeSet<Timestamp>,
+) -> Vec<Range> {
+    let openings = openings(gap, calendar, series.timeframe);
+    let sessions_per_opening = match (series.timeframe, calendar) {
         (Timeframe::W1, Calendar::Xnys) => 5,
         (Timeframe::W1, Calendar::AlwaysOpen) => 7,
         _ => 1,
     };
-    let per_page = (rows_per_page / rows_per_session(base, calendar) / sessions_per_cut).max(1);
-    let newest = (newest_sessions(timeframe) / sessions_per_cut).clamp(1, per_page);
-
-    let mut bounds = vec![gap.to()];
-    let mut left = cuts.as_slice();
-    let mut take = newest;
-    // The slice that ends at the last bound begins `take` sessions before it; the first session begins with the gap.
-    while left.len() >= take {
-        let at = left.len() - take;
-        bounds.push(left[at]);
-        left = &left[..at];
-        take = per_page;
+    let per_page = (rows_per_page / rows_per_session(series.base, calendar) / sessions_per_opening).max(1);
+    let newest = (newest_sessions(series.base) / sessions_per_opening).clamp(1, per_page);
+    // Where others are cut that this series goes along with; without any, its own newest stretch.
+    let mut fixed: BTreeSet<usize> = (0..openings.len()).filter(|at| places.contains(&openings[*at])).collect();
+    if fixed.is_empty() && openings.len() >= newest {
+        fixed.insert(openings.len() - newest);
     }
+    let mut bounds = vec![gap.to()];
+    let mut end = openings.len();
+    for at in fixed.into_iter().rev() {
+        bounds.extend(pages(&openings[at..end], per_page));
+        bounds.push(openings[at]);
+        end = at;
+    }
+    bounds.extend(pages(&openings[..end], per_page));
     bounds.push(gap.from());
     bounds.reverse();
     bounds.windows(2).filter_map(|pair| Range::new(pair[0], pair[1]).ok()).collect()
+}
+
+/// Cuts between the first of `openings` and what comes after the last, newest first, so that nothing is longer than a page.
+fn pages(openings: &[Timestamp], per_page: usize) -> Vec<Timestamp> {
+    let mut left = openings;
+    let mut cuts = Vec::new();
+    while left.len() > per_page {
+        let at = left.len() - per_page;
+        cuts.push(left[at]);
+        left = &left[..at];
+    }
+    cuts
 }
 
 fn monday_of(date: jiff::civil::Date) -> jiff::civil::Date {
@@ -102,71 +133,5 @@ fn monday_of(date: jiff::civil::Date) -> jiff::civil::Date {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use jiff::Timestamp;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn instant(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_newest_stretch_is_a_slice_of_its_own_and_the_rest_fills_pages() {
-        let gap = Range::new(instant("2025-11-24T14:30:00Z"), instant("2026-11-23T21:00:00Z")).unwrap();
-        let cut = slices(gap, Calendar::Xnys, Timeframe::H4, Timeframe::M30, 10_000);
-        assert_eq!(cut.len(), 2, "251 sessions of 32 rows fit a page: {cut:?}");
-        let newest = Calendar::Xnys.sessions_in(cut[1]);
-        assert_eq!(newest.len(), 20);
-        assert_eq!(cut[1].from(), newest[0].open);
-    }
-
-    #[test]
-    fn a_gap_of_a_few_bars_is_one_slice() {
-        let gap = Range::new(instant("2026-11-23T20:45:00Z"), instant("2026-11-23T21:00:00Z")).unwrap();
-        assert_eq!(slices(gap, Calendar::Xnys, Timeframe::M15, Timeframe::M15, 10_000), [gap]);
-    }
-
-    #[test]
-    fn weeks_are_not_cut() {
-        let gap = Range::new(instant("2024-11-25T14:30:00Z"), instant("2026-11-20T21:00:00Z")).unwrap();
-        for slice in slices(gap, Calendar::Xnys, Timeframe::W1, Timeframe::D1, 60) {
-            let first = Calendar::Xnys.sessions_in(slice)[0];
-            let before = Calendar::Xnys.previous_session(first.open).unwrap();
-            assert_ne!(monday_of(first.date), monday_of(before.date), "{slice}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn slices_tile_the_gap_exactly(
-            from in 946_684_800_i64..1_800_000_000,
-            minutes in 1_i64..800_000,
-            page in 1_usize..20_000,
-            which in 0_usize..8,
-            always_open: bool,
-        ) {
-            let calendar = if always_open { Calendar::AlwaysOpen } else { Calendar::Xnys };
-            let timeframe = Timeframe::ALL[which];
-            let from = Timestamp::from_second(from).unwrap();
-            let gap = Range::new(from, from + SignedDuration::from_mins(minutes)).unwrap();
-            let base = timeframe.minutes().map_or(Timeframe::D1, |_| Timeframe::M15);
-            let cut = slices(gap, calendar, timeframe, base, page);
-            prop_assert_eq!(cut[0].from(), gap.from());
-            prop_assert_eq!(cut[cut.len() - 1].to(), gap.to());
-            for pair in cut.windows(2) {
-                prop_assert_eq!(pair[0].to(), pair[1].from());
-            }
-            let per_session = rows_per_session(base, calendar);
-            for slice in &cut {
-                let sessions = calendar.sessions_in(*slice).len();
-                // A session or week longer than a page can't be cut.
-                let whole = if timeframe == Timeframe::W1 { 7 } else { 1 };
-                prop_assert!(sessions <= whole || sessions * per_session <= page, "{} rows", sessions * per_session);
-            }
-        }
-    }
-}
+#[path = "slices_tests.rs"]
+mod tests;

@@ -2,12 +2,28 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod a_failing_provider;
+mod a_frozen_worker;
 mod bad_input;
 mod command_line;
 mod crash;
+mod docs;
 mod events;
 mod first_run;
+mod forming;
+mod http;
+mod late_trades;
+mod order;
+mod packing;
+mod parts;
 mod people;
-mod provider_trouble;
+mod proof;
 mod real_bars;
+mod routing;
 mod running;
+mod sessions;
+mod splits;
+mod wake;
+
+/// Whether commands reach their database through the pooler: see `tests/pooled`.
+const POOLED: bool = false;

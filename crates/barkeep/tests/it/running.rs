@@ -48,11 +48,27 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_barkeep"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if ["APCA_", "BARKEEP_", "SUPABASE_"].iter().any(|p| name.starts_with(p)) || name == "DATABASE_URL" {
+            if [
+                "APCA_",
+                "BARKEEP_",
+                "SUPABASE_",
+                "MASSIVE_",
+                "POLYGON_",
+                "TRADIER_",
+                "FINNHUB_",
+                "YAHOO_",
+                "BINANCE_",
+                "COINBASE_",
+            ]
+            .iter()
+            .any(|p| name.starts_with(p))
+                || name == "DATABASE_URL"
+            {
                 command.env_remove(&*name);
             }
         }
         command.env("BARKEEP_LOG", "warn,sqlx=error");
+        let args = args.iter().map(|arg| pooled::url(arg));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command
     }
@@ -201,6 +217,39 @@ impl Drop for Up {
     }
 }
 
+/// A part without an address, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Part(Child);
+
+impl Part {
+    /// Starts it and waits until it has said that it is at work.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        lines.next().expect("a part says that it is at work").unwrap();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(process)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Asks it to stop, and waits for its end.
+    pub(crate) fn stop(mut self) -> std::process::ExitStatus {
+        self.signal("TERM");
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs a command to its end, which must come while there is patience.
 pub(crate) fn finish(command: Command) -> Output {
     finish_within(PATIENCE, command)
@@ -255,6 +304,25 @@ impl Served {
         PgConnection::connect(&self.database.url).await.unwrap()
     }
 
+    /// Sends `body` as JSON; the status and the answer.
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &str) -> (u16, Value) {
+        let answer = reqwest::Client::new()
+            .post(self.up.url(path))
+            .bearer_auth(token)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send()
+            .await
+            .unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A token of somebody else than the anonymous user.
+    pub(crate) fn somebodys_token(&self) -> String {
+        self.token("somebody@example.com")
+    }
+
     /// A token of a user, who is made where there is none.
     pub(crate) fn token(&self, email: &str) -> String {
         let args = ["token", "--user", email, "--database-url", &self.database.url];
@@ -307,7 +375,7 @@ pub(crate) async fn eventually<T>(what: &str, check: impl AsyncFn() -> Option<T>
             return found;
         }
         assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
     }
 }
 
@@ -322,7 +390,39 @@ pub(crate) async fn database() -> TestDatabase {
     })
     .await
     .unwrap();
-    TestDatabase::create(Some(&template)).await.unwrap()
+    let database = TestDatabase::create(Some(&template)).await.unwrap();
+    pooled::add(&database);
+    database
+}
+
+/// An empty one.
+pub(crate) async fn empty_database() -> TestDatabase {
+    let database = TestDatabase::create(None).await.unwrap();
+    pooled::add(&database);
+    database
+}
+
+/// Test databases by the URL under which the pooler has them.
+mod pooled {
+    use std::{
+        collections::HashMap,
+        sync::{LazyLock, Mutex},
+    };
+
+    use testkit::TestDatabase;
+
+    static URLS: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
+
+    pub(super) fn add(database: &TestDatabase) {
+        if crate::POOLED && testkit::pooler_is_installed() {
+            URLS.lock().unwrap().insert(database.url.clone(), database.pooled_url().unwrap());
+        }
+    }
+
+    /// What a command is to be given for an argument: for a test database's URL the pooler's.
+    pub(super) fn url(argument: &str) -> String {
+        URLS.lock().unwrap().get(argument).cloned().unwrap_or_else(|| argument.to_owned())
+    }
 }
 
 /// The same, in which nobody wants anything: without the seeded definitions' background work.

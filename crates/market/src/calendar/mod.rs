@@ -1,10 +1,11 @@
 //! Sessions: when a market trades.
 //!
 //! In: a date, an instant or a range. Out: [`Session`]s in UTC. What holds: sessions come in order, never overlap, each
-//! lies within one day of its market's time zone, and the same question has the same answer on every machine: the
-//! time zone is compiled in.
+//! lies within one day of its market's time zone, and the same question has the same answer on every machine that goes by
+//! the same [`Exceptions`]: the time zone is compiled in.
 
 mod adhoc;
+mod exceptions;
 mod xnys;
 
 use std::{fmt, iter, str::FromStr};
@@ -16,12 +17,13 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+pub use self::exceptions::{Change, Exceptions, InvalidExceptions};
 use crate::{AssetClass, Range};
 
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
 static UTC: TimeZone = TimeZone::UTC;
 
-/// No market here stays closed for longer than this many days (the record since 1990: six, in September 2001).
+/// By the rules no market here stays closed for longer than this many days (the record since 1990: six, in September 2001).
 const LONGEST_CLOSE_DAYS: usize = 14;
 
 /// Whose sessions.
@@ -82,11 +84,16 @@ impl Calendar {
         self.zone().clone()
     }
 
-    /// The session of that day in the market's time zone; `None` where it is closed all day.
+    /// The session of that day in the market's time zone; `None` where it is closed all day. By the [`Exceptions`] in
+    /// force.
     pub fn session_on(self, date: Date) -> Option<Session> {
+        self.session_by(date, exceptions::in_force(self, date))
+    }
+
+    fn session_by(self, date: Date, change: Option<Change>) -> Option<Session> {
         let (open, close, early) = match self {
             Self::Xnys => {
-                let hours = xnys::hours(date)?;
+                let hours = xnys::hours(date, change)?;
                 (self.instant(date, hours.open)?, self.instant(date, hours.close)?, hours.early)
             }
             Self::AlwaysOpen => (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?, false),
@@ -102,7 +109,7 @@ impl Calendar {
     /// The first session that opens at `at` or later.
     pub fn next_session(self, at: Timestamp) -> Option<Session> {
         days_from(self.date_of(at))
-            .take(LONGEST_CLOSE_DAYS)
+            .take(LONGEST_CLOSE_DAYS + exceptions::how_many())
             .filter_map(|date| self.session_on(date))
             .find(|session| session.open >= at)
     }
@@ -110,7 +117,7 @@ impl Calendar {
     /// The last session that has closed by `at`.
     pub fn previous_session(self, at: Timestamp) -> Option<Session> {
         iter::successors(Some(self.date_of(at)), |date| date.yesterday().ok())
-            .take(LONGEST_CLOSE_DAYS)
+            .take(LONGEST_CLOSE_DAYS + exceptions::how_many())
             .filter_map(|date| self.session_on(date))
             .find(|session| session.close <= at)
     }

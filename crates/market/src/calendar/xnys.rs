@@ -8,10 +8,10 @@ use jiff::{
     civil::{Date, Time, Weekday, date, time},
 };
 
-use super::adhoc;
+use super::{adhoc, exceptions::Change};
 
 const OPEN: Time = time(9, 30, 0, 0);
-const CLOSE: Time = time(16, 0, 0, 0);
+pub(super) const CLOSE: Time = time(16, 0, 0, 0);
 
 /// Of one day, New York time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +21,28 @@ pub(super) struct Hours {
     pub(super) early: bool,
 }
 
-/// `None` on weekends and holidays.
-pub(super) fn hours(date: Date) -> Option<Hours> {
-    if matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
-        || is_holiday(date)
-        || adhoc::CLOSED.contains(&date)
-    {
+/// `None` on weekends, on holidays and where `change` says so.
+pub(super) fn hours(date: Date, change: Option<Change>) -> Option<Hours> {
+    let hours = by_rule(date)?;
+    match change {
+        None => Some(hours),
+        Some(Change::Closed) => None,
+        Some(Change::Early(close)) => Some(Hours { close, early: true, ..hours }),
+    }
+}
+
+/// As far as the rules and this version's list know.
+pub(super) fn by_rule(date: Date) -> Option<Hours> {
+    if is_weekend(date) || is_holiday(date) || adhoc::CLOSED.contains(&date) {
         return None;
     }
     let early = is_half_day(date) || adhoc::EARLY.contains(&date);
     let close = if early { early_close(date.year()) } else { CLOSE };
     Some(Hours { open: OPEN, close, early })
+}
+
+pub(super) fn is_weekend(date: Date) -> bool {
+    matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
 
 /// Whether a weekday is a holiday by rule.
@@ -86,7 +97,8 @@ fn is_half_day(date: Date) -> bool {
     }
 }
 
-fn early_close(year: i16) -> Time {
+/// When that year's half days end.
+pub(super) fn early_close(year: i16) -> Time {
     if year < 1993 { time(14, 0, 0, 0) } else { time(13, 0, 0, 0) }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails may panic")]
 
 mod calendar;
+mod exact;
 mod golden;
 mod grid;
 mod resample;

@@ -1,14 +1,16 @@
 //! Alpaca: stocks and crypto, and servers that speak its protocol (the simulator for one).
 //!
-//! In: a [`BarsRequest`]. Out: all pages of its bars, raw and ascending as sent. Holds: nothing is sent beyond the
+//! In: a [`BarsRequest`]. Out: the pages of its bars, raw and ascending as sent. Holds: nothing is sent beyond the
 //! budget; nothing is sent twice but for one case, the newest minutes that a free plan holds back, where the range is
 //! cut and asked for again; no key shows up in an error or a `Debug`.
 
+mod actions;
+mod assets;
+mod candidate;
 mod failures;
-mod http;
+mod nature;
+mod pages;
 mod paging;
-mod probe;
-mod rates;
 mod settings;
 mod wire;
 
@@ -17,13 +19,13 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use market::{AssetClass, Range, Ticker, Timeframe};
+use market::{Action, AssetClass, Range, Ticker, Timeframe};
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
@@ -31,29 +33,36 @@ pub use self::settings::{
     AlpacaSettings, BaseUrl, DATA_URL_VARIABLE, Feed, InvalidUrl, KEY_ID_VARIABLE, SECRET_KEY_VARIABLE, Secret,
     SettingsError, TRADING_URL_VARIABLE,
 };
-use self::{
-    failures::{Failure, Refusal, is_html, presentable, words},
-    http::{Answer, Http, Question},
-    paging::Pages,
-    probe::{Nature, SIMULATOR},
-    wire::{BarsPage, ROWS_PER_PAGE, WireAsset},
-};
+use self::{failures::Failure, nature::Nature, pages::AlpacaPages, settings::DATA_URL, wire::ROWS_PER_PAGE};
+pub use crate::MarketClock;
 use crate::{
-    Asset, BarSource, BarsRequest, Endpoint, FetchError, FetchedBars, Limits,
-    budget::{Budget, WINDOW},
+    Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits,
+    budget::{Account, Accounts, Allowance, InProcess, Urgency},
+    failures::is_html,
+    http::{Answer, Http, Key, Question},
+    probe::{SIMULATOR, probe},
+    rates,
+    vendor::Vendor,
 };
 
-/// What the market's clock says: a past instant where history is replayed.
-pub type MarketClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Alpaca, whose data host most of this is about.
+static ALPACA: Vendor = Vendor {
+    name: "alpaca",
+    own_domains: &["alpaca.markets"],
+    address: DATA_URL,
+    url_variable: DATA_URL_VARIABLE,
+    mend_keys: "check APCA_API_KEY_ID and APCA_API_SECRET_KEY",
+    mend_address: "check the network, and APCA_API_DATA_URL and APCA_API_BASE_URL where they are set",
+    ..Vendor::PLAIN
+};
+
+const KEY_HEADERS: [&str; 2] = ["APCA-API-KEY-ID", "APCA-API-SECRET-KEY"];
 
 /// Keeps a request's address below 2,000 characters.
 const SYMBOLS_PER_REQUEST: usize = 100;
 
 /// What a plan without real-time data holds back: 15 minutes, and one for clocks that differ.
 const HELD_BACK: SignedDuration = SignedDuration::from_mins(16);
-
-/// Between pages the budget is waited for, so that pages already paid for aren't thrown away.
-const PATIENCE_BETWEEN_PAGES: Duration = WINDOW.saturating_mul(2);
 
 /// Bars and assets from Alpaca's HTTP API.
 pub struct AlpacaSource {
@@ -64,10 +73,12 @@ pub struct AlpacaSource {
     trading_url: BaseUrl,
     feed: Feed,
     market_now: MarketClock,
+    account: String,
     /// The data host's.
-    budget: Arc<Budget>,
+    budget: Arc<dyn Allowance>,
     /// The trading host's; the same where one server is both.
-    trading_budget: Arc<Budget>,
+    trading_budget: Arc<dyn Allowance>,
+    requests_per_minute: AtomicU32,
     /// Whether the plan was seen to hold the newest minutes back.
     held_back: AtomicBool,
 }
@@ -82,24 +93,45 @@ impl AlpacaSource {
     /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
     /// neither Alpaca nor a simulator.
     pub async fn connect(settings: AlpacaSettings, market_now: MarketClock) -> Result<Self, FetchError> {
+        Self::connect_on(settings, market_now, &InProcess::default()).await
+    }
+
+    /// As [`AlpacaSource::connect`], with requests counted in `accounts`.
+    ///
+    /// # Errors
+    /// As [`AlpacaSource::connect`].
+    pub async fn connect_on(
+        settings: AlpacaSettings,
+        market_now: MarketClock,
+        accounts: &dyn Accounts,
+    ) -> Result<Self, FetchError> {
         let trading_url = settings.trading_url();
-        let mut http = Http::new(&settings)?;
+        let mut http = Http::new(&ALPACA, &settings.data_url, keys(&settings), settings.timeouts())?;
         let nature = match settings.data_url.is_alpaca() {
             true => Nature::ALPACA,
-            false => probe::probe(&http, &settings.data_url).await?,
+            false => probe(&http, &settings.data_url).await?.map_or(Nature::ALPACA, Nature::from),
         };
         if nature.simulated {
             http.become_simulator(SIMULATOR);
+            http.placeholder_keys(&KEY_HEADERS);
         }
         let address = settings.data_url.to_string();
         let endpoint = Endpoint { provider: http.provider.clone(), simulated: nature.simulated, address };
-        let budget = Budget::new(nature.requests_per_minute);
+        let account = |url: &BaseUrl, requests_per_minute: u32| Account {
+            name: settings.account(&endpoint.provider, url),
+            provider: endpoint.provider.clone(),
+            requests_per_minute,
+        };
+        let data_account = account(&settings.data_url, nature.requests_per_minute);
+        let budget = accounts.open(&data_account);
         let trading_budget = match trading_url == settings.data_url {
             true => Arc::clone(&budget),
-            false => Budget::new(Nature::ALPACA.requests_per_minute),
+            false => accounts.open(&account(&trading_url, Nature::ALPACA.requests_per_minute)),
         };
         Ok(Self {
             endpoint,
+            account: data_account.name,
+            requests_per_minute: AtomicU32::new(nature.requests_per_minute),
             nature,
             http,
             data_url: settings.data_url,
@@ -112,56 +144,39 @@ impl AlpacaSource {
         })
     }
 
-    /// Requests for bars that could be sent now.
-    pub fn budget_left(&self) -> u32 {
-        self.budget.left()
-    }
-
-    /// All pages of `range`, which is the request's own or the part of it that the plan gives.
-    async fn pages(&self, request: &BarsRequest, range: Range, spent: &mut u32) -> Result<FetchedBars, Failure> {
-        let mut pages = Pages::new(&request.tickers, request.timeframe, range);
-        let mut token: Option<String> = None;
-        loop {
-            let mut url = self.url(&self.data_url, wire::bars_path(request.asset_class))?;
-            let (start, end) = wire::inclusive(range);
-            url.query_pairs_mut()
-                .append_pair("symbols", &pages.symbols())
-                .append_pair("timeframe", wire::timeframe(request.timeframe))
-                .append_pair("start", &start)
-                .append_pair("end", &end)
-                .append_pair("limit", &ROWS_PER_PAGE.to_string())
-                .append_pair("sort", "asc");
-            if request.asset_class == AssetClass::Stock {
-                url.query_pairs_mut().append_pair("adjustment", "raw").append_pair("feed", self.feed.as_str());
-            }
-            let patience = match &token {
-                Some(token) => {
-                    url.query_pairs_mut().append_pair("page_token", token);
-                    PATIENCE_BETWEEN_PAGES
-                }
-                None => Duration::ZERO,
-            };
-            let question = Question { url, budget: Some(&self.budget), patience, with_keys: true };
-            let page: BarsPage = self.read(self.http.get(question, spent).await?, &request.tickers)?;
-            token = pages.add(page).map_err(|problem| self.bad_data(&problem))?;
-            if token.is_none() {
-                let (bars, provenance) = (pages.into_bars(), self.provenance(request.asset_class));
-                return Ok(FetchedBars { bars, answered: Some(range), provenance, requests: *spent });
-            }
-        }
-    }
-
     /// The JSON of an answer with status 200; any other is a failure.
     fn read<T: DeserializeOwned>(&self, answer: Answer, tickers: &[Ticker]) -> Result<T, Failure> {
-        let Answer { status, headers, body, address } = &answer;
-        if *status != StatusCode::OK {
-            let (provider, words) = (&self.http.provider, words(body, &self.http.secrets()));
-            return Err(Refusal { provider, address, status: *status, headers, words, tickers }.read());
+        if answer.status != StatusCode::OK {
+            return Err(failures::read(&self.http, &answer, tickers));
         }
-        serde_json::from_slice(body).map_err(|error| {
-            let problem = if is_html(body) { "an HTML page".to_owned() } else { error.to_string() };
-            self.bad_data(&format!("{problem} at {address}")).into()
-        })
+        answer.json(&self.http).map_err(Failure::from)
+    }
+
+    /// Asks what isn't about bars; `None` for a 404 that isn't a web page, which comes from something else.
+    async fn look_up<T: DeserializeOwned>(
+        &self,
+        url: reqwest::Url,
+        budget: &Arc<dyn Allowance>,
+        patience: Duration,
+        tickers: &[Ticker],
+    ) -> Result<Option<T>, FetchError> {
+        self.need_keys()?;
+        let question = Question { url, budget: Some(budget), urgency: Urgency::Now, patience, with_keys: true };
+        let answer = self.http.get(question, &mut 0).await?;
+        if answer.status == StatusCode::NOT_FOUND && !is_html(&answer.body) {
+            return Ok(None);
+        }
+        match self.read(answer, tickers) {
+            Ok(found) => Ok(Some(found)),
+            Err(Failure::Fetch(error)) => Err(error),
+            Err(Failure::RecentSip) => Err(self.bad_data("a refusal of bars where none were asked for")),
+        }
+    }
+
+    fn learn_limit(&self, headers: &reqwest::header::HeaderMap) {
+        if let Some(limit) = rates::report(headers, Timestamp::now()).limit.filter(|limit| *limit > 0) {
+            self.requests_per_minute.store(limit, Ordering::Relaxed);
+        }
     }
 
     /// What may not be asked, before it costs a request.
@@ -187,11 +202,11 @@ impl AlpacaSource {
     fn need_keys(&self) -> Result<(), FetchError> {
         match self.http.has_keys() {
             true => Ok(()),
-            false => Err(FetchError::Credentials {
-                provider: self.http.provider.clone(),
-                status: 401,
-                message: "no usable keys are set; not sent".to_owned(),
-            }),
+            false => Err(self.http.vendor.credentials(
+                &self.http.provider,
+                401,
+                "no usable keys are set; not sent".to_owned(),
+            )),
         }
     }
 
@@ -218,9 +233,18 @@ impl AlpacaSource {
     }
 
     fn bad_data(&self, message: &str) -> FetchError {
-        let message = presentable(message, &self.http.secrets());
-        FetchError::BadData { provider: self.http.provider.clone(), message }
+        self.http.bad_data(message)
     }
+}
+
+/// Both, or none.
+fn keys(settings: &AlpacaSettings) -> Vec<Key> {
+    let (Some(id), Some(secret)) = (&settings.key_id, &settings.secret_key) else { return Vec::new() };
+    if !id.is_sendable() || !secret.is_sendable() {
+        return Vec::new();
+    }
+    let pairs = KEY_HEADERS.into_iter().zip([id, secret]);
+    pairs.map(|(header, secret)| Key { header, scheme: "", secret: secret.clone() }).collect()
 }
 
 /// What is fetched rather than derived. Alpaca's hours of stocks are the clock's and mix pre-market in.
@@ -238,6 +262,10 @@ impl BarSource for AlpacaSource {
         &self.endpoint
     }
 
+    fn account(&self) -> &str {
+        &self.account
+    }
+
     fn limits(&self, asset_class: AssetClass) -> Limits {
         let grace = if self.is_held_back(asset_class) { HELD_BACK } else { SignedDuration::ZERO };
         Limits {
@@ -246,66 +274,30 @@ impl BarSource for AlpacaSource {
             rows_per_page: ROWS_PER_PAGE,
             earliest: self.nature.earliest(asset_class),
             grace: grace.max(self.nature.grace),
-            requests_per_minute: self.budget.limit(),
+            requests_per_minute: self.requests_per_minute.load(Ordering::Relaxed),
+            ..Limits::nothing()
         }
     }
 
-    /// Fetches all pages. Fails at once where the budget is used up; between pages it is waited for, for two minutes
-    /// at most.
-    async fn bars(&self, request: &BarsRequest) -> Result<FetchedBars, FetchError> {
-        self.check(request)?;
-        let mut spent = 0;
-        if !self.is_held_back(request.asset_class) {
-            match self.pages(request, request.range, &mut spent).await {
-                Err(Failure::RecentSip) => self.held_back.store(true, Ordering::Relaxed),
-                Err(Failure::Fetch(error)) => return Err(error),
-                Ok(fetched) => return Ok(fetched),
-            }
-            tracing::info!(provider = self.http.provider, "This plan holds the newest 15 minutes of stocks back");
-        }
-        let too_recent = || FetchError::Server {
-            provider: self.http.provider.clone(),
-            status: 403,
-            message: "bars that ended 16 minutes ago are held back as too recent: check this machine's clock"
-                .to_owned(),
-        };
-        match self.given(request.range) {
-            None => {
-                let provenance = self.provenance(request.asset_class);
-                Ok(FetchedBars { bars: BTreeMap::new(), answered: None, provenance, requests: spent })
-            }
-            // Just refused as it is.
-            Some(range) if range == request.range && spent > 0 => Err(too_recent()),
-            Some(range) => match self.pages(request, range, &mut spent).await {
-                Err(Failure::RecentSip) => Err(too_recent()),
-                Err(Failure::Fetch(error)) => Err(error),
-                Ok(fetched) => Ok(fetched),
-            },
-        }
+    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
+        Box::new(AlpacaPages::new(self, request))
     }
 
     async fn asset(&self, ticker: &Ticker) -> Result<Option<Asset>, FetchError> {
-        self.need_keys()?;
-        let url = self.url(&self.trading_url, &["v2", "assets", &wire::symbol(ticker)])?;
-        let question = Question { url, budget: Some(&self.trading_budget), patience: Duration::ZERO, with_keys: true };
-        let answer = self.http.get(question, &mut 0).await?;
-        // A page in HTML comes from something that isn't the asset list.
-        if answer.status == StatusCode::NOT_FOUND && !is_html(&answer.body) {
-            return Ok(None);
-        }
-        let asset: WireAsset = match self.read(answer, std::slice::from_ref(ticker)) {
-            Ok(asset) => asset,
-            Err(Failure::Fetch(error)) => return Err(error),
-            Err(Failure::RecentSip) => return Err(self.bad_data("a refusal of bars where an asset was asked for")),
-        };
-        let unknown = || self.bad_data(&format!("{ticker} as an asset of class '{}'", asset.class));
-        Ok(Some(Asset {
-            ticker: ticker.clone(),
-            asset_class: asset.asset_class().ok_or_else(unknown)?,
-            active: asset.status == "active",
-            name: asset.name.unwrap_or_default(),
-            exchange: asset.exchange,
-        }))
+        assets::one(self, ticker).await
+    }
+
+    async fn assets(&self, asset_class: AssetClass) -> Result<Option<Vec<Asset>>, FetchError> {
+        assets::all(self, asset_class).await
+    }
+
+    async fn actions(
+        &self,
+        tickers: &[Ticker],
+        range: Range,
+    ) -> Result<Option<BTreeMap<Ticker, Vec<Action>>>, FetchError> {
+        actions::actions(self, tickers, range).await
     }
 }
 
@@ -315,7 +307,6 @@ impl fmt::Debug for AlpacaSource {
             .field("endpoint", &self.endpoint)
             .field("trading_url", &self.trading_url.as_str())
             .field("feed", &self.feed)
-            .field("budget_left", &self.budget_left())
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
 //! Puts the pages of one request together.
 //!
-//! In: pages as they come. Out: what to ask for next, and in the end all bars by ticker. Holds: only a `null` token
-//! ends the pages, short and empty ones don't; and they end: a token never counts twice, and neither rows nor pages
-//! without anything new can be more than the range and its tickers explain.
+//! In: pages as they come. Out: each page's bars by ticker, which tickers are complete by then, and what to ask for next.
+//! Holds: only a `null` token ends the pages, short and empty ones don't; and they end: a token never counts twice, and
+//! neither rows nor pages without anything new can be more than the range and its tickers explain. Rows come symbol by
+//! symbol: one whose rows have begun and that the next rows aren't of is complete, and never comes again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Range, Ticker, Timeframe};
@@ -15,7 +16,9 @@ use super::wire::{self, BarsPage, ROWS_PER_PAGE};
 #[derive(Debug)]
 pub(super) struct Pages {
     tickers: BTreeMap<String, Ticker>,
-    bars: BTreeMap<Ticker, Vec<Bar>>,
+    /// Of which bars came with the last page that had any.
+    begun: BTreeSet<Ticker>,
+    complete: BTreeSet<Ticker>,
     newest: BTreeMap<Ticker, Timestamp>,
     tokens: HashSet<String>,
     rows: usize,
@@ -34,7 +37,8 @@ impl Pages {
         let rows = tickers.len().saturating_mul(steps(step).saturating_add(2));
         let months = steps(SignedDuration::from_hours(30 * 24)).saturating_add(1);
         Self {
-            bars: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            complete: BTreeSet::new(),
             newest: BTreeMap::new(),
             tokens: HashSet::new(),
             rows: 0,
@@ -51,25 +55,41 @@ impl Pages {
         self.tickers.keys().map(String::as_str).collect::<Vec<_>>().join(",")
     }
 
-    /// Takes in a page; the token of the next one, `None` after the last.
+    /// Takes in a page.
     ///
     /// # Errors
     /// What about the page can't be.
-    pub(super) fn add(&mut self, page: BarsPage) -> Result<Option<String>, String> {
+    pub(super) fn add(&mut self, page: BarsPage) -> Result<Added, String> {
+        let mut added: BTreeMap<Ticker, Vec<Bar>> = BTreeMap::new();
         let mut something_new = false;
         for (symbol, bars) in page.bars.into_iter().flatten() {
             let ticker =
                 self.tickers.get(&symbol).ok_or_else(|| format!("bars of {symbol}, which we didn't ask for"))?;
-            self.rows = self.rows.saturating_add(bars.len());
-            for bar in bars.into_iter().map(Bar::from) {
-                if self.newest.get(ticker).is_none_or(|newest| *newest < bar.start) {
-                    self.newest.insert(ticker.clone(), bar.start);
-                    something_new = true;
-                }
-                self.bars.entry(ticker.clone()).or_default().push(bar);
+            if bars.is_empty() {
+                continue;
             }
+            if self.complete.contains(ticker) {
+                return Err(format!("bars of {symbol} once more, after those of others: they should come together"));
+            }
+            self.rows = self.rows.saturating_add(bars.len());
+            let bars: Vec<Bar> = bars.into_iter().map(Bar::from).collect();
+            let newest = bars.iter().map(|bar| bar.start).max();
+            if self.newest.get(ticker).copied() < newest {
+                self.newest.extend(newest.map(|newest| (ticker.clone(), newest)));
+                something_new = true;
+            }
+            added.insert(ticker.clone(), bars);
         }
-        let Some(token) = page.next_page_token else { return Ok(None) };
+        let mut complete = Vec::new();
+        if !added.is_empty() {
+            let begun = std::mem::replace(&mut self.begun, added.keys().cloned().collect());
+            complete.extend(begun.into_iter().filter(|ticker| !added.contains_key(ticker)));
+            self.complete.extend(complete.iter().cloned());
+        }
+        let Some(token) = page.next_page_token else {
+            complete.extend(self.tickers.values().filter(|ticker| !self.complete.contains(ticker)).cloned());
+            return Ok(Added { bars: added, complete, token: None });
+        };
         if token.is_empty() {
             return Err("an empty next_page_token, which neither ends the pages nor leads on".to_owned());
         }
@@ -85,12 +105,18 @@ impl Pages {
         if !self.tokens.insert(token.clone()) {
             return Err("a next_page_token for the second time: its pages run in a circle".to_owned());
         }
-        Ok(Some(token))
+        Ok(Added { bars: added, complete, token: Some(token) })
     }
+}
 
-    pub(super) fn into_bars(self) -> BTreeMap<Ticker, Vec<Bar>> {
-        self.bars
-    }
+/// What a page brought.
+#[derive(Debug)]
+pub(super) struct Added {
+    pub(super) bars: BTreeMap<Ticker, Vec<Bar>>,
+    /// Of these nothing more comes; none is named twice.
+    pub(super) complete: Vec<Ticker>,
+    /// Of the next page; `None` after the last.
+    pub(super) token: Option<String>,
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn minute(n: i64) -> String {
 fn until_refused(mut pages: Pages, mut next: impl FnMut(i64) -> BarsPage) -> (i64, String) {
     for n in 0.. {
         match pages.add(next(n)) {
-            Ok(token) => assert!(token.is_some()),
+            Ok(added) => assert!(added.token.is_some()),
             Err(problem) => return (n, problem),
         }
         assert!(n < 100_000, "no end");
@@ -48,7 +48,7 @@ fn each_ticker_is_asked_for_once_in_a_fixed_order() {
 fn a_token_seen_before_is_a_circle_even_with_another_between() {
     let mut pages = Pages::new(&tickers(&["AAPL"]), Timeframe::M1, day());
     for (n, token) in [(0, "a"), (1, "b")] {
-        assert_eq!(pages.add(page("AAPL", &[minute(n)], Some(token))), Ok(Some(token.to_owned())));
+        assert_eq!(pages.add(page("AAPL", &[minute(n)], Some(token))).unwrap().token.as_deref(), Some(token));
     }
     assert!(pages.add(page("AAPL", &[minute(2)], Some("a"))).unwrap_err().contains("circle"));
 }
@@ -97,29 +97,56 @@ proptest! {
     ) {
         let mut pages = Pages::new(&tickers(&["AAPL", "MSFT"]), Timeframe::M1, day());
         let mut expected = BTreeMap::<&str, Vec<String>>::new();
+        let mut got = BTreeMap::<Ticker, Vec<String>>::new();
+        let mut complete = Vec::new();
         let (mut from, mut token) = (0, 0_u32);
+        let mut take = |added: Result<Added, String>| {
+            let added = added.expect("a sound page");
+            for (ticker, bars) in added.bars {
+                assert!(!complete.contains(&ticker), "{ticker} was complete");
+                got.entry(ticker).or_default().extend(bars.iter().map(|bar| bar.start.to_string()));
+            }
+            complete.extend(added.complete);
+            (added.token, complete.len())
+        };
         let mut send = |page_of: &str, starts: &[String]| {
             token += 1;
-            pages.add(page(page_of, starts, Some(&token.to_string())))
+            take(pages.add(page(page_of, starts, Some(&token.to_string()))))
         };
         for (symbol, size) in ["AAPL", "MSFT"].into_iter().flat_map(|symbol| sizes.iter().map(move |size| (symbol, *size))) {
             let starts: Vec<_> = (from..from + size).map(minute).collect();
             from += size;
             // Empty pages are counted; their end has tests of its own.
             if size > 0 {
-                prop_assert!(send(symbol, &starts).is_ok());
+                send(symbol, &starts);
                 expected.entry(symbol).or_default().extend(starts);
             }
         }
         if empty_between {
-            prop_assert!(send("AAPL", &[]).is_ok());
+            send("AAPL", &[]);
         }
-        prop_assert_eq!(pages.add(page("MSFT", &[], None)), Ok(None));
-        let bars = pages.into_bars();
-        prop_assert_eq!(bars.len(), expected.len());
+        let (begun, before_the_end) = (expected.len(), send("AAPL", &[]).1);
+        prop_assert_eq!(before_the_end, begun.saturating_sub(1), "all but the one that may go on");
+        prop_assert_eq!(take(pages.add(page("MSFT", &[], None))), (None, 2));
+        prop_assert_eq!(got.len(), expected.len());
         for (symbol, starts) in expected {
-            let got: Vec<_> = bars[&symbol.parse().unwrap()].iter().map(|bar| bar.start.to_string()).collect();
-            prop_assert_eq!(got, starts);
+            prop_assert_eq!(&got[&symbol.parse().unwrap()], &starts);
         }
     }
+}
+
+#[test]
+fn a_symbol_is_complete_once_another_follows_and_never_comes_again() {
+    let mut pages = Pages::new(&tickers(&["AAPL", "IBM", "MSFT"]), Timeframe::M1, day());
+    let first = pages.add(page("AAPL", &[minute(0)], Some("a"))).unwrap();
+    assert!(first.complete.is_empty(), "it may go on: {first:?}");
+    let second = pages.add(page("MSFT", &[minute(0)], Some("b"))).unwrap();
+    assert_eq!(second.complete, tickers(&["AAPL"]));
+    let problem = pages.add(page("AAPL", &[minute(1)], Some("c"))).unwrap_err();
+    assert!(problem.contains("AAPL once more"), "{problem}");
+
+    let mut pages = Pages::new(&tickers(&["AAPL", "IBM", "MSFT"]), Timeframe::M1, day());
+    pages.add(page("AAPL", &[minute(0)], Some("a"))).unwrap();
+    let last = pages.add(page("MSFT", &[minute(0)], None)).unwrap();
+    assert_eq!(last.complete, tickers(&["AAPL", "IBM", "MSFT"]), "those without a bar too");
 }

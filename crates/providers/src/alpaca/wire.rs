@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use market::{AssetClass, Bar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Deserializer};
 
@@ -44,19 +44,46 @@ pub(super) struct WireAsset {
     pub(super) status: String,
 }
 
-/// Why a request was refused, as far as it is JSON.
+/// An entry of the whole list.
 #[derive(Debug, Deserialize)]
-pub(super) struct WireError {
-    pub(super) message: String,
+pub(super) struct WireListed {
+    pub(super) symbol: String,
+    #[serde(flatten)]
+    pub(super) asset: WireAsset,
 }
 
-/// What a simulator says of itself at `/v1/market-sim`.
+/// One page of `/v1/corporate-actions`, the kinds that were asked for.
 #[derive(Debug, Deserialize)]
-pub(super) struct WireSimulator {
-    pub(super) name: String,
-    pub(super) earliest: Timestamp,
-    pub(super) requests_per_minute: u32,
-    pub(super) delay_seconds: u32,
+pub(super) struct ActionsPage {
+    pub(super) corporate_actions: WireActions,
+    #[serde(deserialize_with = "sent")]
+    pub(super) next_page_token: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct WireActions {
+    pub(super) forward_splits: Vec<WireSplit>,
+    pub(super) reverse_splits: Vec<WireSplit>,
+    pub(super) stock_dividends: Vec<WireDividend>,
+    pub(super) cash_dividends: Vec<WireDividend>,
+}
+
+/// `old_rate` shares became `new_rate`.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireSplit {
+    pub(super) symbol: String,
+    pub(super) ex_date: Date,
+    pub(super) new_rate: f64,
+    pub(super) old_rate: f64,
+}
+
+/// Dollars or shares for each share.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireDividend {
+    pub(super) symbol: String,
+    pub(super) ex_date: Date,
+    pub(super) rate: f64,
 }
 
 /// A field that may be `null` but must be there: serde takes a missing `Option` for `null` unless told how to read it.

@@ -9,7 +9,7 @@ use providers::{
     alpaca::{AlpacaSettings, AlpacaSource},
 };
 
-use crate::server::{Say, Server, any_request, connect, market_now};
+use crate::server::{Counted, Say, Server, any_request, connect, market_now};
 
 const SIMULATOR: &str =
     r#"{"name":"market-sim","earliest":"2021-05-03T00:00:00Z","requests_per_minute":1000,"delay_seconds":5}"#;
@@ -124,7 +124,8 @@ async fn an_asset_is_looked_up_where_trading_happens() {
     ])
     .await;
     let settings = AlpacaSettings { trading_url: Some(trading.url.parse().unwrap()), ..data.settings() };
-    let source = connect(settings).await;
+    let counted = Counted::connect(settings).await;
+    let source = &counted.source;
     let (stock, pair) = ("AAPL".parse().unwrap(), "BTC-USD".parse().unwrap());
     let apple = Asset {
         ticker: "AAPL".parse().unwrap(),
@@ -139,7 +140,7 @@ async fn an_asset_is_looked_up_where_trading_happens() {
     let paths: Vec<_> = trading.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(paths, ["/v2/assets/AAPL", "/v2/assets/BTC%2FUSD"]);
     assert!(data.asked().is_empty());
-    assert_eq!(source.budget_left(), 200, "the trading host counts for itself");
+    assert_eq!(counted.left(), 200, "the trading host counts for itself");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use market::{AssetClass, Timeframe};
 use providers::{BarSource, FetchError, alpaca::Feed};
 
-use crate::server::{Asked, Say, Server, any_request, connect, market_now, range, request};
+use crate::server::{Asked, Counted, Say, Server, any_request, connect, market_now, range, request};
 
 const TOO_RECENT: &str = r#"{"message":"subscription does not permit querying recent SIP data"}"#;
 
@@ -99,9 +99,10 @@ async fn an_old_range_refused_as_recent_is_not_asked_for_twice() {
 #[tokio::test]
 async fn nothing_is_sent_after_an_answer_that_says_nothing_remains() {
     let server = Server::replaying(vec![with_budget(Say::no_bars(), 200, 0, 30)]).await;
-    let source = server.source().await;
+    let counted = Counted::connect(server.settings()).await;
+    let source = &counted.source;
     source.bars(&any_request()).await.unwrap();
-    assert_eq!(source.budget_left(), 0);
+    assert_eq!(counted.left(), 0);
     let wait = retry_after(source.bars(&any_request()).await.unwrap_err());
     assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(30), "{wait:?}");
     assert_eq!(server.asked().len(), 1);
@@ -110,10 +111,11 @@ async fn nothing_is_sent_after_an_answer_that_says_nothing_remains() {
 #[tokio::test]
 async fn the_limit_and_the_rest_are_learned_from_answers() {
     let server = Server::replaying(vec![with_budget(Say::no_bars(), 10_000, 7_000, 30)]).await;
-    let source = server.source().await;
-    assert_eq!((source.limits(AssetClass::Stock).requests_per_minute, source.budget_left()), (200, 200));
+    let counted = Counted::connect(server.settings()).await;
+    let source = &counted.source;
+    assert_eq!((source.limits(AssetClass::Stock).requests_per_minute, counted.left()), (200, 200));
     source.bars(&any_request()).await.unwrap();
-    assert_eq!((source.limits(AssetClass::Stock).requests_per_minute, source.budget_left()), (10_000, 7_000));
+    assert_eq!((source.limits(AssetClass::Stock).requests_per_minute, counted.left()), (10_000, 7_000));
 }
 
 #[tokio::test]
@@ -138,10 +140,11 @@ async fn without_headers_no_more_than_the_limit_is_sent_however_many_ask_at_once
         _ => Say::no_bars(),
     })
     .await;
-    let source = Arc::new(server.source().await);
+    let counted = Counted::connect(server.settings()).await;
+    let source = &counted.source;
     let asking: Vec<_> = (0..20)
         .map(|_| {
-            let source = Arc::clone(&source);
+            let source = Arc::clone(source);
             tokio::spawn(async move { source.bars(&any_request()).await })
         })
         .collect();
@@ -152,7 +155,7 @@ async fn without_headers_no_more_than_the_limit_is_sent_however_many_ask_at_once
             Err(error) => assert!(retry_after(error) > Duration::from_secs(50)),
         }
     }
-    assert_eq!((answered, server.asked().len(), source.budget_left()), (5, 5, 0));
+    assert_eq!((answered, server.asked().len(), counted.left()), (5, 5, 0));
 }
 
 /// A page paid for is not thrown away because the next must wait a second.
@@ -170,9 +173,10 @@ async fn between_pages_the_budget_is_waited_for() {
 #[tokio::test]
 async fn a_request_given_up_by_its_caller_stays_counted() {
     let server = Server::replaying(vec![Say::Nothing]).await;
-    let source = Arc::new(server.source().await);
+    let counted = Counted::connect(server.settings()).await;
+    let source = &counted.source;
     let asking = tokio::spawn({
-        let source = Arc::clone(&source);
+        let source = Arc::clone(source);
         async move { source.bars(&any_request()).await }
     });
     while server.asked().is_empty() {
@@ -180,5 +184,5 @@ async fn a_request_given_up_by_its_caller_stays_counted() {
     }
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
-    assert_eq!(source.budget_left(), 199);
+    assert_eq!(counted.left(), 199);
 }

@@ -1,9 +1,17 @@
-//! The Alpaca client against small servers that replay recorded answers, and synthetic ones where none was recorded.
+//! Each provider's client against small servers that replay recorded answers, and synthetic ones where none was recorded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
+mod actions;
 mod bars;
+mod binance;
+mod coinbase;
 mod endpoints;
+mod finnhub;
 mod limits;
+mod massive;
 mod refusals;
+mod registry;
 mod server;
+mod tradier;
+mod yahoo;

@@ -70,7 +70,12 @@ async fn other_statuses_are_told_apart() {
         (404, "bad_data"),
         (302, "bad_data"),
         (204, "bad_data"),
-        (410, "refused"),
+        (400, "refused"),
+        (422, "refused"),
+        // A payment's, a proxy's, a region's: no symbol's fault.
+        (402, "server"),
+        (407, "server"),
+        (451, "server"),
     ] {
         let error = refused(Say::status(status, if status == 204 { "" } else { "<html>gateway</html>" })).await;
         assert_eq!(error.code(), code, "{status}: {error}");

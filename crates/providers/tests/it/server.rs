@@ -10,9 +10,11 @@ use axum::{Router, body::Body, extract::Request, http::Response};
 use jiff::Timestamp;
 use market::{AssetClass, Range, Ticker, Timeframe};
 use providers::{
-    BarsRequest,
+    BarSource, BarsRequest, FetchedBars, MarketClock, Page,
     alpaca::{AlpacaSettings, AlpacaSource, Secret},
+    budget::{InProcess, Urgency},
 };
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -195,10 +197,30 @@ pub(crate) async fn connect(settings: AlpacaSettings) -> AlpacaSource {
     AlpacaSource::connect(settings, Arc::new(market_now)).await.unwrap()
 }
 
+/// A source, and the account of what it may send.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    pub(crate) source: Arc<AlpacaSource>,
+    accounts: Arc<InProcess>,
+}
+
+impl Counted {
+    pub(crate) async fn connect(settings: AlpacaSettings) -> Self {
+        let accounts = Arc::new(InProcess::default());
+        let source = AlpacaSource::connect_on(settings, Arc::new(market_now), &*accounts).await.unwrap();
+        Self { source: Arc::new(source), accounts }
+    }
+
+    /// Requests for bars that could be sent now.
+    pub(crate) fn left(&self) -> u32 {
+        self.accounts.left(self.source.account()).unwrap()
+    }
+}
+
 pub(crate) fn request(tickers: &[&str], timeframe: Timeframe, from: &str, to: &str) -> BarsRequest {
     let tickers: Vec<Ticker> = tickers.iter().map(|ticker| ticker.parse().unwrap()).collect();
     let asset_class = tickers.first().map_or(AssetClass::Stock, Ticker::asset_class);
-    BarsRequest { asset_class, tickers, timeframe, range: range(from, to) }
+    BarsRequest { asset_class, tickers, timeframe, range: range(from, to), urgency: Urgency::Now }
 }
 
 /// Some bars of AMZN, for tests that are about something else.
@@ -208,6 +230,36 @@ pub(crate) fn any_request() -> BarsRequest {
 
 pub(crate) fn range(from: &str, to: &str) -> Range {
     Range::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
+}
+
+/// A market's clock that stands still.
+pub(crate) fn clock(now: &str) -> MarketClock {
+    let now: Timestamp = now.parse().unwrap();
+    Arc::new(move || now)
+}
+
+/// A recorded refusal with its status and headers.
+pub(crate) fn recorded_refusal(name: &str) -> Option<Say> {
+    let refusal: Value = serde_json::from_str(&recorded(&format!("errors/{name}.json"))?).unwrap();
+    let body = refusal["body"].as_str().map_or_else(|| refusal["body"].to_string(), str::to_owned);
+    let say = Say::status(u16::try_from(refusal["status"].as_u64().unwrap()).unwrap(), body);
+    let headers = refusal["headers"].as_object().unwrap().iter();
+    Some(headers.fold(say, |say, (name, value)| say.header(name, value.as_str().unwrap())))
+}
+
+/// One after the other, all pages.
+pub(crate) async fn all_pages(source: &dyn BarSource, request: &BarsRequest) -> Vec<Page> {
+    let (mut pages, mut all) = (source.pages(request), vec![]);
+    while let Some(page) = pages.next().await.unwrap() {
+        all.push(page);
+    }
+    all
+}
+
+/// Start, open, high, low, close and volume of each bar.
+pub(crate) fn rows(fetched: &FetchedBars, ticker: &str) -> Vec<(String, [f64; 5])> {
+    let bars = fetched.bars.get(&ticker.parse().unwrap()).into_iter().flatten();
+    bars.map(|bar| (bar.start.to_string(), [bar.open, bar.high, bar.low, bar.close, bar.volume])).collect()
 }
 
 /// A recorded answer; `None`, and a word about it, where the recordings aren't there.

@@ -38,7 +38,7 @@ pub(super) struct PageFault(pub(super) Option<FaultKind>);
 pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let shared = &gate.shared;
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
-    let number = shared.tally().count(&route, Instant::now());
+    let number = shared.tally().count(&route, request.uri().to_string(), Instant::now());
     let standing = shared.window().take(Timestamp::now());
     let fault = shared.plan().of(number);
     let mut response = match gate.hindrance(&standing, &route, request.headers(), fault, number).await {
@@ -100,6 +100,9 @@ impl Gate {
     /// Crypto bars need no keys, but wrong ones are refused there too.
     fn keys(&self, route: &str, headers: &HeaderMap) -> Result<(), Refusal> {
         let sent = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if route.starts_with("/v2/aggs/") {
+            return if sent("authorization").is_empty() { Err(Refusal::UNAUTHORIZED) } else { Ok(()) };
+        }
         match (sent(KEY_ID), sent(SECRET_KEY)) {
             ("", "") if route.contains("/crypto/") => Ok(()),
             ("", _) | (_, "") => Err(Refusal::FORBIDDEN),

@@ -1,8 +1,10 @@
-//! Alpaca's protocol over HTTP.
+//! Alpaca's protocol over HTTP, and bars in Massive's.
 //!
 //! In: requests. Out: answers in Alpaca's shapes and words. Every request but those to `/v1/market-sim` passes
 //! the [`gate`].
 
+mod actions;
+mod aggregates;
 mod assets;
 mod bars;
 mod gate;
@@ -26,6 +28,8 @@ pub(crate) fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
         .route("/v2/stocks/bars", get(bars::stocks))
         .route("/v2/stocks/{symbol}/bars", get(bars::one_stock))
         .route("/v1beta3/crypto/us/bars", get(bars::crypto))
+        .route("/v1/corporate-actions", get(actions::list))
+        .route("/v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}", get(aggregates::bars))
         .route("/v2/assets", get(assets::list))
         .route("/v2/assets/{symbol}", get(assets::one))
         // Alpaca's own Python client doesn't encode the slash.

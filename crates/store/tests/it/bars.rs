@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use market::{Bar, Timeframe};
-use store::{bars, bars::InsaneBar, bars::ShapedBar};
+use store::bars::{self, InsaneBar, SeriesBars, ShapedBar};
 use testkit::{ALICE, Owner};
 use uuid::Uuid;
 
@@ -27,11 +27,15 @@ async fn aapl(site: &Site) -> Uuid {
 }
 
 async fn put(site: &Site, bars: &[ShapedBar]) -> u64 {
-    let id = aapl(site).await;
+    put_in(site, Timeframe::H1, bars).await
+}
+
+async fn put_in(site: &Site, timeframe: Timeframe, bars: &[ShapedBar]) -> u64 {
+    let series = SeriesBars { symbol_id: aapl(site).await, timeframe, bars };
     let mut tx = site.database.begin().await.unwrap();
-    let written = bars::store(&mut tx, id, Timeframe::H1, "test/sip", bars).await.unwrap();
+    let written = bars::store(&mut tx, "test/sip", &[series]).await.unwrap();
     tx.commit().await.unwrap();
-    written
+    written[0]
 }
 
 async fn read(site: &Site) -> Vec<bars::StoredBar> {
@@ -164,11 +168,8 @@ async fn what_cannot_be_true_is_kept_apart(owner: Owner) {
 
 async fn every_timeframe_has_its_partition(owner: Owner) {
     let site = Site::new(owner).await;
-    let id = aapl(&site).await;
     for timeframe in Timeframe::ALL {
-        let mut tx = site.database.begin().await.unwrap();
-        bars::store(&mut tx, id, timeframe, "test/sip", &[flat(at(START), 1.0)]).await.unwrap();
-        tx.commit().await.unwrap();
+        put_in(&site, timeframe, &[flat(at(START), 1.0)]).await;
         let count = format!("select count(*) from only ohlc_bars_v2_{timeframe}");
         assert_eq!(site.value(&count).await, "1");
     }

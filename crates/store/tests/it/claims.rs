@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::ToSpan;
 use market::{Range, Timeframe};
-use store::{definitions, runs, tracking::Source};
+use store::{definitions, runs::Order, tracking::Source};
 use testkit::{ALICE, Owner};
 use tokio::task::JoinSet;
 
-use crate::site::{LEASE, Site, TUESDAY, at, range, range_of, ticker, tickers};
+use crate::site::{Site, TUESDAY, at, claim, range, range_of, ticker, tickers};
 
 for_every_owner! {
     fifty_claims_at_once_get_fifty_different_runs,
@@ -34,7 +34,7 @@ async fn fifty_claims_at_once_get_fifty_different_runs(owner: Owner) {
     for task in 0..50 {
         let database = site.database.clone();
         tasks.spawn(async move {
-            runs::claim(&database, &format!("worker {task}"), LEASE, false, None).await.unwrap().map(|run| run.id)
+            claim(&database, &format!("worker {task}"), Order::InterestFirst, None).await.unwrap().map(|run| run.id)
         });
     }
     let claimed: Vec<_> = tasks.join_all().await;
@@ -53,13 +53,13 @@ async fn queue(site: &Site, symbols: &[(&str, Timeframe)]) {
     }
 }
 
-async fn claimed_in_order(site: &Site, background_first: bool, n: usize) -> Vec<String> {
-    let mut order = Vec::new();
+async fn claimed_in_order(site: &Site, order: Order, n: usize) -> Vec<String> {
+    let mut claimed = Vec::new();
     for _ in 0..n {
-        let run = runs::claim(&site.database, "worker", LEASE, background_first, None).await.unwrap().unwrap();
-        order.push(format!("{} {}", run.ticker, run.timeframe));
+        let run = claim(&site.database, "worker", order, None).await.unwrap().unwrap();
+        claimed.push(format!("{} {}", run.ticker, run.timeframe));
     }
-    order
+    claimed
 }
 
 async fn interest_of_all_kinds(owner: Owner) -> Site {
@@ -75,13 +75,13 @@ async fn interest_of_all_kinds(owner: Owner) -> Site {
 async fn what_people_asked_for_comes_by_priority_before_background_work(owner: Owner) {
     let site = interest_of_all_kinds(owner).await;
     // 300, 200, 100; then the background's 200 and 100.
-    let order = claimed_in_order(&site, false, 5).await;
+    let order = claimed_in_order(&site, Order::InterestFirst, 5).await;
     assert_eq!(order, ["TSLA h1", "AMD h1", "NVDA h1", "MSFT h1", "MSFT m15"]);
 }
 
 async fn the_slot_kept_for_background_work_takes_it_first(owner: Owner) {
     let site = interest_of_all_kinds(owner).await;
-    let order = claimed_in_order(&site, true, 5).await;
+    let order = claimed_in_order(&site, Order::BackgroundFirst, 5).await;
     assert_eq!(order, ["MSFT h1", "MSFT m15", "TSLA h1", "AMD h1", "NVDA h1"]);
 }
 
@@ -111,10 +111,10 @@ async fn what_has_waited_long_enough_comes_before_a_higher_priority(owner: Owner
         );
         site.run(&wait).await;
         queue(&site, &[("TSLA", Timeframe::H1), ("MSFT", Timeframe::H1)]).await;
-        assert_eq!(claimed_in_order(&site, false, 2).await[0], first, "{waited}");
+        assert_eq!(claimed_in_order(&site, Order::InterestFirst, 2).await[0], first, "{waited}");
         // Background work comes last, however long it waited.
         site.run("update job_runs set rank_at = '2000-01-01' where status = 'queued'").await;
-        assert_eq!(claimed_in_order(&site, false, 1).await, ["MSFT h1"]);
+        assert_eq!(claimed_in_order(&site, Order::InterestFirst, 1).await, ["MSFT h1"]);
     }
 }
 
@@ -130,13 +130,13 @@ async fn a_run_that_is_to_wait_is_not_claimed_before(owner: Owner) {
 async fn claims_can_be_narrowed_to_symbols(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     queue(&site, &[("AAPL", Timeframe::H1), ("MSFT", Timeframe::H1)]).await;
-    let claim = async |symbols: &[&str]| {
+    let narrowed = async |symbols: &[&str]| {
         let of = tickers(symbols);
-        runs::claim(&site.database, "worker", LEASE, false, Some(&of)).await.unwrap().map(|run| run.ticker)
+        claim(&site.database, "worker", Order::InterestFirst, Some(&of)).await.unwrap().map(|run| run.ticker)
     };
-    assert_eq!(claim(&["TSLA"]).await, None);
-    assert_eq!(claim(&["TSLA", "MSFT"]).await, Some(ticker("MSFT")));
-    assert_eq!(claim(&["TSLA", "MSFT"]).await, None);
+    assert_eq!(narrowed(&["TSLA"]).await, None);
+    assert_eq!(narrowed(&["TSLA", "MSFT"]).await, Some(ticker("MSFT")));
+    assert_eq!(narrowed(&["TSLA", "MSFT"]).await, None);
 }
 
 async fn a_claim_says_everything_that_a_worker_needs(owner: Owner) {
@@ -150,7 +150,8 @@ async fn a_claim_says_everything_that_a_worker_needs(owner: Owner) {
     let row = "select r.status, r.job_type, s.id is not null, r.lease_until > now() + interval '50 seconds',
         r.started_at is not null from job_runs r join symbols s on s.ticker = r.symbol";
     assert_eq!(site.rows(row).await, ["(running,fetch_intraday,t,t,t)"]);
-    let progress = runs::progress(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z")).await.unwrap();
+    let progress =
+        store::progress::of(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z")).await.unwrap();
     assert_eq!((progress.queued, progress.running), (0, 1));
 }
 

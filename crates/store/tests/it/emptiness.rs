@@ -4,7 +4,7 @@ use market::{Range, Timeframe};
 use store::{definitions, definitions::Definition};
 use testkit::Owner;
 
-use crate::site::{Site, TUESDAY, expected, range, tickers};
+use crate::site::{Site, TUESDAY, expected, finish, range, tickers};
 
 for_every_owner! {
     an_empty_session_is_asked_for_once_more_after_a_day_and_then_believed,
@@ -40,7 +40,7 @@ async fn an_empty_session_is_asked_for_once_more_after_a_day_and_then_believed(o
     let (site, h1) = with_an_empty_session(owner).await;
     assert_eq!(site.gaps(&h1).await, [], "covered at once");
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, &h1).await.unwrap();
+    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
 
     // A day later, on the market's clock; by then there are new bars too.
@@ -88,7 +88,7 @@ async fn a_session_with_bars_is_not_asked_for_again(owner: Owner) {
     let (site, h1) = with_an_empty_session(owner).await;
     site.run("update barkeep.empty_sessions set recheck_at = barkeep.market_now() + interval '5 minutes'").await;
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, &h1).await.unwrap();
+    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
     let soon = "select next_due_at < barkeep.market_now() + interval '5 minutes' from job_definitions
         where symbol = 'AAPL' and timeframe = 'h1'";
@@ -115,14 +115,14 @@ async fn what_was_not_answered_is_not_covered(owner: Owner) {
     let run = site.held(&h1, slice, "worker").await;
     let mut tx = site.database.begin().await.unwrap();
     let half = range("2026-11-23T14:30:00Z", "2026-11-23T18:30:00Z");
-    assert!(store::runs::finish(&mut tx, &run, Some(half), 0, "test/sip", 1).await.unwrap());
+    assert!(finish(&mut tx, &run, Some(half), 0).await.unwrap());
     tx.commit().await.unwrap();
     let gaps = site.gaps(&h1).await;
     assert_eq!(gaps.last().unwrap(), &range("2026-11-23T18:30:00Z", "2026-11-24T16:30:00Z"));
     // Nothing answered at all.
     let run = site.held(&h1, *gaps.last().unwrap(), "worker").await;
     let mut tx = site.database.begin().await.unwrap();
-    assert!(store::runs::finish(&mut tx, &run, None, 0, "test/sip", 1).await.unwrap());
+    assert!(finish(&mut tx, &run, None, 0).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(site.gaps(&h1).await, gaps);
 }
@@ -154,9 +154,9 @@ async fn what_an_answer_left_open_is_looked_at_again_soon(owner: Owner) {
     let slice = range("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z");
     let run = site.held(&h4, slice, "worker").await;
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, &h4).await.unwrap();
+    definitions::planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
     let half = range("2026-11-20T14:30:00Z", "2026-11-20T21:00:00Z");
-    assert!(store::runs::finish(&mut tx, &run, Some(half), 1, "test/sip", 1).await.unwrap());
+    assert!(finish(&mut tx, &run, Some(half), 1).await.unwrap());
     tx.commit().await.unwrap();
     let soon = "select next_due_at <= barkeep.market_now() + interval '1 minute' from job_definitions
         where symbol = 'AAPL' and timeframe = 'h4'";

@@ -10,7 +10,7 @@ use store::{
 };
 use testkit::Owner;
 
-use crate::site::{Site, TUESDAY, at, range, ticker, tickers};
+use crate::site::{Site, TUESDAY, at, fail, range, ticker, tickers};
 
 for_every_owner! {
     the_fifth_failure_is_the_last,
@@ -37,7 +37,7 @@ const RUN: &str = "select status, attempt, failures, error_code, error_message, 
 async fn the_fifth_failure_is_the_last(owner: Owner) {
     let (site, mut run) = one_held(owner).await;
     for failures in 1..=4 {
-        assert!(runs::fail(&site.database, &run, &failure("transport", true, false)).await.unwrap());
+        assert!(fail(&site.database, &run, &failure("transport", true, false)).await.unwrap());
         assert_eq!(
             site.rows(RUN).await,
             [format!("(queued,{failures},{failures},transport,transport!,{failures},t,f)")]
@@ -45,7 +45,7 @@ async fn the_fifth_failure_is_the_last(owner: Owner) {
         run = site.claim("worker").await.unwrap();
         assert_eq!((run.attempt, run.failures), (failures + 1, failures));
     }
-    assert!(runs::fail(&site.database, &run, &failure("transport", true, false)).await.unwrap());
+    assert!(fail(&site.database, &run, &failure("transport", true, false)).await.unwrap());
     assert_eq!(site.rows(RUN).await, ["(failed,5,5,transport,transport!,5,t,t)"]);
     assert!(site.claim("worker").await.is_none());
 }
@@ -54,27 +54,27 @@ async fn being_told_to_wait_spends_no_attempt(owner: Owner) {
     let (site, run) = one_held(owner).await;
     let mut wait = failure("throttled", false, false);
     wait.retry_after = Duration::from_secs(90);
-    assert!(runs::fail(&site.database, &run, &wait).await.unwrap());
+    assert!(fail(&site.database, &run, &wait).await.unwrap());
     assert_eq!(site.rows(RUN).await, ["(queued,0,0,throttled,throttled!,1,t,f)"]);
     let until =
         "select run_after between now() + interval '80 seconds' and now() + interval '90 seconds' from job_runs";
     assert_eq!(site.value(until).await, "t");
     assert!(site.claim("worker").await.is_none());
-    let progress = runs::progress(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z")).await.unwrap();
+    let progress = store::progress::of(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z")).await.unwrap();
     assert_eq!((progress.queued, progress.requests), (1, 1));
     assert_eq!(progress.waiting_for.as_deref(), Some("throttled!"));
     // However often it happens.
     for _ in 0..30 {
         site.run("update job_runs set run_after = now()").await;
         let run = site.claim("worker").await.unwrap();
-        assert!(runs::fail(&site.database, &run, &failure("throttled", false, false)).await.unwrap());
+        assert!(fail(&site.database, &run, &failure("throttled", false, false)).await.unwrap());
     }
     assert_eq!(site.rows(RUN).await, ["(queued,0,0,throttled,throttled!,31,t,f)"]);
 }
 
 async fn what_is_no_use_trying_again_is_failed_at_once(owner: Owner) {
     let (site, run) = one_held(owner).await;
-    assert!(runs::fail(&site.database, &run, &failure("refused", true, true)).await.unwrap());
+    assert!(fail(&site.database, &run, &failure("refused", true, true)).await.unwrap());
     assert_eq!(site.rows(RUN).await, ["(failed,1,1,refused,refused!,1,t,t)"]);
     let gaps = site.gaps(&site.definition("AAPL", Timeframe::H1).await).await;
     assert_eq!(site.enqueue(&site.definition("AAPL", Timeframe::H1).await, &gaps).await, 2, "around what failed");
@@ -90,19 +90,21 @@ async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner
             "worker",
         )
         .await;
-    assert!(symbols::needs_a_look(&site.database, run.symbol_id).await.unwrap());
+    let look = async || symbols::take_to_look_up(&site.database, &[run.symbol_id]).await.unwrap();
+    assert_eq!(look().await, tickers(&["NOPE"]));
+    assert_eq!(look().await, [], "one look is enough, whoever takes it");
     symbols::suspend(&site.database, &run.ticker, "no provider knows NOPE").await.unwrap();
-    assert!(!symbols::needs_a_look(&site.database, run.symbol_id).await.unwrap());
+    assert_eq!(look().await, []);
     let state = "select state, reason from get_symbol_timeframe_coverage('NOPE') where timeframe = 'h1'";
     assert_eq!(site.rows(state).await, ["(unknown,\"no provider knows NOPE\")"]);
     // The one under way comes back and is not tried again.
-    assert!(runs::fail(&site.database, &run, &failure("unknown_symbol", true, false)).await.unwrap());
+    assert!(fail(&site.database, &run, &failure("unknown_symbol", true, false)).await.unwrap());
     assert!(site.claim("worker").await.is_none());
     assert!(definitions::due(&site.database, Some(&tickers(&["NOPE"])), 10).await.unwrap().is_empty());
-    assert!(symbols::due_for_a_second_look(&site.database).await.unwrap().is_empty());
+    assert!(symbols::take_due_for_a_second_look(&site.database).await.unwrap().is_empty());
 
     site.run("update symbols set listing_checked_at = now() - interval '25 hours' where ticker = 'NOPE'").await;
-    assert_eq!(symbols::due_for_a_second_look(&site.database).await.unwrap(), tickers(&["NOPE"]));
+    assert_eq!(symbols::take_due_for_a_second_look(&site.database).await.unwrap(), tickers(&["NOPE"]));
     symbols::listed(&site.database, &ticker("NOPE"), "Nope, Inc.", "NYSE").await.unwrap();
     let listed = "select listing, description, exchange from symbols where ticker = 'NOPE'";
     assert_eq!(site.rows(listed).await, ["(listed,\"Nope, Inc.\",NYSE)"]);
@@ -113,7 +115,7 @@ async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner
 
 async fn what_failed_says_so_until_it_is_tried_again(owner: Owner) {
     let (site, run) = one_held(owner).await;
-    assert!(runs::fail(&site.database, &run, &failure("refused", true, true)).await.unwrap());
+    assert!(fail(&site.database, &run, &failure("refused", true, true)).await.unwrap());
     let state = "select state, reason from get_symbol_timeframe_coverage('AAPL') where timeframe = 'h1'";
     assert_eq!(site.rows(state).await, ["(failing,refused!)"]);
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 1);

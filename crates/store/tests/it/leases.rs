@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use market::Timeframe;
 use store::{
-    bars,
     definitions::Definition,
     runs::{self, ClaimedRun, Failure},
 };
 use testkit::Owner;
 
-use crate::site::{LEASE, Site, TUESDAY, expected, range};
+use crate::site::{Site, TUESDAY, expected, fail, finish, range, renew, store_bars};
 
 for_every_owner! {
     a_run_whose_lease_ended_goes_to_another_with_the_next_attempt,
@@ -63,15 +62,15 @@ async fn the_loser_can_neither_finish_nor_fail_nor_renew_and_its_bars_are_gone(o
 
     assert!(!site.answer(&lost, &expected(&h1, lost.slice)).await);
     assert_eq!(site.value("select count(*) from ohlc_bars_v2").await, "0");
-    assert!(!runs::fail(&site.database, &lost, &failure()).await.unwrap());
-    assert!(!runs::renew(&site.database, &lost, LEASE).await.unwrap());
+    assert!(!fail(&site.database, &lost, &failure()).await.unwrap());
+    assert!(!renew(&site.database, &lost).await.unwrap());
     let held = "select status, worker, attempt, failures from job_runs";
     assert_eq!(site.rows(held).await, ["(running,second,2,0)"]);
     assert!(site.rows("select * from coverage_status").await.is_empty());
 
     assert!(site.answer(&second, &expected(&h1, second.slice)).await);
     assert!(!site.answer(&lost, &[]).await);
-    assert!(!runs::fail(&site.database, &lost, &failure()).await.unwrap());
+    assert!(!fail(&site.database, &lost, &failure()).await.unwrap());
     let done = "select status, rows_written, progress_percent, provider, requests from job_runs";
     assert_eq!(site.rows(done).await, ["(success,7,100,test/sip,1)"]);
 }
@@ -79,8 +78,8 @@ async fn the_loser_can_neither_finish_nor_fail_nor_renew_and_its_bars_are_gone(o
 async fn a_lease_that_ended_is_lost_even_if_nobody_took_the_run(owner: Owner) {
     let (site, h1, run) = one_held(owner).await;
     end_leases(&site).await;
-    assert!(!runs::renew(&site.database, &run, LEASE).await.unwrap());
-    assert!(!runs::fail(&site.database, &run, &failure()).await.unwrap());
+    assert!(!renew(&site.database, &run).await.unwrap());
+    assert!(!fail(&site.database, &run, &failure()).await.unwrap());
     assert!(!site.answer(&run, &expected(&h1, run.slice)).await);
     assert_eq!(site.value("select count(*) from ohlc_bars_v2").await, "0");
 }
@@ -88,12 +87,12 @@ async fn a_lease_that_ended_is_lost_even_if_nobody_took_the_run(owner: Owner) {
 async fn a_lease_can_be_renewed_while_it_lasts(owner: Owner) {
     let (site, _, run) = one_held(owner).await;
     site.run("update job_runs set lease_until = now() + interval '5 seconds'").await;
-    assert!(runs::renew(&site.database, &run, LEASE).await.unwrap());
+    assert!(renew(&site.database, &run).await.unwrap());
     assert_eq!(site.value("select lease_until > now() + interval '50 seconds' from job_runs").await, "t");
     // The same worker's earlier claim is as lost as another's.
     let mut earlier = run.clone();
     earlier.attempt -= 1;
-    assert!(!runs::renew(&site.database, &earlier, LEASE).await.unwrap());
+    assert!(!renew(&site.database, &earlier).await.unwrap());
 }
 
 async fn the_runs_of_workers_known_to_be_dead_are_freed_at_once(owner: Owner) {
@@ -127,8 +126,8 @@ async fn a_run_is_finished_once(owner: Owner) {
     let (site, h1, run) = one_held(owner).await;
     let mut tx = site.database.begin().await.unwrap();
     let bars = expected(&h1, run.slice);
-    assert_eq!(bars::store(&mut tx, run.symbol_id, run.timeframe, "test/sip", &bars).await.unwrap(), 7);
-    assert!(runs::finish(&mut tx, &run, Some(run.slice), 7, "test/sip", 1).await.unwrap());
+    assert_eq!(store_bars(&mut tx, &run, &bars).await.unwrap(), 7);
+    assert!(finish(&mut tx, &run, Some(run.slice), 7).await.unwrap());
     tx.rollback().await.unwrap();
     let left =
         "select (select count(*) from ohlc_bars_v2), (select count(*) from coverage_status), status from job_runs";

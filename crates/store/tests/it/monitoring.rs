@@ -1,7 +1,7 @@
 //! What people ask about their data, counted right.
 
 use market::Timeframe;
-use store::{coverage, health, runs, tracking, tracking::Source};
+use store::{coverage, health, tracking, tracking::Source};
 use testkit::{ALICE, BOB, Owner};
 
 use crate::site::{Site, TUESDAY, range, ticker, tickers};
@@ -181,7 +181,8 @@ async fn a_user_sees_what_they_track_with_its_bars_and_runs(owner: Owner) {
         let status = format!("select * from get_user_tracked_symbols_status({unknown})");
         assert!(site.rows(&status).await.is_empty(), "{unknown}");
     }
-    let progress = runs::progress(&site.database, &tickers(&["AAPL"]), "2020-01-01T00:00:00Z".parse().unwrap()).await;
+    let progress =
+        store::progress::of(&site.database, &tickers(&["AAPL"]), "2020-01-01T00:00:00Z".parse().unwrap()).await;
     let progress = progress.unwrap();
     assert_eq!((progress.queued, progress.running, progress.succeeded, progress.rows), (1, 1, 1, 7));
 }

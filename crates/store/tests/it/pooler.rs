@@ -3,13 +3,16 @@
 use market::Timeframe;
 use sqlx::Row;
 use store::{
-    Database, StoreError, bars, clock, coverage, definitions, events, health, installation, migrations, runs, symbols,
+    Database, StoreError, bars, budget, clock, coverage, definitions, events, health, installation, migrations,
+    processes,
+    runs::{self, Order, Slices},
+    sign_in, symbols,
     tracking::{self, Source},
     users,
 };
 use testkit::{ALICE, Owner};
 
-use crate::site::{LEASE, Site, TUESDAY, at, expected, ticker, tickers};
+use crate::site::{LEASE, Site, TUESDAY, at, claim, expected, finish, renew, store_bars, ticker, tickers};
 
 for_every_owner! {
     no_statement_and_no_setting_outlives_its_transaction,
@@ -30,28 +33,60 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
     tracking::expire(database).await?;
     definitions::keep_in_background(database, &of, &[Timeframe::D1], Some(30)).await?;
     definitions::make_due(database, &of).await?;
-    for definition in definitions::due(database, Some(&of[..1]), 10).await? {
+    let due = definitions::due(database, Some(&of[..1]), 10).await?;
+    let mut tx = database.begin().await?;
+    let due = definitions::lock_due(&mut tx, &due).await?;
+    let gaps = coverage::gaps(&mut tx, &due, None).await?;
+    assert_eq!(coverage::windows(&mut tx, &due).await?.len(), due.len());
+    let wanted: Vec<_> = due
+        .iter()
+        .filter_map(|d| Some(Slices { definition: d, slices: gaps.get(&d.id)?.clone(), triggered_by: "test" }))
+        .collect();
+    runs::enqueue(&mut tx, &wanted).await?;
+    definitions::planned(&mut tx, &due).await?;
+    tx.commit().await?;
+    assert!(!runs::all_queued(database, 10).await?.is_empty());
+    while let Some(run) = claim(database, "worker", Order::InterestFirst, Some(&of)).await? {
+        assert!(renew(database, &run).await?);
+        let definition = due.iter().find(|d| d.ticker == run.ticker && d.timeframe == run.timeframe).unwrap();
         let mut tx = database.begin().await?;
-        let gaps = coverage::gaps_locked(&mut tx, &definition, None).await?;
-        runs::enqueue(&mut tx, &definition, &gaps, "test").await?;
-        definitions::planned(&mut tx, &definition).await?;
+        assert_eq!(runs::hold(&mut tx, &[&run]).await?, [run.id]);
+        let rows = store_bars(&mut tx, &run, &expected(definition, run.slice)).await?;
+        assert!(finish(&mut tx, &run, Some(run.slice), rows).await?);
         tx.commit().await?;
-        while let Some(run) = runs::claim(database, "worker", LEASE, false, Some(&of)).await? {
-            assert!(runs::renew(database, &run, LEASE).await?);
-            let mut tx = database.begin().await?;
-            let bars = expected(&definition, run.slice);
-            let rows = bars::store(&mut tx, run.symbol_id, run.timeframe, "test/sip", &bars).await?;
-            assert!(runs::finish(&mut tx, &run, Some(run.slice), rows, "test/sip", 1).await?);
-            tx.commit().await?;
-        }
     }
+    budget::open(database, "account", "test", 5).await?;
+    let request = budget::take(database, "account", false).await?.unwrap();
+    budget::answered(database, "account", request, budget::Answered::default()).await?;
+    budget::block(database, "account", LEASE, "refused").await?;
+    budget::unblock(database, "account").await?;
+    assert_eq!(budget::standing(database, "account").await?.unwrap().left, 4);
+    assert_eq!(budget::standings(database).await?.len(), 1);
+    budget::forget_unused(database).await?;
+    let process = processes::Introduction {
+        name: "one".to_owned(),
+        parts: vec![processes::Part::Plan],
+        host: "here".to_owned(),
+        pid: 1,
+        version: "1",
+        slots: 0,
+        address: Some("127.0.0.1:4780".to_owned()),
+    };
+    processes::beat(database, &process, Some(true)).await?;
+    assert!(processes::others_plan(database, "another").await? && processes::others_at_work(database, "two").await?);
+    assert_eq!(processes::all(database).await?.len(), 1);
+    assert_eq!(processes::server(database).await?.unwrap().port(), 4780);
+    processes::ended(database, "one").await?;
+    sign_in::offer(database, ALICE, b"digest", LEASE).await?;
+    assert_eq!(sign_in::redeem(database, b"digest").await?, Some(ALICE));
+    assert_eq!(sign_in::redeem(database, b"digest").await?, None, "once");
     runs::release(database, Some("nobody")).await?;
     runs::retry_failed(database, Some(&of)).await?;
     runs::readmit_failed(database).await?;
     runs::try_credentials_again(database).await?;
-    runs::progress(database, &of, at(TUESDAY)).await?;
+    store::progress::of(database, &of, at(TUESDAY)).await?;
     symbols::suspend(database, &of[1], "unknown").await?;
-    symbols::due_for_a_second_look(database).await?;
+    symbols::take_due_for_a_second_look(database).await?;
     symbols::listed(database, &of[1], "Fresh", "NYSE").await?;
     for user in [None, Some(ALICE)] {
         assert!(bars::read(database, user, &aapl, Timeframe::H1, None, 10).await?.is_some());
@@ -61,6 +96,9 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
     events::changes(database, ALICE, at("2020-01-01T00:00:00Z")).await?;
     health::beat(database, health::SCHEDULER, "ok", "").await?;
     health::readiness(database).await?;
+    health::round(database, "ok", "", &health::Round::default()).await?;
+    assert_eq!(health::last_round(database).await?.number, 1);
+    health::wake(database).await?;
     users::exists(database, ALICE).await?;
     users::by_email(database, "alice@example.com").await?;
     Ok(())

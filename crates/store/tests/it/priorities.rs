@@ -4,7 +4,7 @@ use market::Timeframe;
 use store::{definitions, tracking, tracking::Source};
 use testkit::{ALICE, BOB, Owner};
 
-use crate::site::{Site, TUESDAY, range, ticker, tickers};
+use crate::site::{Site, TUESDAY, fail, range, ticker, tickers};
 
 for_every_owner! {
     the_highest_live_interest_counts_and_what_remains_when_it_leaves,
@@ -79,7 +79,7 @@ async fn what_nobody_wants_any_more_is_paused_and_its_queue_cancelled(owner: Own
         terminal: false,
         requests: 1,
     };
-    assert!(store::runs::fail(&site.database, &running, &failure).await.unwrap());
+    assert!(fail(&site.database, &running, &failure).await.unwrap());
     assert_eq!(site.rows(runs).await, [cancelled, cancelled]);
     assert!(site.claim("worker").await.is_none());
 }
@@ -89,7 +89,7 @@ async fn what_is_wanted_again_is_planned_at_once(owner: Owner) {
     let synced = tracking::sync(&site.database, ALICE, &[ticker("FRESH")], Source::Watchlist, &[Timeframe::W1]).await;
     assert_eq!(synced.unwrap().jobs_updated, 1);
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, &site.definition("FRESH", Timeframe::W1).await).await.unwrap();
+    definitions::planned(&mut tx, &[site.definition("FRESH", Timeframe::W1).await]).await.unwrap();
     tx.commit().await.unwrap();
     let of_fresh = tickers(&["FRESH"]);
     assert!(definitions::due(&site.database, Some(&of_fresh), 10).await.unwrap().is_empty());

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use market::Timeframe;
 use sqlx::Connection;
-use store::{events, tracking::Source};
+use store::{
+    events::{self, Teller},
+    tracking::Source,
+};
 use testkit::{ALICE, BOB, Owner};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -39,10 +42,13 @@ async fn interest_wakes_and_outcomes_are_told(owner: Owner) {
     let run = site.held(&h1, range("2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z"), "worker").await;
     assert!(!signals.events.has_changed().unwrap(), "nothing has ended yet");
     assert!(site.answer(&run, &[]).await);
+    let teller = Teller::start(&site.database, stop.clone());
+    teller.ended();
     hears(&mut signals.events).await;
+    teller.queued();
+    hears(&mut signals.queue).await;
+    assert_eq!(*signals.hears.borrow(), Some(true));
     stop.cancel();
-    // Both ends go with the task.
-    while signals.wake.changed().await.is_ok() {}
 }
 
 async fn a_listener_that_was_cut_off_listens_again(owner: Owner) {

@@ -6,11 +6,11 @@ use jiff::{Timestamp, ToSpan};
 use market::{Bar, Grid, Range, Ticker, Timeframe};
 use sqlx::{AssertSqlSafe, Postgres, Row, Transaction};
 use store::{
-    Database, StoreError, bars,
-    bars::ShapedBar,
+    Database, ServiceTx, StoreError, bars,
+    bars::{SeriesBars, ShapedBar},
     clock, coverage,
     definitions::Definition,
-    runs::{self, ClaimedRun},
+    runs::{self, ClaimedRun, Failure, Order, Outcome, QueuedRun, Slices},
     tracking::{self, Source},
 };
 use testkit::{OwnedDatabase, Owner};
@@ -96,7 +96,7 @@ impl Site {
     pub(crate) async fn definition(&self, symbol: &str, timeframe: Timeframe) -> Definition {
         let mut tx = self.database.begin().await.unwrap();
         let row = sqlx::query(
-            "select d.id, s.calendar, d.by_interest
+            "select d.id, s.calendar, d.by_interest, d.priority, d.window_days
             from public.job_definitions d join public.symbols s on s.ticker = d.symbol
             where d.symbol = $1 and d.timeframe = $2",
         )
@@ -111,32 +111,35 @@ impl Site {
             timeframe,
             calendar: row.get::<String, _>(1).parse().unwrap(),
             by_interest: row.get(2),
+            priority: row.get(3),
+            window_days: row.get(4),
         }
     }
 
     pub(crate) async fn gaps(&self, definition: &Definition) -> Vec<Range> {
         let mut tx = self.database.begin().await.unwrap();
-        let gaps = coverage::gaps_locked(&mut tx, definition, None).await.unwrap();
+        let mut gaps = coverage::gaps(&mut tx, std::slice::from_ref(definition), None).await.unwrap();
         tx.commit().await.unwrap();
-        gaps
+        gaps.remove(&definition.id).unwrap_or_default()
     }
 
-    pub(crate) async fn enqueue(&self, definition: &Definition, slices: &[Range]) -> i32 {
+    pub(crate) async fn enqueue(&self, definition: &Definition, slices: &[Range]) -> u64 {
         let mut tx = self.database.begin().await.unwrap();
-        let queued = runs::enqueue(&mut tx, definition, slices, "test").await.unwrap();
+        let wanted = Slices { definition, slices: slices.to_vec(), triggered_by: "test" };
+        let queued = runs::enqueue(&mut tx, &[wanted]).await.unwrap();
         tx.commit().await.unwrap();
         queued
     }
 
     pub(crate) async fn claim(&self, worker: &str) -> Option<ClaimedRun> {
-        runs::claim(&self.database, worker, LEASE, false, None).await.unwrap()
+        claim(&self.database, worker, Order::InterestFirst, None).await.unwrap()
     }
 
     /// Queues `slice` and claims it.
     pub(crate) async fn held(&self, definition: &Definition, slice: Range, worker: &str) -> ClaimedRun {
         assert_eq!(self.enqueue(definition, &[slice]).await, 1);
         let ticker = std::slice::from_ref(&definition.ticker);
-        let run = runs::claim(&self.database, worker, LEASE, false, Some(ticker)).await.unwrap().unwrap();
+        let run = claim(&self.database, worker, Order::InterestFirst, Some(ticker)).await.unwrap().unwrap();
         assert_eq!((run.slice, run.timeframe), (slice, definition.timeframe));
         run
     }
@@ -144,8 +147,8 @@ impl Site {
     /// Ends the run as a worker does whose provider answered with `bars` for the whole slice.
     pub(crate) async fn answer(&self, run: &ClaimedRun, bars: &[ShapedBar]) -> bool {
         let mut tx = self.database.begin().await.unwrap();
-        let rows = bars::store(&mut tx, run.symbol_id, run.timeframe, "test/sip", bars).await.unwrap();
-        let held = runs::finish(&mut tx, run, Some(run.slice), rows, "test/sip", 1).await.unwrap();
+        let rows = store_bars(&mut tx, run, bars).await.unwrap();
+        let held = finish(&mut tx, run, Some(run.slice), rows).await.unwrap();
         if held {
             tx.commit().await.unwrap();
         }
@@ -159,6 +162,43 @@ impl Site {
             assert!(self.answer(&run, &expected(definition, gap)).await);
         }
     }
+}
+
+/// Claims the next run and nothing along with it.
+pub(crate) async fn claim(
+    database: &Database,
+    worker: &str,
+    order: Order,
+    tickers: Option<&[Ticker]>,
+) -> Result<Option<ClaimedRun>, StoreError> {
+    let first = |candidates: &[QueuedRun]| candidates.iter().take(1).map(|run| run.id).collect();
+    Ok(runs::claim_pack(database, worker, LEASE, order, tickers, None, first).await?.pop())
+}
+
+/// Whether the lease could be renewed.
+pub(crate) async fn renew(database: &Database, run: &ClaimedRun) -> Result<bool, StoreError> {
+    Ok(runs::renew(database, std::slice::from_ref(run), LEASE).await? == [run.id])
+}
+
+/// Whether the run was still this worker's to fail.
+pub(crate) async fn fail(database: &Database, run: &ClaimedRun, failure: &Failure) -> Result<bool, StoreError> {
+    Ok(runs::fail(database, std::slice::from_ref(run), failure).await? == 1)
+}
+
+/// Whether the run was still this worker's to finish.
+pub(crate) async fn finish(
+    tx: &mut ServiceTx,
+    run: &ClaimedRun,
+    answered: Option<Range>,
+    rows: u64,
+) -> Result<bool, StoreError> {
+    runs::finish(tx, &[Outcome { run, answered, rows, requests: 1 }], "test/sip").await
+}
+
+/// Stores bars of the run's series; how many rows were written.
+pub(crate) async fn store_bars(tx: &mut ServiceTx, run: &ClaimedRun, bars: &[ShapedBar]) -> Result<u64, StoreError> {
+    let series = SeriesBars { symbol_id: run.symbol_id, timeframe: run.timeframe, bars };
+    Ok(bars::store(tx, "test/sip", &[series]).await?[0])
 }
 
 /// The bars that the calendar expects in `range`, all alike.

@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use market::{Range, Timeframe};
-use store::runs;
+use store::runs::{self, Slices};
 use testkit::Owner;
 use tokio::task::JoinSet;
 
@@ -79,7 +79,7 @@ async fn many_who_queue_overlapping_slices_at_once_leave_no_overlap(owner: Owner
             let slices: Vec<Range> =
                 (0..4).map(|n| range_of(from + (n * 20).hours(), from + (n * 20 + 30).hours())).collect();
             let mut tx = database.begin().await.unwrap();
-            runs::enqueue(&mut tx, &h1, &slices, "test").await.unwrap();
+            runs::enqueue(&mut tx, &[Slices { definition: &h1, slices, triggered_by: "test" }]).await.unwrap();
             tx.commit().await.unwrap();
         });
     }
@@ -95,9 +95,12 @@ async fn what_failed_is_left_out_until_it_is_admitted_again(owner: Owner) {
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     let slice = range("2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z");
     assert_eq!(site.enqueue(&h1, &[slice]).await, 1);
-    for (code, too_soon, time) in
-        [("transport", "4 minutes", "6 minutes"), ("refused", "23 hours", "25 hours"), ("", "23 hours", "25 hours")]
-    {
+    for (code, too_soon, time) in [
+        ("transport", "4 minutes", "6 minutes"),
+        ("refused", "23 hours", "25 hours"),
+        ("worker_lost", "23 hours", "25 hours"),
+        ("", "4 minutes", "6 minutes"),
+    ] {
         for (since, admitted) in [(too_soon, 0), (time, 1)] {
             site.run(&format!(
                 "update job_runs set status = 'failed', failures = 5, error_code = nullif('{code}', ''),

@@ -23,7 +23,10 @@ fn failure(command: Command, code: i32) -> String {
 fn an_argument_that_can_not_be_is_named_before_anything_is_done() {
     let place = Place::new();
     for (args, named) in [
-        (&["backfill"][..], "SYMBOL"),
+        (&["backfill", "--timeframes", "m15"][..], "SYMBOL"),
+        (&["backfill", "--days", "3"], "SYMBOL"),
+        (&["plan", "AAPL"], "--dry-run"),
+        (&["work", "--concurrency", "65"], "--concurrency"),
         (&["backfill", "AA PL"], "AA PL"),
         (&["backfill", "🚀"], "🚀"),
         (&["backfill", "AAPL", "--timeframes", "m15,m7"], "m7"),

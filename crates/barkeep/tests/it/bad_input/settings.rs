@@ -2,9 +2,7 @@
 
 use std::{fs, process::Command, time::Instant};
 
-use testkit::TestDatabase;
-
-use crate::running::{Place, finish, quiet_database};
+use crate::running::{Place, empty_database, finish, quiet_database};
 
 const SECRET: &str = "hunter2-never-to-be-shown";
 
@@ -54,7 +52,7 @@ async fn a_database_that_can_not_be_had_is_told_apart_and_its_password_is_not_sh
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_of_somebodys_own_is_not_migrated_without_being_asked() {
     let place = Place::new();
-    let empty = TestDatabase::create(None).await.unwrap();
+    let empty = empty_database().await;
     let url = ["--database-url", &empty.url];
     for args in [&["coverage"][..], &["export", "KO", "m15"], &["track", "KO"], &["token", "--user", "a@example.com"]] {
         let error = failure(place.barkeep(&[args, &url].concat()));

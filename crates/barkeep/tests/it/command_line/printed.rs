@@ -7,9 +7,8 @@ use std::{
 
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
-use testkit::TestDatabase;
 
-use crate::running::{PATIENCE, Place, Up, finish, quiet_database};
+use crate::running::{PATIENCE, Place, Up, empty_database, finish, quiet_database};
 
 #[test]
 fn the_version_and_help_need_no_data_directory() {
@@ -134,7 +133,7 @@ async fn tracking_and_untracking_show_in_the_coverage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrating_twice_does_nothing_the_second_time() {
-    let (place, empty) = (Place::new(), TestDatabase::create(None).await.unwrap());
+    let (place, empty) = (Place::new(), empty_database().await);
     let migrate = || place.printed(&["migrate", "--database-url", &empty.url]);
     assert!(migrate().starts_with("Applied "));
     assert!(migrate().starts_with("The schema is up to date."));

@@ -1,0 +1,44 @@
+//! `GET /openapi.json`: what the addresses take and give.
+
+use axum::Json;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+};
+
+use super::{auth::COOKIE, bars, coverage, events, health, orchestrator, runs, symbols, sync, watchlist};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Barkeep", description = "OHLC bars of what people look at: complete, correct, in PostgreSQL. \
+        Instants are UTC (RFC 3339) and a bar's is its start; prices are as traded. Errors are {\"error\": \"...\"}."),
+    paths(
+        sync::sync_user_symbols, orchestrator::orchestrator, bars::bars, coverage::coverage, runs::list, runs::retry,
+        symbols::search, watchlist::list, watchlist::add, watchlist::remove, events::events, health::healthz,
+        health::readyz,
+    ),
+    components(schemas(orchestrator::Status)),
+    modifiers(&Securing),
+    tags(
+        (name = "functions", description = "As the clients of the old system call them"),
+        (name = "api", description = "Barkeep's own"),
+        (name = "health", description = "For whoever watches over it"),
+    ),
+)]
+struct Description;
+
+struct Securing;
+
+impl Modify for Securing {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let session = ApiKey::Cookie(ApiKeyValue::new(COOKIE));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    }
+}
+
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}

@@ -1,0 +1,60 @@
+//! `barkeep gaps [SYMBOL...]`: what is missing, and what is being done about it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use market::Ticker;
+use store::show::{self, Gap};
+
+use super::{Common, look, table};
+
+#[derive(Args, Debug)]
+pub(super) struct Gaps {
+    /// Only of these symbols
+    #[arg(value_name = "SYMBOL")]
+    symbols: Vec<Ticker>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+}
+
+impl Gaps {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+        look::at(
+            common,
+            async |home| {
+                let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
+                look::say_what_nobody_keeps(home, &self.symbols).await?;
+                Ok(show::gaps(&home.database, tickers, self.limit).await?)
+            },
+            |gaps| render(gaps),
+        )
+        .await
+    }
+}
+
+fn render(gaps: &[Gap]) -> String {
+    if gaps.is_empty() {
+        return "Nothing is missing".to_owned();
+    }
+    let rows: Vec<_> = gaps
+        .iter()
+        .map(|gap| {
+            [
+                gap.symbol.to_string(),
+                gap.timeframe.to_string(),
+                gap.range.from().to_string(),
+                gap.range.to().to_string(),
+                format!("{:.2}", gap.hours),
+                gap.bars.to_string(),
+                gap.state.clone(),
+                gap.reason.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table::render(
+        ["symbol", "tf", "from", "to", "open hours", "bars", "state", "reason"],
+        [false, false, false, false, true, true, false, false],
+        &rows,
+    )
+}

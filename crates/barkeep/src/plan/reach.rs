@@ -1,0 +1,45 @@
+//! What of a gap is asked for: whole bars of a part of the past, and no more than the provider has.
+
+use jiff::Timestamp;
+use market::{Range, Timeframe, grid::Grid};
+use store::definitions::Definition;
+
+use super::Unavailable;
+
+/// The part of `gap` in `clip`, widened to whole bars: a part of one could not be told from a true one.
+pub(super) fn whole_bars(definition: &Definition, gap: &Range, clip: &Range) -> Option<Range> {
+    let grid = Grid::Session(definition.calendar);
+    let part = gap.intersection(clip)?;
+    let from = grid.bucket_of(definition.timeframe, part.from()).map_or(part.from(), |bucket| bucket.from());
+    let to = match grid.bucket_of(definition.timeframe, part.to()) {
+        Some(bucket) if bucket.from() < part.to() => bucket.to(),
+        _ => part.to(),
+    };
+    Range::new(from.max(gap.from()), to.min(gap.to())).ok()
+}
+
+/// The part of `gap` that can be had, after the part that is too old: nobody has anything older than `earliest`.
+pub(super) fn within_reach<'a>(
+    definition: &'a Definition,
+    gap: Range,
+    earliest: Timestamp,
+) -> (Option<Unavailable<'a>>, Option<Range>) {
+    if gap.from() >= earliest {
+        return (None, Some(gap));
+    }
+    // Whole sessions only: one that begins before the provider's history does can't be had in full.
+    let mut first = definition.calendar.next_session(earliest).map_or(gap.to(), |session| session.open);
+    if definition.timeframe == Timeframe::W1 {
+        // And whole weeks: one that had begun by then goes on to its end.
+        let grid = Grid::Session(definition.calendar);
+        while let Some(week) = grid.bucket_of(Timeframe::W1, first)
+            && week.from() < earliest
+            && let Some(next) = definition.calendar.next_session(week.to())
+        {
+            first = next.open;
+        }
+    }
+    let reason = format!("the provider's history begins on {}", earliest.strftime("%Y-%m-%d"));
+    let too_old = Range::new(gap.from(), first.min(gap.to())).ok();
+    (too_old.map(|range| Unavailable { definition, range, reason }), Range::new(first, gap.to()).ok())
+}

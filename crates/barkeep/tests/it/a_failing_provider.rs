@@ -1,0 +1,298 @@
+//! A provider that fails in every way there is: what is stored in the end is what an undisturbed run stores, or nothing
+//! and the reason.
+
+use std::{process::Command, time::Duration};
+
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+use testkit::TestDatabase;
+
+use crate::running::{Market, Place, Served, Up, eventually, finish_within, quiet_database};
+
+/// In the middle of a session, and of a bar of every timeframe.
+const AS_OF: &str = "2026-06-18T15:37:00Z";
+
+/// Five failures with all the waiting between them.
+const LONG: Duration = Duration::from_secs(100);
+
+/// A provider, and somebody who backfills from it.
+struct Trial {
+    market: Market,
+    place: Place,
+    database: TestDatabase,
+}
+
+impl Trial {
+    async fn new(change: impl FnOnce(&mut simulator::Settings)) -> Self {
+        let mut settings = Market::settings(AS_OF);
+        change(&mut settings);
+        Self { market: Market::start(settings).await, place: Place::new(), database: quiet_database().await }
+    }
+
+    async fn with_faults(faults: &str) -> Self {
+        let faults = faults.split_whitespace().map(|fault| fault.parse().unwrap()).collect();
+        Self::new(|settings| settings.faults = faults).await
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.place.barkeep(&[args, &["--database-url", &self.database.url]].concat());
+        command.env("APCA_API_DATA_URL", self.market.url()).env("BARKEEP_LOG", "off");
+        command
+    }
+
+    /// Exit code and summary.
+    async fn backfill(&self, symbols: &[&str]) -> (Option<i32>, Value) {
+        let command = self.command(&[&["backfill", "--json", "--as-of", AS_OF], symbols].concat());
+        let output = tokio::task::spawn_blocking(move || finish_within(LONG, command)).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let summary = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no summary: {said}"));
+        (output.status.code(), summary)
+    }
+
+    /// What is stored of KO and PEP, as CSV.
+    fn rows(&self) -> String {
+        let mut all = String::new();
+        for symbol in ["KO", "PEP"] {
+            for timeframe in ["m15", "h1", "h4"] {
+                all += &self.place.printed(&["export", symbol, timeframe, "--database-url", &self.database.url]);
+            }
+        }
+        all
+    }
+
+    async fn sql(&self) -> PgConnection {
+        PgConnection::connect(&self.database.url).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() {
+    let undisturbed = Trial::new(|_| {}).await;
+    assert_eq!(undisturbed.backfill(&["KO", "PEP"]).await.0, Some(0));
+    let (expected, requests) = (undisturbed.rows(), undisturbed.market.simulator.stats().to("/v2/stocks/bars"));
+    assert!(expected.lines().count() > 2_500);
+
+    // Those of the second column cost requests: how it is known that they happened. The others befall every answer.
+    let trials = [
+        ("throttle=0.4", true),
+        ("5xx=0.4", true),
+        ("cut=0.4", true),
+        ("malformed=0.4", true),
+        // Bars outside the sessions may be as they like, and many of these are.
+        ("insane=0.2", false),
+        ("short=0.9", true),
+        ("empty=0.9", true),
+        ("duplicate=1", false),
+        ("unsorted=1", false),
+        (
+            "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 insane=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
+            true,
+        ),
+    ];
+    let trials = trials.map(|(faults, costs)| {
+        let expected = &expected;
+        async move {
+            let trial = Trial::with_faults(faults).await;
+            let (code, summary) = trial.backfill(&["KO", "PEP"]).await;
+            assert_eq!((code, &summary["incomplete"]), (Some(0), &serde_json::json!([])), "{faults}");
+            same(expected, &trial.rows(), faults);
+            let spent = trial.market.simulator.stats().to("/v2/stocks/bars");
+            assert!(!costs || spent > requests, "{faults}: {spent} requests, {requests} without");
+        }
+    });
+    tokio::join!(futures_util::future::join_all(trials), hangs_at_first(&expected));
+}
+
+/// The rows are those of an undisturbed run; else says where they first differ.
+fn same(expected: &str, rows: &str, faults: &str) {
+    let differ = expected.lines().zip(rows.lines()).find(|(expected, row)| expected != row);
+    let (all, some) = (expected.lines().count(), rows.lines().count());
+    assert!(differ.is_none() && all == some, "{faults}: {some} rows and not {all}, the first other one {differ:?}");
+}
+
+/// The first answers never come: they are given up and asked for again.
+async fn hangs_at_first(expected: &str) {
+    let trial = Trial::with_faults("hang=1").await;
+    let simulator = &trial.market.simulator;
+    let (ended, ()) = tokio::join!(trial.backfill(&["KO", "PEP"]), async {
+        eventually("it asks", async || (simulator.stats().to("/v2/stocks/bars") >= 3).then_some(())).await;
+        simulator.set_faults(Vec::new()).unwrap();
+    });
+    assert_eq!(ended.0, Some(0));
+    same(expected, &trial.rows(), "hang");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_comes_right_ends_with_its_reason_and_stores_nothing_untrue() {
+    // Side by side, since nearly all of it is waiting.
+    tokio::join!(
+        fails_always("5xx=1", "failed with 50"),
+        fails_always("malformed=1", "can't read"),
+        fails_always("cut=1", "could not be reached"),
+        is_insane_always(),
+    );
+}
+
+/// Five tries, then the series is shown as failing, with `reason`.
+async fn fails_always(fault: &str, reason: &str) {
+    let trial = Trial::with_faults(fault).await;
+    let (code, summary) = trial.backfill(&["KO"]).await;
+    assert_eq!((code, &summary["rows"]), (Some(1), &0.into()), "{fault}: {summary}");
+    let incomplete = summary["incomplete"].as_array().unwrap();
+    assert_eq!(incomplete.len(), 3, "{fault}: {summary}");
+    let shown: Vec<Value> = {
+        let printed = trial.place.printed(&["coverage", "KO", "--json", "--database-url", &trial.database.url]);
+        serde_json::from_str(&printed).unwrap()
+    };
+    for series in incomplete.iter().chain(&shown) {
+        assert_eq!(series["state"], "failing", "{fault}: {series}");
+        assert!(series["reason"].as_str().unwrap().contains(reason), "{fault}: {series}");
+    }
+    let mut sql = trial.sql().await;
+    let bars: i64 = sqlx::query_scalar("select count(*) from ohlc_bars_v2").fetch_one(&mut sql).await.unwrap();
+    assert_eq!(bars, 0, "{fault}");
+    let runs: Vec<(String, i32)> =
+        sqlx::query_as("select distinct status, failures from job_runs").fetch_all(&mut sql).await.unwrap();
+    assert_eq!(runs, [("failed".to_owned(), 5)], "{fault}");
+
+    trial.market.simulator.set_faults(Vec::new()).unwrap();
+    assert_eq!(trial.backfill(&["KO"]).await.0, Some(0), "{fault}: once it is over, the same command completes it");
+}
+
+/// A bar that can't be true is kept apart with its reason, and the others are stored.
+async fn is_insane_always() {
+    let (sound, spoilt) = (Trial::new(|_| {}).await, Trial::with_faults("insane=1").await);
+    let ((sound_code, _), (code, summary)) = tokio::join!(sound.backfill(&["KO"]), spoilt.backfill(&["KO"]));
+    assert_eq!(sound_code, Some(0));
+    assert!(code.is_some(), "{summary}");
+    let mut sql = spoilt.sql().await;
+    let apart: Vec<(String, String)> =
+        sqlx::query_as("select symbol, reason from barkeep.quarantined_bars").fetch_all(&mut sql).await.unwrap();
+    assert!(
+        !apart.is_empty() && apart.iter().all(|(symbol, reason)| symbol == "KO" && !reason.is_empty()),
+        "{apart:?}"
+    );
+    let insane: i64 = sqlx::query_scalar(
+        "select count(*) from ohlc_bars_v2
+        where high < greatest(open, close, low) or low > least(open, close) or low <= 0 or volume < 0",
+    )
+    .fetch_one(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!(insane, 0);
+    let stored = |trial: &Trial, timeframe: &str| {
+        let printed = trial.place.printed(&["export", "KO", timeframe, "--database-url", &trial.database.url]);
+        printed.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    let mut left_out = 0;
+    for timeframe in ["m15", "h1", "h4"] {
+        let (sound, spoilt) = (stored(&sound, timeframe), stored(&spoilt, timeframe));
+        left_out += sound.len() - spoilt.len();
+        assert!(spoilt.is_subset(&sound), "{timeframe}: what is stored is true");
+    }
+    assert!((1..10).contains(&left_out), "{left_out} bars left out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_is_waited_out_by_all_workers_and_spends_no_attempt() {
+    let trial = Trial::with_faults("throttle:3=1").await;
+    let simulator = &trial.market.simulator;
+    let ((code, _), waited) = tokio::join!(trial.backfill(&["KO", "PEP"]), async {
+        eventually("it is told to wait", async || (simulator.stats().throttled > 0).then_some(())).await;
+        let told = std::time::Instant::now();
+        // Those that were under way when the first was told to wait.
+        eventually("nothing is under way", async || {
+            let under_way: i64 = sqlx::query_scalar("select count(*) from barkeep.budget_requests")
+                .fetch_one(&mut trial.sql().await)
+                .await
+                .unwrap();
+            (under_way == 0).then_some(())
+        })
+        .await;
+        let before = simulator.stats().total();
+        simulator.set_faults(Vec::new()).unwrap();
+        eventually("it asks again", async || (simulator.stats().total() > before).then_some(())).await;
+        told.elapsed()
+    });
+    assert_eq!(code, Some(0));
+    assert!(waited >= Duration::from_millis(2_500), "asked again after {waited:?}");
+    assert!(simulator.stats().throttled <= 5, "{:?}", simulator.stats());
+    let runs: Vec<(String, i32, i32)> = sqlx::query_as("select status, attempt, failures from job_runs")
+        .fetch_all(&mut trial.sql().await)
+        .await
+        .unwrap();
+    assert!(runs.iter().all(|run| *run == ("success".to_owned(), 1, 0)), "{runs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_not_there_or_goes_away_is_waited_for() {
+    // Reserved, and free until it comes up.
+    let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", format!("http://{address}")).env("BARKEEP_LOG", "off");
+        command.args(["--as-of", AS_OF]);
+    })
+    .await;
+    let (up, anon): (&Up, &str) = (&served.up, &served.anon_key);
+    let (status, ready) = up.get(anon, "/readyz").await;
+    assert_eq!((status, &ready["provider"]["state"]), (200, &"unreachable".into()), "{ready}");
+    assert!(ready["provider"]["reason"].as_str().unwrap().contains(&address.to_string()), "{ready}");
+    assert_eq!(up.sync(anon, r#"{"symbols":["KO"],"source":"watchlist"}"#).await.0, 200);
+
+    let settings = || {
+        let mut settings = Market::settings(AS_OF);
+        settings.latency = Duration::from_millis(200);
+        settings
+    };
+    let market = Market::start_at(address, settings()).await;
+    up.until(anon, "KO", "complete").await;
+
+    assert_eq!(up.sync(anon, r#"{"symbols":["PEP","IBM","BA"],"source":"watchlist"}"#).await.0, 200);
+    let before = market.simulator.stats().total();
+    eventually("it is fetching", async || (market.simulator.stats().total() > before).then_some(())).await;
+    drop(market);
+    eventually("the port is free", async || tokio::net::TcpListener::bind(address).await.ok().map(drop)).await;
+    eventually("a run has failed", async || {
+        let failed: i64 = sqlx::query_scalar("select count(*) from job_runs where failures > 0")
+            .fetch_one(&mut served.sql().await)
+            .await
+            .unwrap();
+        (failed > 0).then_some(())
+    })
+    .await;
+    let _market = Market::start_at(address, settings()).await;
+    for symbol in ["PEP", "IBM", "BA"] {
+        up.until(anon, symbol, "complete").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plan_holds_back_is_not_final_and_not_asked_for_again_and_again() {
+    let trial = Trial::new(|settings| settings.delay = jiff::SignedDuration::from_mins(15)).await;
+    let (code, summary) = trial.backfill(&["KO", "PEP"]).await;
+    assert_eq!((code, &summary["incomplete"]), (Some(0), &serde_json::json!([])));
+    let spent = trial.market.simulator.stats().to("/v2/stocks/bars");
+    assert!(spent <= 30, "{spent} requests");
+    for line in trial.rows().lines().filter(|line| line.ends_with(",true")) {
+        assert!(*line < *"2026-06-18T15:15:00Z", "final before its time: {line}");
+    }
+    let newest: String =
+        sqlx::query_scalar("select max(ts)::text from ohlc_bars_v2 where timeframe = 'm15' and data_status = 'final'")
+            .fetch_one(&mut trial.sql().await)
+            .await
+            .unwrap();
+    assert!(newest.starts_with("2026-06-18 15:00:00"), "all that has been free for long is there: {newest}");
+
+    let up = Up::start(trial.command(&["up", "--as-of", AS_OF])).await;
+    let keys: Value = serde_json::from_str(&trial.place.printed(&["keys", "--json"])).unwrap();
+    let anon = keys["anon_key"].as_str().unwrap();
+    // Each wakes the planner anew, which has nothing to ask of those before.
+    for symbol in ["KO", "PEP", "IBM"] {
+        let body = format!(r#"{{"symbols":["{symbol}"],"source":"watchlist"}}"#);
+        assert_eq!(up.sync(anon, &body).await.0, 200);
+        up.until(anon, symbol, "complete").await;
+    }
+    let more = trial.market.simulator.stats().total() - spent;
+    assert!(more <= 30, "{more} more requests");
+    assert!(up.stop().success());
+}

@@ -1,6 +1,0 @@
-//! What scripts rely on: what commands print, where they print it, and which setting counts.
-
-mod backfill;
-mod export;
-mod precedence;
-mod printed;

@@ -1,0 +1,121 @@
+//! The present: bars that are forming are shown as such, and are final when their time has come.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::running::{Market, Place, Served, eventually, finish, quiet_database, shared};
+
+/// A market whose clock runs on from `as_of`, as Barkeep's does.
+async fn running_from(as_of: &str) -> (Market, Served) {
+    let mut settings = Market::settings(as_of);
+    settings.clock = simulator::Clock::starting_at(as_of.parse().unwrap());
+    let market = Market::start(settings).await;
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", as_of]);
+    })
+    .await;
+    (market, served)
+}
+
+/// The newest stored bar of KO's m15: start, whether it is final, volume.
+async fn newest(served: &Served) -> Option<(String, bool, f64)> {
+    sqlx::query_as(
+        "select o.ts::text, o.data_status = 'final', o.volume from ohlc_bars_v2 o join symbols s on s.id = o.symbol_id
+        where s.ticker = 'KO' and o.timeframe = 'm15' order by o.ts desc limit 1",
+    )
+    .fetch_optional(&mut served.sql().await)
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bar_that_is_forming_is_provisional_and_becomes_final_when_its_time_has_come() {
+    let as_of: Timestamp = "2026-06-18T15:29:52Z".parse().unwrap();
+    let (_market, served) = running_from(&as_of.to_string()).await;
+    served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"chart_view"}"#).await;
+    let forming = eventually("there is a forming bar", async || newest(&served).await).await;
+    assert_eq!((forming.0.as_str(), forming.1), ("2026-06-18 15:15:00+00", false), "seconds before its end");
+    let over = as_of + SignedDuration::from_secs(8);
+    eventually("its time has come", async || {
+        let now: String =
+            sqlx::query_scalar("select barkeep.market_now()::text").fetch_one(&mut served.sql().await).await.unwrap();
+        (now.replace(' ', "T").parse::<Timestamp>().unwrap() > over).then_some(())
+    })
+    .await;
+    // The planner would look within the minute.
+    let (status, _) = served.post(&served.service_role_key, "/functions/v1/orchestrator?action=tick", "").await;
+    assert_eq!(status, 200);
+    let ended = eventually("it is final", async || {
+        let rows: Vec<(bool, f64)> = sqlx::query_as(
+            "select o.data_status = 'final', o.volume from ohlc_bars_v2 o join symbols s on s.id = o.symbol_id
+            where s.ticker = 'KO' and o.timeframe = 'm15' and o.ts = '2026-06-18 15:15:00+00'",
+        )
+        .fetch_all(&mut served.sql().await)
+        .await
+        .unwrap();
+        rows.into_iter().find(|(is_final, _)| *is_final)
+    })
+    .await;
+    assert!(ended.1 >= forming.2, "its last minute came too: {} and {}", forming.2, ended.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn todays_bars_are_there_as_soon_as_they_have_ended_in_summer_and_in_winter() {
+    // 14:31 in New York, an hour apart in UTC.
+    for (as_of, open, last) in [
+        ("2026-06-18T18:31:00Z", "2026-06-18 13:30:00+00", "2026-06-18 18:15:00+00"),
+        ("2026-01-15T19:31:00Z", "2026-01-15 14:30:00+00", "2026-01-15 19:15:00+00"),
+    ] {
+        let market = Market::start(Market::settings(as_of)).await;
+        let (place, database) = (Place::new(), quiet_database().await);
+        let mut command =
+            place.barkeep(&["backfill", "KO", "--json", "--as-of", as_of, "--database-url", &database.url]);
+        command.env("APCA_API_DATA_URL", market.url());
+        let output = tokio::task::spawn_blocking(move || finish(command)).await.unwrap();
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["incomplete"], serde_json::json!([]), "{summary}");
+        let today: (String, String, i64) = sqlx::query_as(
+            "select min(ts)::text, max(ts)::text, count(*) from ohlc_bars_v2
+            where timeframe = 'm15' and data_status = 'final' and ts >= $1::timestamptz",
+        )
+        .bind(open)
+        .fetch_one(&mut PgConnection::connect(&database.url).await.unwrap())
+        .await
+        .unwrap();
+        assert_eq!(today, (open.to_owned(), last.to_owned(), 20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bars_across_a_split_are_stored_as_they_were_traded() {
+    let Some(bars) = shared("realdata/m1") else { return };
+    let mut settings = Market::settings("2014-06-10T00:00:00Z");
+    settings.source = simulator::Source::Folder(bars);
+    let market = Market::start(settings).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let mut command = place.barkeep(&[
+        "backfill",
+        "AAPL",
+        "--timeframes",
+        "m15",
+        "--as-of",
+        "2014-06-10T00:00:00Z",
+        "--database-url",
+        &database.url,
+    ]);
+    command.env("APCA_API_DATA_URL", market.url());
+    let output = tokio::task::spawn_blocking(move || finish(command)).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let closes: Vec<(String, f64)> = sqlx::query_as(
+        "select to_char(ts at time zone 'America/New_York', 'MM-DD'), (array_agg(close order by ts desc))[1]
+        from ohlc_bars_v2 group by 1 order by 1",
+    )
+    .fetch_all(&mut PgConnection::connect(&database.url).await.unwrap())
+    .await
+    .unwrap();
+    // Seven for one, effective on the ninth.
+    assert_eq!(closes.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["06-05", "06-06", "06-09"]);
+    assert!(closes[0].1 > 640.0 && closes[1].1 > 640.0, "{closes:?}");
+    assert!(closes[2].1 < 100.0, "{closes:?}");
+}

@@ -1,0 +1,89 @@
+//! Bars as traded stay as they were traded; what is read is in today's shares.
+
+use serde_json::Value;
+use simulator::Source;
+
+use crate::running::{Market, Place, Served, eventually, finished, quiet_database, shared};
+
+/// Starts and closes that `export` prints.
+fn closes(place: &Place, url: &str, timeframe: &str, adjustment: &str) -> Vec<(String, f64)> {
+    let printed =
+        place.printed(&["export", "AAPL", timeframe, "--adjustment", adjustment, "--json", "--database-url", url]);
+    let bars: Vec<Value> = serde_json::from_str(&printed).unwrap();
+    bars.iter().map(|bar| (bar["ts"].as_str().unwrap().to_owned(), bar["close"].as_f64().unwrap())).collect()
+}
+
+/// How much a close differs from the one before, at most.
+fn largest_step(closes: &[(String, f64)]) -> f64 {
+    closes.windows(2).map(|two| (two[1].1 / two[0].1 - 1.0).abs()).fold(0.0, f64::max)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apples_split_of_2014_leaves_bars_as_traded_and_is_not_seen_in_adjusted_ones() {
+    let (Some(bars), Some(splits)) = (shared("realdata/m1"), shared("realdata/splits.csv")) else { return };
+    let mut settings = Market::settings("2014-06-10T00:00:00Z");
+    settings.source = Source::Folder(bars);
+    settings.actions = simulator::read_actions(&splits).unwrap();
+    let market = Market::start(settings).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let timeframes = ["backfill", "AAPL", "--timeframes", "m15,h1,d1,w1"];
+    let args = [&timeframes[..], &["--as-of", "2014-06-10T00:00:00Z", "--database-url", &database.url]].concat();
+    let mut command = place.barkeep(&args);
+    command.env("APCA_API_DATA_URL", market.url());
+    let output = finished(command).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    for timeframe in ["m15", "h1"] {
+        let raw = closes(&place, &database.url, timeframe, "raw");
+        assert!(raw[0].1 > 640.0 && raw.last().unwrap().1 < 100.0, "as traded: {raw:?}");
+        assert!(largest_step(&raw) > 0.8);
+        let adjusted = closes(&place, &database.url, timeframe, "splits");
+        assert!(largest_step(&adjusted) < 0.02, "continuous: {adjusted:?}");
+        for ((start, as_traded), (_, in_todays_shares)) in raw.iter().zip(&adjusted) {
+            let factor = if start.as_str() < "2014-06-09" { 7.0 } else { 1.0 };
+            assert!((as_traded / in_todays_shares - factor).abs() < 1e-9, "{start}");
+        }
+    }
+    // The split of 2020 is not known yet in 2014, and the one of 2005 is older than all bars: only one counts.
+    let week = closes(&place, &database.url, "w1", "splits");
+    assert!(week.iter().all(|(_, close)| *close > 85.0 && *close < 100.0), "{week:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_is_fetched_again() {
+    let market = Market::start(Market::settings("2026-06-18T23:00:00Z")).await;
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", "2026-06-18T23:00:00Z"]);
+    })
+    .await;
+    served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"watchlist"}"#).await;
+    served.up.until(&served.anon_key, "KO", "complete").await;
+    let read = async |adjustment: &str| {
+        let path = format!("/api/v1/bars?symbol=KO&timeframe=h1{adjustment}");
+        let (status, answer) = served.up.get(&served.anon_key, &path).await;
+        assert_eq!(status, 200, "{answer}");
+        let bars = answer["bars"].as_array().unwrap();
+        bars.iter().map(|bar| (bar["close"].as_f64().unwrap(), bar["volume"].as_f64().unwrap())).collect::<Vec<_>>()
+    };
+    let before = read("").await;
+    assert_eq!(before, read("&adjustment=raw").await);
+    eventually("it has asked about splits", async || {
+        let asked = market.simulator.seen().iter().any(|seen| seen.uri.contains("/v1/corporate-actions"));
+        asked.then_some(())
+    })
+    .await;
+    let asked = market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count();
+    let split = "insert into corporate_actions (symbol_id, ex_date, kind, old_shares, new_shares, source)
+        select id, '2026-06-18', 'split', 1, 2, 'test' from symbols where ticker = 'KO'";
+    sqlx::query(split).execute(&mut served.sql().await).await.unwrap();
+    let after = read("").await;
+    let last_day = 7;
+    for ((close, volume), (was, had)) in after.iter().zip(&before).rev().skip(last_day) {
+        assert_eq!((*close, *volume), (was / 2.0, had * 2.0));
+    }
+    assert_eq!(after[after.len() - last_day..], before[before.len() - last_day..], "from the ex-date on");
+    assert_eq!(read("&adjustment=raw").await, before);
+    assert_eq!(market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count(), asked);
+    let (status, said) = served.up.get(&served.anon_key, "/api/v1/bars?symbol=KO&timeframe=h1&adjustment=half").await;
+    assert_eq!(status, 400, "{said}");
+}

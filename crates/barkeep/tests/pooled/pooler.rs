@@ -1,0 +1,28 @@
+//! The pooler is really there: what these tests pass with is what users have.
+
+use crate::running::{Served, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_goes_through_the_pooler_and_it_is_known_that_no_notification_comes() {
+    if !testkit::pooler_is_installed() {
+        return;
+    }
+    let served = Served::start().await;
+    let (up, anon) = (&served.up, &served.anon_key);
+    assert_eq!(up.sync(anon, r#"{"symbols":["KO"],"source":"watchlist"}"#).await.0, 200);
+    up.until(anon, "KO", "complete").await;
+    // PgBouncer connects by itself: with as few connections as its pool has, whatever Barkeep's has.
+    let names: Vec<String> = sqlx::query_scalar(
+        "select distinct application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .fetch_all(&mut served.sql().await)
+    .await
+    .unwrap();
+    assert!(!names.is_empty(), "nobody is connected");
+    eventually("it knows that it hears nothing", async || {
+        let hears: Vec<Option<bool>> =
+            sqlx::query_scalar("select hears from barkeep.processes").fetch_all(&mut served.sql().await).await.unwrap();
+        (hears == [Some(false)]).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,192 @@
+//! Splits and cash dividends, and what they make of prices.
+//!
+//! In: bars as traded, oldest first, and a stock's actions. Out: the same bars as if all of them had traded in today's
+//! shares (split-adjusted), and also without the drops that dividends cause (fully adjusted). Holds: volume times price
+//! stays what was traded; with no action nothing changes at all.
+//!
+//! The arithmetic is that of CRSP, which Yahoo and others follow: a split of `new` for `old` shares multiplies earlier
+//! prices by `old / new` and volumes by `new / old`; a cash dividend multiplies earlier prices by `1 - amount / close`,
+//! where `close` is the last one before the ex-date, both as traded.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::{Bar, Calendar};
+
+/// What a company did to its shares, seen from the first session that trades without it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// The exchange's day on which trading without it begins.
+    pub ex_date: Date,
+    #[serde(flatten)]
+    pub kind: ActionKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ActionKind {
+    /// `old` shares became `new`: 7 for 1 is `new: 7, old: 1`; a reverse split has `new < old`. Both are positive.
+    Split { new: f64, old: f64 },
+    /// Dollars a share, in the shares of that day.
+    Dividend { amount: f64 },
+}
+
+/// Which actions are applied to prices as traded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adjustment {
+    /// As traded.
+    Raw,
+    /// In today's shares: what charts show.
+    #[default]
+    Splits,
+    /// And as if dividends had been reinvested.
+    All,
+}
+
+impl std::str::FromStr for Adjustment {
+    type Err = InvalidAdjustment;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "raw" => Ok(Self::Raw),
+            "splits" | "split" => Ok(Self::Splits),
+            "all" => Ok(Self::All),
+            _ => Err(InvalidAdjustment(text.chars().take(40).collect())),
+        }
+    }
+}
+
+/// The text names no adjustment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no adjustment: raw, splits and all are")]
+pub struct InvalidAdjustment(pub String);
+
+/// A factor that holds for bars that start before an instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Midnight of the ex-date in the market's time zone.
+    pub before: Timestamp,
+    pub price: f64,
+    pub volume: f64,
+}
+
+/// The factors of a stock's actions, oldest first. `close_before` gives the last close as traded before an ex-date; a
+/// dividend for which it knows none, or which is not less than it, is left out.
+pub fn steps(
+    actions: &[Action],
+    calendar: Calendar,
+    adjustment: Adjustment,
+    close_before: impl Fn(Date) -> Option<f64>,
+) -> Vec<Step> {
+    let step = |action: &Action| {
+        let (price, volume) = match action.kind {
+            _ if adjustment == Adjustment::Raw => return None,
+            ActionKind::Split { new, old } => (old / new, new / old),
+            ActionKind::Dividend { .. } if adjustment != Adjustment::All => return None,
+            ActionKind::Dividend { amount } => (1.0 - amount / close_before(action.ex_date)?, 1.0),
+        };
+        let sound = |factor: f64| factor.is_finite() && factor > 0.0;
+        (sound(price) && sound(volume)).then_some(Step { before: calendar.midnight(action.ex_date)?, price, volume })
+    };
+    let mut steps: Vec<Step> = actions.iter().filter_map(step).collect();
+    steps.sort_by_key(|step| step.before);
+    steps
+}
+
+/// Applies the steps to bars as traded, in any order.
+pub fn apply(bars: &mut [Bar], steps: &[Step]) {
+    for bar in bars {
+        let later = steps.iter().filter(|step| bar.start < step.before);
+        let (price, volume) = later.fold((1.0, 1.0), |(p, v), step| (p * step.price, v * step.volume));
+        scale(bar, price, volume);
+    }
+}
+
+/// The reverse: bars that a provider sent split-adjusted, as they were traded.
+pub fn undo(bars: &mut [Bar], steps: &[Step]) {
+    let inverse: Vec<Step> =
+        steps.iter().map(|s| Step { before: s.before, price: 1.0 / s.price, volume: 1.0 / s.volume }).collect();
+    apply(bars, &inverse);
+}
+
+fn scale(bar: &mut Bar, price: f64, volume: f64) {
+    if price == 1.0 && volume == 1.0 {
+        return;
+    }
+    for value in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
+        *value *= price;
+    }
+    bar.vwap = bar.vwap.map(|vwap| vwap * price);
+    bar.volume *= volume;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SPLIT: Action = Action { ex_date: date(2014, 6, 9), kind: ActionKind::Split { new: 7.0, old: 1.0 } };
+    const DIVIDEND: Action = Action { ex_date: date(2014, 8, 7), kind: ActionKind::Dividend { amount: 0.47 } };
+
+    fn bar(start: &str, close: f64) -> Bar {
+        Bar {
+            start: start.parse().unwrap(),
+            open: close,
+            high: close,
+            low: close,
+            close,
+            volume: 1_000.0,
+            vwap: Some(close),
+            trade_count: Some(9),
+        }
+    }
+
+    #[test]
+    fn prices_before_a_split_are_in_todays_shares_and_turnover_stays() {
+        let mut bars = [bar("2014-06-06T13:30:00Z", 644.0), bar("2014-06-09T04:00:00Z", 93.0)];
+        let steps = steps(&[SPLIT, DIVIDEND], Calendar::Xnys, Adjustment::Splits, |_| None);
+        apply(&mut bars, &steps);
+        assert_eq!((bars[0].close, bars[0].volume, bars[0].vwap), (92.0, 7_000.0, Some(92.0)));
+        assert_eq!((bars[1].close, bars[1].volume), (93.0, 1_000.0));
+    }
+
+    #[test]
+    fn a_dividend_counts_in_full_adjustment_alone_and_by_the_close_before_it() {
+        let of = |adjustment| {
+            let mut bars = [bar("2014-08-06T13:30:00Z", 94.0), bar("2014-08-07T13:30:00Z", 94.0)];
+            apply(&mut bars, &steps(&[SPLIT, DIVIDEND], Calendar::Xnys, adjustment, |_| Some(94.0)));
+            bars.map(|bar| bar.close)
+        };
+        assert_eq!(of(Adjustment::Raw), [94.0, 94.0]);
+        assert_eq!(of(Adjustment::Splits), [94.0, 94.0]);
+        assert_eq!(of(Adjustment::All), [94.0 * (1.0 - 0.47 / 94.0), 94.0]);
+    }
+
+    #[test]
+    fn a_dividend_that_makes_no_sense_changes_nothing() {
+        for close in [None, Some(0.0), Some(0.47), Some(0.2), Some(f64::NAN)] {
+            assert_eq!(steps(&[DIVIDEND], Calendar::Xnys, Adjustment::All, |_| close), []);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn undoing_gives_what_was_traded(new in 1_u32..50, old in 1_u32..50, close in 0.01..10_000.0_f64) {
+            let split = Action {
+                ex_date: date(2014, 6, 9),
+                kind: ActionKind::Split { new: f64::from(new), old: f64::from(old) },
+            };
+            let steps = steps(&[split], Calendar::Xnys, Adjustment::Splits, |_| None);
+            let mut bars = [bar("2014-06-06T13:30:00Z", close)];
+            apply(&mut bars, &steps);
+            undo(&mut bars, &steps);
+            prop_assert!((bars[0].close / close - 1.0).abs() < 1e-12);
+            prop_assert!((bars[0].volume / 1_000.0 - 1.0).abs() < 1e-12);
+        }
+    }
+}

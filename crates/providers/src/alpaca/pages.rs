@@ -1,0 +1,160 @@
+//! One request's pages, asked for one after the other.
+//!
+//! In: a [`BarsRequest`]. Out: its [`Page`]s. Holds: where the plan turns out to hold the newest minutes back, the range
+//! is cut and asked for once more, and that is remembered; after an error nothing more is sent.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+
+use market::{AssetClass, Range};
+
+use super::{
+    AlpacaSource,
+    failures::Failure,
+    paging::{Added, Pages},
+    wire::{self, BarsPage, ROWS_PER_PAGE},
+};
+use crate::{
+    BarPages, BarsRequest, FetchError, Page,
+    http::{PATIENCE_BETWEEN_PAGES, Question},
+};
+
+/// Where one request stands.
+pub(super) struct AlpacaPages<'a> {
+    source: &'a AlpacaSource,
+    request: &'a BarsRequest,
+    stage: Stage,
+    spent: u32,
+}
+
+enum Stage {
+    /// Nothing was asked yet.
+    New,
+    /// The range that the plan gives, and where to go on; `None` before its first page.
+    Under {
+        range: Range,
+        pages: Box<Pages>,
+        token: Option<String>,
+    },
+    Ended,
+}
+
+impl<'a> AlpacaPages<'a> {
+    pub(super) fn new(source: &'a AlpacaSource, request: &'a BarsRequest) -> Self {
+        Self { source, request, stage: Stage::New, spent: 0 }
+    }
+
+    fn begin(&mut self, range: Range) {
+        let pages = Box::new(Pages::new(&self.request.tickers, self.request.timeframe, range));
+        self.stage = Stage::Under { range, pages, token: None };
+    }
+
+    /// The first page, with the range cut where the plan asks for it.
+    async fn first(&mut self) -> Result<Page, FetchError> {
+        self.source.check(self.request)?;
+        let class = self.request.asset_class;
+        if !self.source.is_held_back(class) {
+            self.begin(self.request.range);
+            match self.ask().await {
+                Err(Failure::RecentSip) => self.source.held_back.store(true, Ordering::Relaxed),
+                Err(Failure::Fetch(error)) => return Err(error),
+                Ok(page) => return Ok(page),
+            }
+            tracing::info!(
+                provider = self.source.http.provider,
+                "This plan holds the newest 15 minutes of stocks back"
+            );
+        }
+        match self.source.given(self.request.range) {
+            None => {
+                self.stage = Stage::Ended;
+                Ok(Page {
+                    bars: BTreeMap::new(),
+                    complete: self.request.tickers.clone(),
+                    answered: None,
+                    provenance: self.source.provenance(class),
+                })
+            }
+            // Just refused as it is.
+            Some(range) if range == self.request.range && self.spent > 0 => Err(self.too_recent()),
+            Some(range) => {
+                self.begin(range);
+                self.ask().await.map_err(|failure| self.told(failure))
+            }
+        }
+    }
+
+    /// The page that comes next.
+    async fn ask(&mut self) -> Result<Page, Failure> {
+        let Stage::Under { range, pages, token } = &mut self.stage else {
+            return Err(self.source.bad_data("a page after the last").into());
+        };
+        let (source, request) = (self.source, self.request);
+        let mut url = source.url(&source.data_url, wire::bars_path(request.asset_class))?;
+        let (start, end) = wire::inclusive(*range);
+        url.query_pairs_mut()
+            .append_pair("symbols", &pages.symbols())
+            .append_pair("timeframe", wire::timeframe(request.timeframe))
+            .append_pair("start", &start)
+            .append_pair("end", &end)
+            .append_pair("limit", &ROWS_PER_PAGE.to_string())
+            .append_pair("sort", "asc");
+        if request.asset_class == AssetClass::Stock {
+            url.query_pairs_mut().append_pair("adjustment", "raw").append_pair("feed", source.feed.as_str());
+        }
+        let patience = match token {
+            Some(token) => {
+                url.query_pairs_mut().append_pair("page_token", token);
+                PATIENCE_BETWEEN_PAGES
+            }
+            None => Duration::ZERO,
+        };
+        let question =
+            Question { url, budget: Some(&source.budget), urgency: request.urgency, patience, with_keys: true };
+        let answer = source.http.get(question, &mut self.spent).await?;
+        source.learn_limit(&answer.headers);
+        let page: BarsPage = source.read(answer, &request.tickers)?;
+        let added = pages.add(page).map_err(|problem| source.bad_data(&problem))?;
+        let answered = Some(*range);
+        let Added { bars, complete, token: next } = added;
+        match next {
+            Some(next) => *token = Some(next),
+            None => self.stage = Stage::Ended,
+        }
+        Ok(Page { bars, complete, answered, provenance: source.provenance(request.asset_class) })
+    }
+
+    fn told(&self, failure: Failure) -> FetchError {
+        match failure {
+            Failure::RecentSip => self.too_recent(),
+            Failure::Fetch(error) => error,
+        }
+    }
+
+    fn too_recent(&self) -> FetchError {
+        FetchError::Server {
+            provider: self.source.http.provider.clone(),
+            status: 403,
+            message: "bars that ended 16 minutes ago are held back as too recent: check this machine's clock"
+                .to_owned(),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl BarPages for AlpacaPages<'_> {
+    async fn next(&mut self) -> Result<Option<Page>, FetchError> {
+        let page = match self.stage {
+            Stage::Ended => return Ok(None),
+            Stage::New => self.first().await,
+            Stage::Under { .. } => self.ask().await.map_err(|failure| self.told(failure)),
+        };
+        if page.is_err() {
+            self.stage = Stage::Ended;
+        }
+        page.map(Some)
+    }
+
+    fn requests(&self) -> u32 {
+        self.spent
+    }
+}

@@ -1,0 +1,41 @@
+//! Whether Coinbase is asked, and where it is.
+
+use crate::{
+    settings::{self, BaseUrl, SettingsError, Timeouts},
+    vendor::Vendor,
+};
+
+pub(super) static COINBASE: Vendor = Vendor {
+    name: "coinbase",
+    own_domains: &["coinbase.com"],
+    address: "https://api.exchange.coinbase.com",
+    url_variable: "COINBASE_API_URL",
+    mend_keys: "it takes no key; where it doesn't serve this machine's address, leave it out of BARKEEP_CRYPTO",
+    mend_address: "check the network, and COINBASE_API_URL where it is set",
+    ..Vendor::PLAIN
+};
+
+/// Everything needed to ask Coinbase.
+#[derive(Clone, Debug)]
+pub struct CoinbaseSettings {
+    pub url: BaseUrl,
+    /// Whether it is named as a provider of crypto.
+    pub on: bool,
+    pub timeouts: Timeouts,
+}
+
+impl CoinbaseSettings {
+    /// Settings from `BARKEEP_CRYPTO` (a list of providers) and `COINBASE_API_URL`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for a list with unknown names and an address that is none.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+        let on = settings::is_named_for_crypto(&lookup, COINBASE.name)?;
+        Ok(Self { url: COINBASE.address_from(&lookup)?, on, timeouts: Timeouts::default() })
+    }
+
+    /// Whether it was named: it needs no key, so that nothing else would say so.
+    pub fn is_configured(&self) -> bool {
+        self.on
+    }
+}

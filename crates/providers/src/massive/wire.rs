@@ -1,0 +1,113 @@
+//! The shapes of Massive's answers and the spelling of its questions.
+//!
+//! In: JSON as sent. Out: our vocabulary. Holds: an empty object is an empty page, which is how the last one may come;
+//! a bar that lacks a field is an error.
+
+use jiff::{SignedDuration, Timestamp};
+use market::{Bar, Range, Timeframe};
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+
+use crate::{FetchError, connection::Connection};
+
+/// Longer than any error, shorter than any page worth reading twice.
+const LONGEST_ERROR: usize = 4_096;
+
+/// One page of anything.
+#[derive(Debug, Deserialize)]
+#[serde(bound = "T: Deserialize<'de>")]
+pub(super) struct Page<T> {
+    #[serde(default)]
+    pub(super) results: Option<Vec<T>>,
+    #[serde(default)]
+    pub(super) next_url: Option<String>,
+}
+
+/// One bar: start in unix milliseconds, prices, volume (a float, perhaps a fraction), trades, average price.
+#[derive(Debug, Deserialize)]
+pub(super) struct WireBar {
+    t: i64,
+    o: f64,
+    h: f64,
+    l: f64,
+    c: f64,
+    v: f64,
+    n: Option<i64>,
+    vw: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Status {
+    status: Option<String>,
+}
+
+impl WireBar {
+    pub(super) fn into_bar(self) -> Result<Bar, String> {
+        Ok(Bar {
+            start: Timestamp::from_millisecond(self.t).map_err(|_| format!("a bar at {} ms", self.t))?,
+            open: self.o,
+            high: self.h,
+            low: self.l,
+            close: self.c,
+            volume: self.v,
+            vwap: self.vw,
+            trade_count: self.n,
+        })
+    }
+}
+
+/// Multiplier and span.
+pub(super) fn timeframe(timeframe: Timeframe) -> (&'static str, &'static str) {
+    match timeframe {
+        Timeframe::M1 => ("1", "minute"),
+        Timeframe::M5 => ("5", "minute"),
+        Timeframe::M15 => ("15", "minute"),
+        Timeframe::M30 => ("30", "minute"),
+        Timeframe::H1 => ("1", "hour"),
+        Timeframe::H4 => ("4", "hour"),
+        Timeframe::D1 => ("1", "day"),
+        Timeframe::W1 => ("1", "week"),
+    }
+}
+
+/// First and last millisecond as Massive wants them, which includes both. The first is on the bars' grid, which begins
+/// wherever the question does.
+pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (String, String) {
+    let from = window.from().as_millisecond();
+    let step = timeframe.minutes().map_or(1, |minutes| minutes * 60_000);
+    let last = window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(window.from());
+    ((from - from.rem_euclid(step)).to_string(), last.as_millisecond().to_string())
+}
+
+/// Whether a 200 is none: `status` is `ERROR`, as where there were too many requests.
+pub(super) fn is_error(status: StatusCode, body: &[u8]) -> bool {
+    status == StatusCode::OK && body.len() < LONGEST_ERROR && status_is(body, "ERROR")
+}
+
+/// Whether a 403 is about the plan's range rather than the key.
+pub(super) fn is_not_authorized(body: &[u8]) -> bool {
+    status_is(body, "NOT_AUTHORIZED")
+}
+
+fn status_is(body: &[u8], word: &str) -> bool {
+    serde_json::from_slice::<Status>(body).is_ok_and(|said| said.status.as_deref() == Some(word))
+}
+
+/// The address of a next page: path and cursor as sent, at the address that we ask. The key goes along as with every
+/// question, never in the address.
+pub(super) fn follow(connection: &Connection, next: &str) -> Result<Url, FetchError> {
+    let bad = || connection.http.bad_data("a next_url that leads elsewhere");
+    let next = Url::parse(next).map_err(|_| bad())?;
+    let host = next.host_str().ok_or_else(bad)?;
+    if !connection.http.vendor.owns_host(host) && connection.base().host().as_deref() != Some(host) {
+        return Err(bad());
+    }
+    let mut url = connection.base().url().ok_or_else(bad)?;
+    let before = url.path().trim_end_matches('/').to_owned();
+    let path = next.path();
+    let path = if path.starts_with(&before) { path.to_owned() } else { format!("{before}{path}") };
+    url.set_path(&path);
+    let pairs = next.query_pairs().filter(|(name, _)| !name.eq_ignore_ascii_case("apikey"));
+    url.query_pairs_mut().clear().extend_pairs(pairs);
+    Ok(url)
+}

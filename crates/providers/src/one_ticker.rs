@@ -1,0 +1,245 @@
+//! The pages of one ticker, window by window, for providers that take one ticker at a time.
+//!
+//! In: a [`BarsRequest`], and a provider that words questions and reads answers ([`OneTicker`]). Out: its pages, oldest
+//! window first. Holds: a bar belongs to the window that its start lies in, so that whatever a provider sends around it
+//! comes once; links to next pages end; the ticker is complete with the last page and not before.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use jiff::SignedDuration;
+use market::{AssetClass, Bar, Range, Ticker, Timeframe};
+use reqwest::Url;
+
+use crate::{
+    BarPages, BarsRequest, FetchError, Page,
+    connection::Connection,
+    http::{Answer, PATIENCE_BETWEEN_PAGES},
+};
+
+/// Linked pages of one window; more than any window explains.
+const MOST_PAGES: usize = 200;
+
+/// How a provider's questions are worded and its answers read.
+pub(crate) trait OneTicker: Send + Sync {
+    fn connection(&self) -> &Connection;
+
+    fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe];
+
+    /// After the provenance's slash.
+    fn feed(&self, asked: &Asked<'_>) -> String;
+
+    /// What is asked for at once at most.
+    fn longest(&self, timeframe: Timeframe) -> Option<SignedDuration>;
+
+    /// The part of `range` that the provider gives now; may shrink with what is learned.
+    fn given(&self, range: Range) -> Option<Range> {
+        Some(range)
+    }
+
+    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError>;
+
+    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError>;
+}
+
+/// One question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) ticker: &'a Ticker,
+    pub(crate) timeframe: Timeframe,
+    pub(crate) window: Range,
+}
+
+/// What an answer says.
+pub(crate) enum Reading {
+    Part {
+        /// As sent.
+        bars: Vec<Bar>,
+        /// Where the rest of the window is.
+        next: Option<Url>,
+    },
+    /// The newest part is held back: to be asked again with what [`OneTicker::given`] says now, or else this.
+    HeldBack(FetchError),
+}
+
+impl Reading {
+    /// A window's bars, all of them.
+    pub(crate) fn whole(bars: Vec<Bar>) -> Self {
+        Self::Part { bars, next: None }
+    }
+}
+
+/// Where one request stands.
+pub(crate) struct Windows<'a, S> {
+    source: &'a S,
+    request: &'a BarsRequest,
+    stage: Stage<'a>,
+    spent: u32,
+}
+
+enum Stage<'a> {
+    New,
+    Under(Box<Under<'a>>),
+    Ended,
+}
+
+struct Under<'a> {
+    ticker: &'a Ticker,
+    answered: Range,
+    /// Still to be asked for, the one at hand first.
+    windows: VecDeque<Range>,
+    /// The rest of the window at hand.
+    next: Option<Url>,
+    /// Links that were followed within it.
+    followed: HashSet<Url>,
+}
+
+impl<'a, S: OneTicker> Windows<'a, S> {
+    pub(crate) fn new(source: &'a S, request: &'a BarsRequest) -> Self {
+        Self { source, request, stage: Stage::New, spent: 0 }
+    }
+
+    fn begin(&mut self) -> Result<Option<Page>, FetchError> {
+        let ticker = self.source.connection().check(self.request, |class| self.source.timeframes(class))?;
+        self.source.connection().need_key()?;
+        let Some(answered) = self.source.given(self.request.range) else { return Ok(Some(self.nothing(ticker))) };
+        let windows = windows(answered, self.source.longest(self.request.timeframe));
+        let under = Under { ticker, answered, windows, next: None, followed: HashSet::new() };
+        self.stage = Stage::Under(Box::new(under));
+        Ok(None)
+    }
+
+    /// Nothing of the range could be asked for yet.
+    fn nothing(&mut self, ticker: &Ticker) -> Page {
+        self.stage = Stage::Ended;
+        let asked = Asked { ticker, timeframe: self.request.timeframe, window: self.request.range };
+        let provenance = self.source.connection().provenance(&self.source.feed(&asked));
+        Page { bars: BTreeMap::new(), complete: vec![ticker.clone()], answered: None, provenance }
+    }
+
+    async fn ask(&mut self) -> Result<Option<Page>, FetchError> {
+        let Stage::Under(under) = &mut self.stage else { return Ok(None) };
+        let Some(window) = under.windows.front().copied() else { return Ok(None) };
+        let (connection, ticker) = (self.source.connection(), under.ticker);
+        let asked = Asked { ticker, timeframe: self.request.timeframe, window };
+        let url = match under.next.take() {
+            Some(next) => next,
+            None => self.source.question(&asked)?,
+        };
+        let patience = if self.spent == 0 { Duration::ZERO } else { PATIENCE_BETWEEN_PAGES };
+        let answer = connection.get(url, self.request.urgency, patience, &mut self.spent).await?;
+        match self.source.read(&asked, &answer)? {
+            Reading::HeldBack(error) => {
+                let given = self.source.given(self.request.range);
+                let Some(given) = given else { return Ok(Some(self.nothing(ticker))) };
+                // Just refused as it is.
+                if given == under.answered {
+                    return Err(error);
+                }
+                under.answered = given;
+                let left = Range::new(window.from(), given.to()).ok();
+                let longest = self.source.longest(self.request.timeframe);
+                under.windows = left.map(|left| windows(left, longest)).unwrap_or_default();
+                Ok(if under.windows.is_empty() { Some(self.page(&asked, Vec::new())) } else { None })
+            }
+            Reading::Part { bars, next } => {
+                under.next = next;
+                match &under.next {
+                    Some(next) => {
+                        if !under.followed.insert(next.clone()) || under.followed.len() > MOST_PAGES {
+                            return Err(connection.http.bad_data("links to next pages that don't end"));
+                        }
+                    }
+                    None => {
+                        under.windows.pop_front();
+                        under.followed.clear();
+                    }
+                }
+                let within = bars.into_iter().filter(|bar| window.contains(bar.start)).collect();
+                Ok(Some(self.page(&asked, within)))
+            }
+        }
+    }
+
+    fn page(&mut self, asked: &Asked<'_>, bars: Vec<Bar>) -> Page {
+        let provenance = self.source.connection().provenance(&self.source.feed(asked));
+        let mut page = Page { bars: BTreeMap::new(), complete: Vec::new(), answered: None, provenance };
+        if !bars.is_empty() {
+            page.bars.insert(asked.ticker.clone(), bars);
+        }
+        if let Stage::Under(under) = &self.stage {
+            page.answered = Some(under.answered);
+            if under.windows.is_empty() {
+                page.complete.push(asked.ticker.clone());
+                self.stage = Stage::Ended;
+            }
+        }
+        page
+    }
+
+    async fn step(&mut self) -> Result<Option<Page>, FetchError> {
+        loop {
+            let page = match &self.stage {
+                Stage::Ended => return Ok(None),
+                Stage::New => self.begin()?,
+                Stage::Under(_) => self.ask().await?,
+            };
+            if page.is_some() {
+                return Ok(page);
+            }
+        }
+    }
+}
+
+/// `range` in pieces of at most `longest`, oldest first.
+fn windows(range: Range, longest: Option<SignedDuration>) -> VecDeque<Range> {
+    let mut windows = VecDeque::new();
+    let mut from = range.from();
+    loop {
+        let to = longest.and_then(|longest| from.checked_add(longest).ok()).unwrap_or(range.to()).min(range.to());
+        let Ok(window) = Range::new(from, to) else { return windows };
+        windows.push_back(window);
+        from = to;
+    }
+}
+
+#[async_trait::async_trait]
+impl<S: OneTicker> BarPages for Windows<'_, S> {
+    async fn next(&mut self) -> Result<Option<Page>, FetchError> {
+        let page = self.step().await;
+        if page.is_err() {
+            self.stage = Stage::Ended;
+        }
+        page
+    }
+
+    fn requests(&self) -> u32 {
+        self.spent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests may panic")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn windows_tile_the_range_exactly(seconds in 1_i64..10_000_000, longest in proptest::option::of(3_600_i64..10_000_000)) {
+            let from: jiff::Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+            let range = Range::new(from, from + SignedDuration::from_secs(seconds)).unwrap();
+            let windows = windows(range, longest.map(SignedDuration::from_secs));
+            prop_assert_eq!(windows.front().unwrap().from(), range.from());
+            prop_assert_eq!(windows.back().unwrap().to(), range.to());
+            for (a, b) in windows.iter().zip(windows.iter().skip(1)) {
+                prop_assert_eq!(a.to(), b.from());
+            }
+            prop_assert!(windows.iter().all(|w| longest.is_none_or(|longest| w.duration().as_secs() <= longest)));
+        }
+    }
+}

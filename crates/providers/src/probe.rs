@@ -1,0 +1,80 @@
+//! Finds out who stands behind an address: a simulator, or something that speaks for the provider.
+//!
+//! In: the answer of `GET /v1/market-sim`. Out: what the [`Simulator`] says of itself, or nothing. Holds: only a
+//! simulator that says so is taken for one, so that real bars are never kept as simulated ones, nor the other way round.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use crate::{
+    FetchError,
+    budget::Urgency,
+    failures::{is_html, presentable, refusal},
+    http::{Http, Question},
+    settings::BaseUrl,
+};
+
+pub(crate) const SIMULATOR: &str = "market-sim";
+
+/// What a simulator can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Simulator {
+    pub(crate) earliest: Timestamp,
+    /// How long it holds a bar back.
+    pub(crate) delay: SignedDuration,
+    pub(crate) requests_per_minute: u32,
+}
+
+/// What it says of itself.
+#[derive(Debug, Deserialize)]
+struct Said {
+    name: String,
+    earliest: Timestamp,
+    requests_per_minute: u32,
+    delay_seconds: u32,
+}
+
+/// Asks the server at `base`, without keys and outside of any budget. `None`: no simulator, and it doesn't claim to be
+/// anything else.
+///
+/// # Errors
+/// [`FetchError::Transport`] where nobody answers, and what other answers say.
+pub(crate) async fn probe(http: &Http, base: &BaseUrl) -> Result<Option<Simulator>, FetchError> {
+    let bad = |message: String| http.bad_data(&message);
+    let url = base.at(&["v1", SIMULATOR]).ok_or_else(|| bad(format!("{base} has no paths")))?;
+    let question = Question { url, budget: None, urgency: Urgency::Now, patience: Duration::ZERO, with_keys: false };
+    let answer = http.get(question, &mut 0).await?;
+    match answer.status {
+        StatusCode::OK if is_html(&answer.body) => {
+            Err(bad(format!("an HTML page at {}: check the address", answer.address)))
+        }
+        StatusCode::OK => {
+            let said: Said = serde_json::from_slice(&answer.body).map_err(|error| {
+                bad(format!("neither {} nor a simulator answers at {}: {error}", http.vendor.name, answer.address))
+            })?;
+            simulator(&said).map(Some).map_err(|problem| bad(format!("{problem} at {}", answer.address)))
+        }
+        // The provider and what stands in front of it don't know the path, or don't show it to strangers.
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Ok(None)
+        }
+        _ => Err(refusal(http, &answer, &[])),
+    }
+}
+
+fn simulator(said: &Said) -> Result<Simulator, String> {
+    if said.name != SIMULATOR {
+        return Err(format!("a server that calls itself '{}'", presentable(&said.name, &[])));
+    }
+    if said.requests_per_minute == 0 {
+        return Err("a simulator that allows no requests".to_owned());
+    }
+    Ok(Simulator {
+        earliest: said.earliest,
+        delay: SignedDuration::from_secs(i64::from(said.delay_seconds)),
+        requests_per_minute: said.requests_per_minute,
+    })
+}

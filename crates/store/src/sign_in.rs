@@ -1,0 +1,42 @@
+//! Links that sign somebody in: once, and not for long.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    Database, StoreError,
+    statement::{interval, query, query_scalar},
+};
+
+/// Makes a link's code good for `user` for so long. Only the code's digest is kept.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn offer(database: &Database, user: Uuid, digest: &[u8], good_for: Duration) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("delete from barkeep.sign_in_links where expires_at < now()").execute(&mut *tx).await?;
+    query("insert into barkeep.sign_in_links (digest, user_id, expires_at) values ($1, $2, now() + $3)")
+        .bind(digest)
+        .bind(user)
+        .bind(interval(good_for))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Whom the code signs in; it is good for nothing afterwards. `None`: it never was, or was used, or its time is over.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn redeem(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
+    let mut tx = database.begin().await?;
+    let user =
+        query_scalar("delete from barkeep.sign_in_links where digest = $1 and expires_at > now() returning user_id")
+            .bind(digest)
+            .fetch_optional(&mut *tx)
+            .await?;
+    tx.commit().await?;
+    Ok(user)
+}

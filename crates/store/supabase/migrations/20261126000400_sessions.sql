@@ -1,0 +1,188 @@
+-- Sessions that differ from the rules, and the last session read once more.
+
+-- Single days on which a market closes, or closes early, besides those that the code knows. From the file of whoever
+-- started last or changed it last; every process goes by what is here, and barkeep.market_sessions follows.
+create table barkeep.session_exceptions (
+    calendar text not null references barkeep.market_calendars,
+    session_date date not null,
+    -- Null: closed all day. In the market's own time.
+    early_close time,
+    primary key (calendar, session_date)
+);
+
+-- Which edition of the exceptions is in force: what was made by another must not be stored.
+create table barkeep.session_edition (
+    only_row boolean primary key default true check (only_row),
+    edition bigint not null default 0,
+    changed_at timestamptz not null default now()
+);
+insert into barkeep.session_edition default values;
+
+-- The edition, which stays until the transaction ends. Taken before any other lock.
+create function barkeep.hold_sessions() returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
+    -- A statement of its own, so that it sees what was committed while this one waited.
+    return (select e.edition from barkeep.session_edition e);
+end
+$$;
+
+-- Gives a calendar these sessions and brings everything that they touch into line. Time that wasn't open before is taken
+-- out of coverage, and with it the last bar of a session that ends earlier than it did, which is another bar now. Time
+-- that is closed now is nothing that could be missing: coverage runs on through it, and what was queued for it alone is
+-- cancelled. Series that reach back to any of it are due. Stored bars stay: bars_outside says how many now lie in no
+-- session. The caller holds the sessions alone.
+create function barkeep.replace_sessions(
+    p_calendar text, p_dates text[], p_opens timestamptz[], p_closes timestamptz[], p_earlies boolean[]
+) returns table (days_changed int, bars_outside bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    v_opened tstzmultirange;
+    v_closed tstzmultirange;
+    v_changed int;
+    v_outside bigint := 0;
+begin
+    with new as (
+        select d::date as day, o, c
+        from unnest(p_dates, p_opens, p_closes) as n (d, o, c)
+    ),
+    changed as (
+        select
+            case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as stands,
+            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as stood
+        from new
+        full join (select * from barkeep.market_sessions where calendar = p_calendar) m on m.session_date = new.day
+        where (new.o, new.c) is distinct from (m.open_at, m.close_at)
+    )
+    select range_agg(stands - stood), range_agg(stood - stands), count(*)
+    into v_opened, v_closed, v_changed
+    from changed;
+    if v_changed = 0 then
+        return query select 0, 0::bigint;
+        return;
+    end if;
+    v_opened := coalesce(v_opened, '{}');
+    v_closed := coalesce(v_closed, '{}');
+
+    delete from barkeep.market_sessions where calendar = p_calendar;
+    insert into barkeep.market_sessions (calendar, session_date, open_at, close_at, early)
+    select p_calendar, d::date, o, c, e
+    from unnest(p_dates, p_opens, p_closes, p_earlies) as s (d, o, c, e);
+
+    -- Runs before coverage before definitions, as everybody locks them.
+    update public.job_runs r
+    set status = 'cancelled', error_code = null, error_message = 'The market is closed then',
+        finished_at = clock_timestamp(), updated_at = clock_timestamp()
+    from (
+        select r.id from public.job_runs r
+        join public.symbols s on s.ticker = r.symbol and s.calendar = p_calendar
+        where r.status in ('queued', 'failed') and v_closed && tstzrange(r.slice_from, r.slice_to)
+            and not exists (
+                select from barkeep.market_sessions m
+                where m.calendar = p_calendar and m.close_at > r.slice_from and m.open_at < r.slice_to
+                    and m.open_at > r.slice_from - interval '24 hours'
+            )
+        order by r.id
+        for update of r
+    ) closed
+    where r.id = closed.id;
+
+    update barkeep.empty_sessions e
+    set ranges = e.ranges - v_closed - v_opened
+    from public.symbols s
+    where s.ticker = e.symbol and s.calendar = p_calendar and e.ranges && (v_closed + v_opened);
+    delete from barkeep.empty_sessions where isempty(ranges);
+
+    with cut as (
+        -- By timeframe the last bars of sessions that end earlier than they did and not where a bar would.
+        select f.timeframe, range_agg(tstzrange(date_bin(f.step, m.close_at, m.open_at), m.close_at)) as ranges
+        from (
+            select t.timeframe, barkeep.timeframe_step(t.timeframe) as step
+            from unnest(array['m1', 'm5', 'm15', 'm30', 'h1', 'h4']) as t (timeframe)
+        ) f
+        join barkeep.market_sessions m on m.calendar = p_calendar
+            and m.close_at in (select lower(r) from unnest(v_closed) as r)
+            and date_bin(f.step, m.close_at, m.open_at) < m.close_at
+        group by f.timeframe
+    ),
+    next as (
+        select c.symbol, c.timeframe, c.covered - v_opened - coalesce(cut.ranges, '{}') + coalesce((
+            -- Only where it fills the time between covered sessions, or goes on from one.
+            select range_agg(r) from unnest(v_closed) as r
+            where c.covered && tstzrange(lower(r) - interval '1 microsecond', upper(r) + interval '1 microsecond')
+        ), '{}') as covered
+        from public.coverage_status c
+        join public.symbols s on s.ticker = c.symbol and s.calendar = p_calendar
+        left join cut on cut.timeframe = c.timeframe
+    )
+    update public.coverage_status c
+    set covered = next.covered, from_ts = lower(next.covered), to_ts = upper(next.covered), updated_at = now()
+    from next
+    where next.symbol = c.symbol and next.timeframe = c.timeframe and next.covered <> c.covered;
+
+    -- Those without coverage of it too, and those whose next bar is due at another time now.
+    update public.job_definitions d set next_due_at = 'epoch'
+    from (
+        select d.id from public.job_definitions d
+        join public.symbols s on s.ticker = d.symbol and s.calendar = p_calendar
+        where d.enabled
+            and upper(v_opened + v_closed) > barkeep.market_now() - make_interval(days => d.window_days + 8)
+        order by d.id
+        for no key update of d
+    ) held
+    where d.id = held.id;
+
+    -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
+    if not isempty(v_closed) then
+        select coalesce(sum(found.n), 0) into v_outside
+        from public.symbols s
+        join barkeep.market_calendars k on k.calendar = s.calendar
+        cross join unnest(array['m1', 'm5', 'm15', 'm30', 'h1', 'h4', 'd1']) as t (timeframe)
+        cross join unnest(v_closed) as closed (r)
+        cross join lateral (
+            select count(*) as n from public.ohlc_bars_v2 b
+            where b.symbol_id = s.id and b.timeframe = t.timeframe
+                and case
+                    when t.timeframe <> 'd1' then b.ts >= lower(closed.r) and b.ts < upper(closed.r)
+                    else b.ts = (lower(closed.r) at time zone k.time_zone)::date::timestamp at time zone k.time_zone
+                        and not exists (
+                            select from barkeep.market_sessions m
+                            where m.calendar = p_calendar
+                                and m.session_date = (lower(closed.r) at time zone k.time_zone)::date
+                        )
+                end
+        ) found
+        where s.calendar = p_calendar;
+    end if;
+    perform pg_notify('barkeep_wake', '');
+    return query select v_changed, v_outside;
+end
+$$;
+
+revoke all on barkeep.session_exceptions, barkeep.session_edition from public, anon, authenticated;
+grant select, insert, update, delete on barkeep.session_exceptions, barkeep.session_edition to service_role;
+do $$
+declare
+    t regclass;
+begin
+    foreach t in array array['barkeep.session_exceptions', 'barkeep.session_edition']::regclass[] loop
+        execute format('alter table %s enable row level security', t);
+        execute format('alter table %s force row level security', t);
+        execute format(
+            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
+        );
+    end loop;
+end
+$$;
+revoke all on function barkeep.hold_sessions() from public, anon, authenticated;
+revoke all on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
+from public, anon, authenticated;
+grant execute on function barkeep.hold_sessions() to service_role;
+grant execute on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
+to service_role;

@@ -1,0 +1,110 @@
+-- How the providers fare, and whose bars are better.
+
+create table barkeep.provider_health (
+    -- As in barkeep.budgets.
+    account text primary key,
+    provider text not null,
+    -- Failures in a row.
+    failures int not null default 0,
+    last_error text,
+    last_failed_at timestamptz,
+    last_good_at timestamptz,
+    -- Whether nobody was there at all, the last time.
+    unreachable boolean not null default false,
+    -- Until then it is left alone.
+    resting_until timestamptz,
+    -- Somebody tries it just now.
+    probed_until timestamptz
+);
+
+-- In the order in which providers are asked: bars of the lower rank replace those of a higher one, and never the reverse.
+create table barkeep.feeds (
+    -- A provenance (alpaca/iex), or all of a provider's (alpaca).
+    feed text primary key,
+    rank int not null
+);
+
+-- The rank of a bar's provenance; what nobody has ranked comes last.
+create function barkeep.feed_rank(p_provenance text) returns int
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(
+        (select f.rank from barkeep.feeds f where f.feed = p_provenance),
+        (select f.rank from barkeep.feeds f where f.feed = split_part(p_provenance, '/', 1)),
+        1000000
+    )
+$$;
+
+-- A request failed, and not by our fault. From the third in a row on the provider rests: 2 s, 4 s, ... up to 2 minutes. What
+-- was under way when that began says nothing new. Returns how many in a row.
+create function barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unreachable boolean)
+returns int
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    insert into barkeep.provider_health as held (account, provider, failures, last_error, last_failed_at, unreachable)
+    values (p_account, p_provider, 1, p_message, clock_timestamp(), p_unreachable)
+    on conflict (account) do update
+    set failures = held.failures + 1, last_error = excluded.last_error, last_failed_at = excluded.last_failed_at,
+        unreachable = excluded.unreachable, probed_until = null,
+        resting_until = case
+            when held.failures + 1 >= 3 then clock_timestamp()
+                + least(interval '2 seconds' * power(2, least(held.failures - 2, 10)), interval '2 minutes')
+        end
+    where held.resting_until is null or held.resting_until <= clock_timestamp() or held.probed_until is not null;
+    select h.failures from barkeep.provider_health h where h.account = p_account
+$$;
+
+-- Whether it may be asked: a provider that has rested is tried by one request first, and only then by all.
+create function barkeep.try_provider(p_account text) returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with tried as (
+        update barkeep.provider_health
+        set probed_until = clock_timestamp() + interval '5 seconds'
+        where account = p_account and failures >= 3
+            and (probed_until is null or probed_until <= clock_timestamp())
+        returning account
+    )
+    select exists (select from tried)
+        or not exists (select from barkeep.provider_health h where h.account = p_account and h.failures >= 3)
+$$;
+
+-- It has answered.
+create function barkeep.provider_answered(p_account text, p_provider text) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    insert into barkeep.provider_health as held (account, provider, last_good_at)
+    values (p_account, p_provider, clock_timestamp())
+    on conflict (account) do update
+    set failures = 0, last_good_at = excluded.last_good_at, resting_until = null, probed_until = null
+    where held.failures > 0 or held.last_good_at is null or held.last_good_at < clock_timestamp() - interval '10 seconds'
+$$;
+
+do $$
+declare
+    t regclass;
+    f regprocedure;
+begin
+    foreach t in array array['barkeep.provider_health', 'barkeep.feeds']::regclass[] loop
+        execute format('revoke all on %s from public, anon, authenticated', t);
+        execute format('grant select, insert, update, delete on %s to service_role', t);
+        execute format('alter table %s enable row level security', t);
+        execute format('alter table %s force row level security', t);
+        execute format(
+            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
+        );
+    end loop;
+    for f in
+        select p.oid::regprocedure from pg_proc p
+        where p.pronamespace = 'barkeep'::regnamespace
+            and p.proname in ('feed_rank', 'provider_failed', 'try_provider', 'provider_answered')
+    loop
+        execute format('revoke all on function %s from public, anon, authenticated', f);
+        execute format('grant execute on function %s to service_role', f);
+    end loop;
+end
+$$;

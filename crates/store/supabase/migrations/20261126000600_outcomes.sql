@@ -1,0 +1,134 @@
+-- Runs that were fetched together end together: one look at their series, and not one a run.
+
+drop function barkeep.finish_run(uuid, text, int, tstzrange, bigint, text, int);
+
+-- The runs' outcome and the coverage they bring, in the transaction that stored their bars and holds them (hold_runs).
+-- False: one of them is not p_worker's any more, and the caller must roll back. p_from to p_to is the part of a slice that
+-- the provider answered for; the same instant twice where it could not be asked yet.
+create function barkeep.finish_runs(
+    p_worker text, p_runs uuid[], p_attempts int[], p_from timestamptz[], p_to timestamptz[], p_rows bigint[],
+    p_requests int[], p_provider text
+) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+-- For arrays of any length; no table of these is ever read whole.
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := barkeep.market_now();
+    v_ended int;
+begin
+    update public.job_runs r
+    set status = 'success', progress_percent = 100, rows_written = u.n, provider = p_provider,
+        requests = r.requests + u.requests, lease_until = null, finished_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from unnest(p_runs, p_attempts, p_rows, p_requests) as u (id, attempt, n, requests)
+    where r.id = u.id and barkeep.holds(r, p_worker, u.attempt);
+    get diagnostics v_ended = row_count;
+    if v_ended < cardinality(p_runs) then
+        return false;
+    end if;
+
+    insert into public.coverage_status (symbol, timeframe)
+    select distinct r.symbol, r.timeframe from public.job_runs r where r.id = any (p_runs)
+    order by 1, 2
+    on conflict (symbol, timeframe) do nothing;
+
+    with answered as materialized (
+        select r.symbol, r.timeframe, s.id as symbol_id, s.calendar, k.time_zone, sum(u.n) as n,
+            coalesce(range_agg(tstzrange(u.f, u.t)), '{}') as ranges,
+            coalesce(
+                range_agg(barkeep.through_closed_hours(s.calendar, tstzrange(u.f, u.t))) filter (where u.f < u.t), '{}'
+            ) as closed
+        from unnest(p_runs, p_from, p_to, p_rows) as u (id, f, t, n)
+        join public.job_runs r on r.id = u.id
+        join public.symbols s on s.ticker = r.symbol
+        join barkeep.market_calendars k on k.calendar = s.calendar
+        group by r.symbol, r.timeframe, s.id, s.calendar, k.time_zone
+    ),
+    series as materialized (
+        select a.*,
+            (
+                select c.covered + a.closed from public.coverage_status c
+                where c.symbol = a.symbol and c.timeframe = a.timeframe
+            ) as covered,
+            coalesce((
+                select range_agg(e.ranges) from barkeep.empty_sessions e
+                where e.symbol = a.symbol and e.timeframe = a.timeframe
+            ), '{}') as noted
+        from answered a
+    ),
+    -- What was asked for a second time and came back empty again is believed; what waits for that keeps its turn.
+    believed_in_part as (
+        update barkeep.empty_sessions e
+        set ranges = e.ranges - a.closed
+        from series a
+        where e.symbol = a.symbol and e.timeframe = a.timeframe and not isempty(a.noted)
+            and e.recheck_at <= v_now and e.ranges && a.closed and not e.ranges <@ a.closed
+    ),
+    believed as (
+        delete from barkeep.empty_sessions e
+        using series a
+        where e.symbol = a.symbol and e.timeframe = a.timeframe and not isempty(a.noted)
+            and e.recheck_at <= v_now and e.ranges <@ a.closed
+    ),
+    -- Sessions that are covered as a whole by now, though their answer may have brought no more than the last of their
+    -- bars; and that no bar starts in, by the day. Written so that each look goes by its index, whatever is known of the
+    -- tables: they may have been filled a second ago.
+    empty as (
+        select a.symbol, a.timeframe, range_agg(s.session) - a.noted as ranges
+        from series a
+        cross join unnest(a.closed) as piece
+        cross join lateral (
+            select tstzrange(m.open_at, m.close_at) as session, m.session_date::timestamp at time zone a.time_zone as day
+            from barkeep.market_sessions m
+            where m.calendar = a.calendar
+                and m.open_at < upper(piece) and m.open_at > lower(piece) - interval '24 hours'
+            offset 0
+        ) s
+        where a.timeframe <> 'w1' and a.ranges && s.session and a.covered @> s.session
+            and (
+                select b.ts from public.ohlc_bars_v2 b
+                where b.symbol_id = a.symbol_id and b.timeframe = a.timeframe
+                    and b.ts >= s.day and b.ts < upper(s.session)
+                limit 1
+            ) is null
+        group by a.symbol, a.timeframe, a.noted
+    ),
+    note_empty as (
+        insert into barkeep.empty_sessions (symbol, timeframe, recheck_at, ranges)
+        select m.symbol, m.timeframe, v_now + interval '1 day', m.ranges from empty m where not isempty(m.ranges)
+        on conflict (symbol, timeframe, recheck_at) do update set ranges = empty_sessions.ranges + excluded.ranges
+    )
+    update public.coverage_status c
+    set covered = a.covered,
+        from_ts = lower(a.covered),
+        to_ts = upper(a.covered),
+        last_success_at = clock_timestamp(),
+        last_rows_written = a.n,
+        last_provider = p_provider,
+        updated_at = clock_timestamp()
+    from series a
+    where c.symbol = a.symbol and c.timeframe = a.timeframe;
+
+    -- What the answer left open is looked at again soon, not only when the next bar is due.
+    update public.job_definitions d
+    set next_due_at = least(d.next_due_at, v_now + interval '1 minute')
+    where d.id in (
+        select r.job_def_id
+        from unnest(p_runs, p_from, p_to) as u (id, f, t)
+        join public.job_runs r on r.id = u.id
+        where u.f = u.t or u.t < r.slice_to
+    );
+    return true;
+end
+$$;
+
+revoke all on function barkeep.finish_runs(
+    text, uuid[], int[], timestamptz[], timestamptz[], bigint[], int[], text
+) from public, anon, authenticated;
+grant execute on function barkeep.finish_runs(
+    text, uuid[], int[], timestamptz[], timestamptz[], bigint[], int[], text
+) to service_role;

@@ -1,0 +1,96 @@
+//! Splits and dividends beside the bars.
+
+use jiff::civil::{Date, date};
+use market::{Action, ActionKind};
+use store::actions;
+use testkit::Owner;
+
+use crate::site::{Site, ticker};
+
+for_every_owner! {
+    what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse,
+    every_kept_stock_is_asked_about_once_a_day,
+    the_close_before_a_day_is_the_days_own_where_there_is_one,
+    a_signed_in_user_reads_them_and_writes_none,
+}
+
+const EVER: (Date, Date) = (date(1970, 1, 1), date(2030, 1, 1));
+const SPLIT: Action = Action { ex_date: date(2014, 6, 9), kind: ActionKind::Split { new: 7.0, old: 1.0 } };
+const OTHER: Action = Action { ex_date: date(2014, 6, 9), kind: ActionKind::Split { new: 6.9, old: 1.0 } };
+const DIVIDEND: Action = Action { ex_date: date(2014, 8, 7), kind: ActionKind::Dividend { amount: 0.47 } };
+
+async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(owner: Owner) {
+    let site = Site::new(owner).await;
+    let aapl = ticker("AAPL");
+    let keep =
+        async |source: &str, told: &[Action]| actions::keep(&site.database, &aapl, source, EVER, told).await.unwrap();
+    let kept = async || actions::of(&site.database, None, &aapl).await.unwrap();
+    assert_eq!(keep(actions::NOTICED, &[OTHER]).await, 1);
+    assert_eq!(keep("alpaca", &[DIVIDEND, SPLIT, SPLIT]).await, 2);
+    assert_eq!(kept().await, [SPLIT, DIVIDEND]);
+    assert_eq!(keep("alpaca", &[SPLIT, DIVIDEND]).await, 0, "nothing new");
+    assert_eq!(keep(actions::NOTICED, &[OTHER]).await, 0);
+    assert_eq!(kept().await, [SPLIT, DIVIDEND]);
+    let nonsense = Action { ex_date: date(2015, 1, 1), kind: ActionKind::Split { new: 0.0, old: 1.0 } };
+    assert_eq!(keep("alpaca", &[SPLIT, DIVIDEND, nonsense]).await, 0);
+    // Two dividends of one day add up; what is not told of any more was called off.
+    let special = Action { kind: ActionKind::Dividend { amount: 1.0 }, ..DIVIDEND };
+    assert_eq!(keep("alpaca", &[DIVIDEND, special]).await, 2);
+    assert_eq!(kept().await, [Action { kind: ActionKind::Dividend { amount: 1.47 }, ..DIVIDEND }]);
+    // A split that was noticed some days off is the one that is told of.
+    let noticed = Action { ex_date: date(2020, 8, 27), kind: ActionKind::Split { new: 4.0, old: 1.0 } };
+    let told = Action { ex_date: date(2020, 8, 31), ..noticed };
+    assert_eq!(keep(actions::NOTICED, &[noticed]).await, 1);
+    assert_eq!(keep("alpaca", &[told]).await, 3);
+    assert_eq!(kept().await, [told]);
+    assert_eq!(actions::keep(&site.database, &ticker("NOBODYS"), "alpaca", EVER, &[SPLIT]).await.unwrap(), 0);
+}
+
+async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
+    let site = Site::new(owner).await;
+    let due = async |limit| actions::take_due(&site.database, limit).await.unwrap();
+    let first = due(15).await;
+    assert_eq!(first.len(), 15);
+    assert_eq!(due(50).await.len(), 5, "the rest of the seeded ones, and nobody twice");
+    actions::checked(&site.database, &first).await.unwrap();
+    assert_eq!(actions::not_known(&site.database, &first).await.unwrap(), [], "told of");
+    actions::nobody_tells(&site.database, &first[..1]).await.unwrap();
+    let nobody = actions::not_known(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
+    assert_eq!(nobody, [], "no stocks of ours");
+    site.run("update symbols set actions_checked_at = actions_checked_at - interval '6 minutes'").await;
+    assert_eq!(due(50).await.len(), 5, "whose answer never came");
+    site.run("update symbols set actions_checked_at = actions_checked_at - interval '1 day'").await;
+    assert_eq!(due(50).await.len(), 20);
+}
+
+async fn the_close_before_a_day_is_the_days_own_where_there_is_one(owner: Owner) {
+    let site = Site::new(owner).await;
+    let bars = |timeframe: &str, ts: &str, close: f64| {
+        format!(
+            "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, open, high, low, close, volume, provider)
+            select id, '{timeframe}', '{ts}', {close}, {close}, {close}, {close}, 1, 'test'
+            from symbols where ticker = 'AAPL';"
+        )
+    };
+    site.run(&bars("m15", "2014-08-06T19:45:00Z", 94.9)).await;
+    let days = [date(2014, 8, 7), date(2014, 9, 7)];
+    let aapl = ticker("AAPL");
+    let before = async || actions::closes_before(&site.database, None, &aapl, &days).await.unwrap();
+    assert_eq!(before().await, [(days[0], 94.9)].into());
+    site.run(&bars("d1", "2014-08-06T04:00:00Z", 94.96)).await;
+    assert_eq!(before().await, [(days[0], 94.96)].into());
+}
+
+async fn a_signed_in_user_reads_them_and_writes_none(owner: Owner) {
+    let site = Site::new(owner).await;
+    let aapl = ticker("AAPL");
+    actions::keep(&site.database, &aapl, "alpaca", EVER, &[SPLIT]).await.unwrap();
+    let read = actions::of(&site.database, Some(store::users::ANONYMOUS), &aapl).await.unwrap();
+    assert_eq!(read, [SPLIT]);
+    for (role, privilege, may) in
+        [("authenticated", "SELECT", "t"), ("authenticated", "INSERT", "f"), ("anon", "SELECT", "f")]
+    {
+        let asked = format!("select has_table_privilege('{role}', 'public.corporate_actions', '{privilege}')");
+        assert_eq!(site.value(&asked).await, may, "{role} {privilege}");
+    }
+}
