@@ -27,6 +27,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::cluster::lock::Lock;
 use crate::cluster::place::Place;
+use crate::cluster::server::Adoption;
 
 /// A running private server that this process uses.
 ///
@@ -55,15 +56,20 @@ impl Cluster {
         // Taken before the server runs, so that nobody who leaves meanwhile takes it for unused.
         let users = Lock::shared(&place.users_lock(), &place)?;
         initdb::clear_leftovers(&place).await;
-        if server::answering(&place).await.is_none() {
-            let major = initdb::major_of(&place)?;
-            let binaries = binaries::find(settings, &place, major).await?;
-            if major.is_none() {
-                initdb::make(&place, &binaries, settings.durable).await?;
+        loop {
+            if server::answering(&place).await.is_none() {
+                let major = initdb::major_of(&place)?;
+                let binaries = binaries::find(settings, &place, major).await?;
+                if major.is_none() {
+                    initdb::make(&place, &binaries, settings.durable).await?;
+                }
+                server::start(&place, &binaries, settings.durable).await?;
             }
-            server::start(&place, &binaries, settings.durable).await?;
+            match server::wait_until_ready(&place).await? {
+                Adoption::Ready => break,
+                Adoption::Gone => {}
+            }
         }
-        server::wait_until_ready(&place).await?;
         Ok(Self { address: place.address(), place, users })
     }
 

@@ -93,16 +93,25 @@ pub(super) async fn start(place: &Place, binaries: &Binaries, durable: bool) -> 
     }
 }
 
+/// Whether the server that answered is there to stay.
+pub(super) enum Adoption {
+    Ready,
+    /// It was on its way out: killed, or told to stop. Somebody has to start it.
+    Gone,
+}
+
 /// Waits until the server takes a connection, in which somebody who adopts it may find it still starting.
 ///
 /// # Errors
 /// [`ClusterError::NotReady`] with the server's reason.
-pub(super) async fn wait_until_ready(place: &Place) -> Result<(), ClusterError> {
+pub(super) async fn wait_until_ready(place: &Place) -> Result<Adoption, ClusterError> {
     let begun = Instant::now();
     loop {
         let reason = match try_to_connect(place).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Adoption::Ready),
             Err(Refusal::Final(reason)) => reason,
+            // The socket may have been answered by a server in its last moment.
+            Err(Refusal::NotYet(_)) if answering(place).await.is_none() => return Ok(Adoption::Gone),
             Err(Refusal::NotYet(_)) if begun.elapsed() < RECOVERY => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;

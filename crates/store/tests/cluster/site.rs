@@ -96,11 +96,11 @@ pub(crate) async fn answer(url: &str, sql: &'static str) -> String {
     answer
 }
 
-/// Waits up to a minute for `condition`.
+/// Waits up to three minutes for `condition`.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(begun.elapsed() < Duration::from_secs(180), "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use sqlx::Connection;
@@ -55,6 +56,36 @@ async fn a_start_waits_for_backends_that_outlive_a_killed_postmaster() {
     rustix::process::kill_process(Pid::from_raw(backend).unwrap(), Signal::KILL).unwrap();
     let again = opening.await.unwrap().unwrap();
     query.await.unwrap();
+    connect(&again).await;
+    again.close().await.unwrap();
+    cluster.close().await.unwrap();
+}
+
+/// Until the kernel has taken its socket away, a killed server still seems to answer.
+#[tokio::test]
+async fn a_server_that_answers_in_its_last_moment_is_started_again() {
+    let Some(site) = Site::new() else { return };
+    let Ok(_) = std::fs::read_to_string("/proc/net/unix") else {
+        eprintln!("left out: this system has no /proc/net/unix");
+        return;
+    };
+    let cluster = site.open().await;
+    let postmaster = site.postmaster().unwrap();
+    rustix::process::kill_process(postmaster, Signal::STOP).unwrap();
+    let at_the_socket = || {
+        let socket = cluster.connect_options("postgres").get_socket().unwrap().display().to_string();
+        let sockets = std::fs::read_to_string("/proc/net/unix").unwrap();
+        sockets.lines().filter(|line| line.contains(&socket)).count()
+    };
+    let before = at_the_socket();
+    let settings = site.settings();
+    let opening = tokio::spawn(async move { Cluster::open(&settings).await });
+    until("it is asked whether it answers, and connected to", || at_the_socket() >= before + 2).await;
+    assert!(!opening.is_finished());
+    rustix::process::kill_process(postmaster, Signal::KILL).unwrap();
+    let again =
+        tokio::time::timeout(Duration::from_secs(60), opening).await.expect("it waits for the dead").unwrap().unwrap();
+    assert_ne!(site.postmaster(), Some(postmaster));
     connect(&again).await;
     again.close().await.unwrap();
     cluster.close().await.unwrap();

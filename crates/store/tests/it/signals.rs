@@ -21,7 +21,7 @@ for_every_owner! {
 }
 
 async fn hears(signal: &mut watch::Receiver<u64>) {
-    tokio::time::timeout(Duration::from_secs(20), signal.changed()).await.expect("nothing was heard").unwrap();
+    tokio::time::timeout(Duration::from_secs(60), signal.changed()).await.expect("nothing was heard").unwrap();
 }
 
 async fn interest_wakes_and_outcomes_are_told(owner: Owner) {
