@@ -13,7 +13,7 @@ use crate::running::{Market, Place, Served, Up, eventually, finish_within, quiet
 const AS_OF: &str = "2026-06-18T15:37:00Z";
 
 /// Five failures with all the waiting between them.
-const LONG: Duration = Duration::from_secs(100);
+const LONG: Duration = Duration::from_secs(240);
 
 /// A provider, and somebody who backfills from it.
 struct Trial {
@@ -104,8 +104,20 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
 }
 
 /// The rows are those of an undisturbed run; else says where they first differ.
+///
+/// Bars of a timeframe are made of 15- or of 30-minute ones, as it fits what is missing: a provider rounds the average price
+/// of each to six decimals, so the averages of what is made of them agree as closely as that and no closer.
 fn same(expected: &str, rows: &str, faults: &str) {
-    let differ = expected.lines().zip(rows.lines()).find(|(expected, row)| expected != row);
+    const VWAP: usize = 6;
+    let alike = |(expected, row): &(&str, &str)| {
+        let (expected, row): (Vec<&str>, Vec<&str>) = (expected.split(',').collect(), row.split(',').collect());
+        expected.len() == row.len()
+            && expected.iter().zip(&row).enumerate().all(|(column, (one, other))| {
+                let close = || Some((one.parse::<f64>().ok()? - other.parse::<f64>().ok()?).abs() < 1e-6);
+                one == other || column == VWAP && close() == Some(true)
+            })
+    };
+    let differ = expected.lines().zip(rows.lines()).find(|both| !alike(both));
     let (all, some) = (expected.lines().count(), rows.lines().count());
     assert!(differ.is_none() && all == some, "{faults}: {some} rows and not {all}, the first other one {differ:?}");
 }
