@@ -25,6 +25,7 @@ mod suggest;
 mod telemetry;
 mod turns;
 mod verify;
+mod web;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use market::{Range, RangeSet, Ticker, Timeframe};
 use serde::Serialize;
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -166,6 +166,19 @@ pub async fn of_symbol(
     user: Option<Uuid>,
     ticker: &Ticker,
 ) -> Result<Vec<SeriesCoverage>, StoreError> {
+    let found = of_symbols(database, user, std::slice::from_ref(ticker)).await?;
+    Ok(found.into_iter().flat_map(|(_, series)| series).collect())
+}
+
+/// The same of many symbols at once, in the order given.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn of_symbols(
+    database: &Database,
+    user: Option<Uuid>,
+    tickers: &[Ticker],
+) -> Result<Vec<(Ticker, Vec<SeriesCoverage>)>, StoreError> {
     let mut tx = match user {
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
@@ -180,9 +193,11 @@ pub async fn of_symbol(
             (
                 select count(*) from public.job_runs r
                 where r.symbol = s.ticker and r.timeframe = f.timeframe and r.status = 'failed'
-            )
-        from public.get_symbol_timeframe_coverage($1) f
-        left join public.symbols s on s.ticker = $1
+            ),
+            t.n
+        from unnest($1::text[]) with ordinality as t (ticker, n)
+        cross join lateral public.get_symbol_timeframe_coverage(t.ticker) with ordinality as f
+        left join public.symbols s on s.ticker = t.ticker
         left join public.coverage_status c on c.symbol = s.ticker and c.timeframe = f.timeframe
         left join public.job_definitions d
             on d.symbol = s.ticker and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
@@ -192,41 +207,51 @@ pub async fn of_symbol(
             ) as span
             where c.unavailable <> '{}'
             offset 0
-        ) w on true",
+        ) w on true
+        order by t.n, f.ordinality",
     )
-    .bind(ticker.as_str())
+    .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SeriesCoverage {
-                timeframe: parsed(row, 0)?,
-                bars: row.try_get(1)?,
-                earliest: instant_or_none(row, 2)?,
-                latest: instant_or_none(row, 3)?,
-                last_fetch: instant_or_none(row, 4)?,
-                expected: row.try_get(5)?,
-                stored: row.try_get(6)?,
-                // What a user doesn't track nobody tells them of: by what they see of it.
-                missing: match row.try_get::<&str, _>(8)? {
-                    "not tracked" => row.try_get::<i64, _>(5)?.saturating_sub(row.try_get(6)?).max(0),
-                    _ => row.try_get(7)?,
-                },
-                state: row.try_get(8)?,
-                reason: row.try_get(9)?,
-                priority: row.try_get(10)?,
-                fresh_to: instant_or_none(row, 11)?,
-                unavailable: row.try_get::<Option<i64>, _>(12)?.unwrap_or(0),
-                failed_runs: row.try_get(13)?,
-                // What was answered for and has no bar.
-                no_trade: row
-                    .try_get::<i64, _>(5)?
-                    .saturating_sub(row.try_get::<i64, _>(6)?)
-                    .saturating_sub(row.try_get(7)?)
-                    .max(0),
-            })
-        })
-        .collect()
+    let mut found: Vec<(Ticker, Vec<SeriesCoverage>)> =
+        tickers.iter().map(|ticker| (ticker.clone(), Vec::new())).collect();
+    for row in &rows {
+        let n: i64 = row.try_get(14)?;
+        let of = usize::try_from(n - 1).ok().and_then(|n| found.get_mut(n));
+        if let Some((_, series)) = of {
+            series.push(series_coverage(row)?);
+        }
+    }
+    Ok(found)
+}
+
+fn series_coverage(row: &PgRow) -> Result<SeriesCoverage, StoreError> {
+    Ok(SeriesCoverage {
+        timeframe: parsed(row, 0)?,
+        bars: row.try_get(1)?,
+        earliest: instant_or_none(row, 2)?,
+        latest: instant_or_none(row, 3)?,
+        last_fetch: instant_or_none(row, 4)?,
+        expected: row.try_get(5)?,
+        stored: row.try_get(6)?,
+        // What a user doesn't track nobody tells them of: by what they see of it.
+        missing: match row.try_get::<&str, _>(8)? {
+            "not tracked" => row.try_get::<i64, _>(5)?.saturating_sub(row.try_get(6)?).max(0),
+            _ => row.try_get(7)?,
+        },
+        state: row.try_get(8)?,
+        reason: row.try_get(9)?,
+        priority: row.try_get(10)?,
+        fresh_to: instant_or_none(row, 11)?,
+        unavailable: row.try_get::<Option<i64>, _>(12)?.unwrap_or(0),
+        failed_runs: row.try_get(13)?,
+        // What was answered for and has no bar.
+        no_trade: row
+            .try_get::<i64, _>(5)?
+            .saturating_sub(row.try_get::<i64, _>(6)?)
+            .saturating_sub(row.try_get(7)?)
+            .max(0),
+    })
 }
 
 /// The symbols that are kept for anybody, by name.

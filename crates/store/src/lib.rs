@@ -25,6 +25,7 @@ pub mod migrations;
 pub mod processes;
 pub mod progress;
 pub mod providers;
+pub mod quotes;
 pub mod rereads;
 mod row;
 pub mod runs;
@@ -37,6 +38,7 @@ pub mod takeover;
 pub mod tracking;
 pub mod users;
 pub mod verification;
+pub mod watchlists;
 
 pub use database::{Database, ServiceTx, UserTx};
 pub use error::StoreError;

@@ -46,6 +46,7 @@ migrations![
     "20261126000410_rereads",
     "20261126000500_providers",
     "20261126000600_outcomes",
+    "20261126000800_watchlists",
 ];
 
 /// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.

@@ -303,6 +303,43 @@ pub async fn watchlist(database: &Database, user: Uuid) -> Result<Vec<Watched>, 
         .collect()
 }
 
+/// What the user searched for and hasn't been forgotten yet, the latest first.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn recent_searches(database: &Database, user: Uuid, limit: i64) -> Result<Vec<Ticker>, StoreError> {
+    let mut tx = database.begin_as(user).await?.0;
+    let rows = query(
+        "select s.ticker
+        from public.user_symbol_tracking t
+        join public.symbols s on s.id = t.symbol_id
+        where t.user_id = $1 and t.source = 'recent_search'
+        order by t.updated_at desc, s.ticker
+        limit $2",
+    )
+    .bind(user)
+    .bind(limit)
+    .fetch_all(&mut *tx)
+    .await?;
+    rows.iter().map(|row| parsed(row, 0)).collect()
+}
+
+/// Runs that ended well in a minute, of what `user` may see: by the last five minutes, or by as many of them as there was
+/// work in.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn pace(database: &Database, user: Uuid) -> Result<f64, StoreError> {
+    let mut tx = database.begin_as(user).await?.0;
+    Ok(query_scalar(
+        "select coalesce(count(*) * 60.0 / greatest(extract(epoch from now() - min(r.started_at)), 1.0), 0)::float8
+        from public.job_runs r
+        where r.status = 'success' and r.finished_at > now() - interval '5 minutes'",
+    )
+    .fetch_one(&mut *tx)
+    .await?)
+}
+
 /// Everything that the user tracks, for whatever reason, by name.
 ///
 /// # Errors

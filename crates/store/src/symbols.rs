@@ -1,6 +1,6 @@
 //! What is known of a symbol beyond its bars.
 
-use market::Ticker;
+use market::{Calendar, Ticker};
 use uuid::Uuid;
 
 use crate::{Database, StoreError, statement::query};
@@ -106,4 +106,22 @@ pub async fn take_due_for_a_second_look(database: &Database) -> Result<Vec<Ticke
     .await?;
     tx.commit().await?;
     rows.iter().map(|row| crate::row::parsed(row, 0)).collect()
+}
+
+/// The calendar that a symbol's sessions follow; that of its spelling where nobody has asked for it yet.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn calendar(database: &Database, ticker: &Ticker) -> Result<Calendar, StoreError> {
+    let mut tx = database.begin().await?;
+    let row = query(
+        "select coalesce(
+            (select s.calendar from public.symbols s where s.ticker = $1),
+            barkeep.calendar_of(barkeep.asset_type_of($1))
+        )",
+    )
+    .bind(ticker.as_str())
+    .fetch_one(&mut *tx)
+    .await?;
+    crate::row::parsed(&row, 0)
 }

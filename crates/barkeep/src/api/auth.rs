@@ -33,8 +33,16 @@ pub(crate) struct TokenUser(pub(crate) Uuid);
 pub(crate) struct Service;
 
 /// A browser that was signed in, or nobody.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Session(pub(crate) Option<Uuid>);
+#[derive(Clone, Debug)]
+pub(crate) struct Session(pub(crate) Option<SignedIn>);
+
+/// Who was signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) user: Uuid,
+    /// What the session's pages send with each write.
+    pub(crate) csrf: String,
+}
 
 impl Authenticator {
     pub(crate) fn new(keys: Keys, database: Database) -> Self {
@@ -127,7 +135,7 @@ impl FromRequestParts<App> for Session {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
         let Some(token) = cookie(&parts.headers) else { return Ok(Self(None)) };
         match app.auth.user(token).await {
-            Ok(User(user)) => Ok(Self(Some(user))),
+            Ok(User(user)) => Ok(Self(Some(SignedIn { user, csrf: String::new() }))),
             // An old or foreign cookie is none.
             Err(error) if error.is_unauthorized() => Ok(Self(None)),
             Err(error) => Err(error),

@@ -58,10 +58,7 @@ pub(super) async fn coverage(
 
 /// The coverage of everything that the user tracks.
 pub(super) async fn of_tracked(app: &App, user: uuid::Uuid) -> Result<Vec<Coverage>, ApiError> {
-    let mut symbols = Vec::new();
-    for symbol in show::tracked(&app.database, user).await? {
-        let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
-        symbols.push(Coverage { symbol, series });
-    }
-    Ok(symbols)
+    let tracked = show::tracked(&app.database, user).await?;
+    let found = coverage::of_symbols(&app.database, Some(user), &tracked).await?;
+    Ok(found.into_iter().map(|(symbol, series)| Coverage { symbol, series }).collect())
 }

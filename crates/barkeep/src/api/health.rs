@@ -19,7 +19,7 @@ pub(super) async fn healthz() -> Json<Value> {
 }
 
 /// Whether the scheduler lives. Asked of a server without one, of whoever plans on its database.
-pub(super) fn is_alive(ready: &Readiness) -> bool {
+pub(crate) fn is_alive(ready: &Readiness) -> bool {
     let working = ![health::STARTING, health::STOPPED].contains(&ready.scheduler_status.as_str());
     working && ready.scheduler_seen_secs_ago.is_some_and(|secs| secs <= SCHEDULER_LATE_SECS)
 }

@@ -1,4 +1,4 @@
-//! HTTP: the old system's functions under `/functions/v1`, Barkeep's own under `/api/v1`, a plain page at `/`.
+//! HTTP: the old system's functions under `/functions/v1`, Barkeep's own under `/api/v1`, the web client's pages (`web/`) elsewhere.
 
 mod auth;
 mod bars;
@@ -35,8 +35,14 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use self::error::ApiError;
-pub(crate) use self::{auth::Authenticator, host::AllowedHosts, sign_in::code_for};
+pub(crate) use self::{
+    auth::{Authenticator, Session},
+    error::ApiError,
+    health::is_alive,
+    host::AllowedHosts,
+    page::sign_in_page,
+    sign_in::code_for,
+};
 
 /// A list of 500 tickers takes 10 kB.
 const LARGEST_BODY: usize = 256 * 1024;
@@ -86,7 +92,7 @@ pub(crate) enum ProviderState {
 
 impl App {
     /// Slices were queued: tells workers here and elsewhere.
-    fn tell_queued(&self) {
+    pub(crate) fn tell_queued(&self) {
         self.signals.queued_here();
         self.teller.queued();
     }
@@ -116,14 +122,9 @@ pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
         .route("/api/v1/symbols", get(symbols::search))
         .route("/api/v1/watchlist", get(watchlist::list).post(watchlist::add))
         .route("/api/v1/watchlist/{symbol}", delete(watchlist::remove))
-        .route("/", get(page::page))
-        .route("/progress", get(page::fragment))
-        .route("/watchlist", post(page::add))
-        .route("/watchlist/remove", post(page::remove))
-        .route("/page.css", get(page::style))
-        .route("/page.js", get(page::script))
         .route("/sign-in", get(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
+        .merge(crate::web::routes())
         .method_not_allowed_fallback(wrong_method)
         // A cookie speaks for somebody: no other origin gets to use it.
         .layer(middleware::from_fn(origin::check));
@@ -140,7 +141,8 @@ pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
     bounded
         // A stream of events has no end.
         .route("/api/v1/events", get(events::events).fallback(wrong_method))
-        .fallback(|| async { ApiError::not_found("There is nothing at this address") })
+        .merge(crate::web::streams())
+        .fallback(crate::web::not_found)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(Arc::new(hosts), host::check))
         .layer(middleware::map_response(error::as_json))

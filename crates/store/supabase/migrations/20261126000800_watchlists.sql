@@ -1,0 +1,123 @@
+-- How people arrange what they watch: lists, and the order in each. What is watched is for user_symbol_tracking to say:
+-- a symbol that somebody watches is on one of their lists at least, and none that they don't watch is.
+
+create table barkeep.watchlists (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null references auth.users (id) on delete cascade,
+    name text not null constraint watchlists_name_length check (char_length(name) between 1 and 60),
+    -- The first is where symbols go that nobody has put anywhere else.
+    position int not null default 0,
+    created_at timestamptz not null default now(),
+    constraint watchlists_name_once unique (user_id, name)
+);
+
+create table barkeep.watchlist_items (
+    watchlist_id uuid not null references barkeep.watchlists (id) on delete cascade,
+    symbol_id uuid not null references public.symbols (id) on delete cascade,
+    position int not null default 0,
+    added_at timestamptz not null default now(),
+    primary key (watchlist_id, symbol_id)
+);
+create index watchlist_items_by_symbol on barkeep.watchlist_items (symbol_id);
+
+-- Puts symbols that somebody began to watch on a list of theirs: the one that the transaction names
+-- (barkeep.watchlist), else the first, which is made where there is none. Runs as its owner: clients that know of no
+-- lists watch symbols too.
+create function barkeep.put_on_watchlist() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_named uuid := nullif(current_setting('barkeep.watchlist', true), '');
+begin
+    insert into barkeep.watchlists (user_id, name)
+    select distinct c.user_id, 'Watchlist'
+    from changed c
+    where c.source = 'watchlist' and not exists (select from barkeep.watchlists l where l.user_id = c.user_id)
+    on conflict (user_id, name) do nothing;
+
+    insert into barkeep.watchlist_items (watchlist_id, symbol_id, position)
+    select l.id, c.symbol_id, l.last + row_number() over (partition by l.id order by s.ticker)
+    from changed c
+    join public.symbols s on s.id = c.symbol_id
+    cross join lateral (
+        select w.id, coalesce((select max(i.position) from barkeep.watchlist_items i where i.watchlist_id = w.id), 0) as last
+        from barkeep.watchlists w
+        where w.user_id = c.user_id
+        order by w.id is not distinct from v_named desc, w.position, w.created_at, w.id
+        limit 1
+    ) l
+    where c.source = 'watchlist'
+    on conflict (watchlist_id, symbol_id) do nothing;
+    return null;
+end
+$$;
+
+create function barkeep.take_off_watchlists() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from barkeep.watchlist_items i
+    using changed c
+    join barkeep.watchlists l on l.user_id = c.user_id
+    where c.source = 'watchlist' and i.watchlist_id = l.id and i.symbol_id = c.symbol_id;
+    return null;
+end
+$$;
+
+create trigger watchlists_on_insert
+after insert on public.user_symbol_tracking
+referencing new table as changed
+for each statement execute function barkeep.put_on_watchlist();
+
+create trigger watchlists_on_delete
+after delete on public.user_symbol_tracking
+referencing old table as changed
+for each statement execute function barkeep.take_off_watchlists();
+
+-- What is watched already.
+insert into barkeep.watchlists (user_id, name)
+select distinct t.user_id, 'Watchlist' from public.user_symbol_tracking t where t.source = 'watchlist';
+insert into barkeep.watchlist_items (watchlist_id, symbol_id, position, added_at)
+select l.id, t.symbol_id, row_number() over (partition by l.id order by t.created_at, t.symbol_id), t.created_at
+from public.user_symbol_tracking t
+join barkeep.watchlists l on l.user_id = t.user_id
+where t.source = 'watchlist';
+
+do $$
+declare
+    t regclass;
+begin
+    foreach t in array array['barkeep.watchlists', 'barkeep.watchlist_items']::regclass[] loop
+        execute format('revoke all on %s from public, anon, authenticated', t);
+        execute format('grant select, insert, update, delete on %s to service_role', t);
+        execute format('alter table %s enable row level security', t);
+        execute format('alter table %s force row level security', t);
+        execute format(
+            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
+        );
+    end loop;
+end
+$$;
+
+-- Somebody's lists are theirs alone.
+grant select, delete on barkeep.watchlists, barkeep.watchlist_items to authenticated;
+grant insert (user_id, name, position), update (name, position) on barkeep.watchlists to authenticated;
+grant insert (watchlist_id, symbol_id, position), update (position) on barkeep.watchlist_items to authenticated;
+create policy own on barkeep.watchlists for all to authenticated
+using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+create policy own on barkeep.watchlist_items for all to authenticated
+using (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())))
+with check (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())));
+
+do $$
+declare
+    f regprocedure;
+begin
+    foreach f in array array['barkeep.put_on_watchlist()', 'barkeep.take_off_watchlists()']::regprocedure[] loop
+        execute format('revoke all on function %s from public, anon, authenticated', f);
+        execute format('grant execute on function %s to service_role', f);
+    end loop;
+end
+$$;
