@@ -3,10 +3,10 @@
 use sqlx::{Row, types::Json};
 use uuid::Uuid;
 
-use crate::{Database, StoreError, statement::query};
+use crate::{Database, ServiceTx, StoreError, statement::query};
 
-/// Copies users and what they track from `from` to `to`, where what is there already stays. Symbols and definitions
-/// follow from it. Returns how many rows of interest came along.
+/// Copies users, what they track and how they arrange it from `from` to `to`, where what is there already stays. Symbols and
+/// definitions follow from it. Returns how many rows of interest came along.
 ///
 /// # Errors
 /// Where one of the databases refuses or is gone; nothing is written then.
@@ -22,7 +22,26 @@ pub async fn take_interest_along(from: &Database, to: &Database) -> Result<u64, 
     )
     .fetch_all(&mut *old)
     .await?;
+    let lists = lists(&mut old).await?;
     let mut new = to.begin().await?;
+    // Before the interest, which would have a list made where there is none.
+    for list in &lists {
+        query("insert into auth.users (id, email) values ($1, $2) on conflict do nothing")
+            .bind(list.user)
+            .bind(&list.email)
+            .execute(&mut *new)
+            .await?;
+        query(
+            "insert into barkeep.watchlists (user_id, name, position)
+            select $1, $2, $3 where exists (select from auth.users where id = $1)
+            on conflict (user_id, name) do nothing",
+        )
+        .bind(list.user)
+        .bind(&list.name)
+        .bind(list.position)
+        .execute(&mut *new)
+        .await?;
+    }
     let mut taken = 0;
     for row in &rows {
         query("insert into auth.users (id, email) values ($1, $2) on conflict do nothing")
@@ -56,6 +75,83 @@ pub async fn take_interest_along(from: &Database, to: &Database) -> Result<u64, 
         .await?
         .rows_affected();
     }
+    for list in &lists {
+        let own = lists.iter().filter(|other| other.user == list.user);
+        let held: Vec<String> =
+            own.flat_map(|of| of.tickers.iter().map(move |ticker| format!("{} {ticker}", of.name))).collect();
+        list.arrange(&mut new, &held).await?;
+    }
     new.commit().await?;
     Ok(taken)
+}
+
+struct List {
+    user: Uuid,
+    email: Option<String>,
+    name: String,
+    position: i32,
+    tickers: Vec<String>,
+}
+
+async fn lists(tx: &mut ServiceTx) -> Result<Vec<List>, StoreError> {
+    let rows = query(
+        "select l.user_id, u.email, l.name, l.position, array(
+            select s.ticker
+            from barkeep.watchlist_items i
+            join public.symbols s on s.id = i.symbol_id
+            where i.watchlist_id = l.id and s.listing <> 'unknown'
+            order by i.position, s.ticker
+        )
+        from barkeep.watchlists l
+        join auth.users u on u.id = l.user_id
+        order by l.user_id, l.position",
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(List {
+                user: row.try_get(0)?,
+                email: row.try_get(1)?,
+                name: row.try_get(2)?,
+                position: row.try_get(3)?,
+                tickers: row.try_get(4)?,
+            })
+        })
+        .collect()
+}
+
+impl List {
+    /// Its symbols in their order. `held`: which of the user's lists has what, as `NAME TICKER`.
+    async fn arrange(&self, tx: &mut ServiceTx, held: &[String]) -> Result<(), StoreError> {
+        query(
+            "insert into barkeep.watchlist_items as held (watchlist_id, symbol_id, position)
+            select l.id, s.id, n.n
+            from barkeep.watchlists l
+            cross join unnest($3::text[]) with ordinality as n (ticker, n)
+            join public.symbols s on s.ticker = n.ticker
+            join public.user_symbol_tracking t on t.user_id = l.user_id and t.symbol_id = s.id and t.source = 'watchlist'
+            where l.user_id = $1 and l.name = $2
+            on conflict (watchlist_id, symbol_id) do update set position = excluded.position",
+        )
+        .bind(self.user)
+        .bind(&self.name)
+        .bind(&self.tickers)
+        .execute(&mut **tx)
+        .await?;
+        // For want of another list it came onto the first, if that isn't this one.
+        query(
+            "delete from barkeep.watchlist_items i
+            using barkeep.watchlists l, public.symbols s
+            where l.user_id = $1 and l.name <> $2 and i.watchlist_id = l.id and s.id = i.symbol_id
+                and s.ticker = any ($3) and i.added_at = now() and l.name || ' ' || s.ticker <> all ($4)",
+        )
+        .bind(self.user)
+        .bind(&self.name)
+        .bind(&self.tickers)
+        .bind(held)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
 }

@@ -139,12 +139,12 @@ async fn providers_table(database: &store::Database, clock: Timestamp) -> Result
 fn processes_table(processes: &[Process], clock: Timestamp) -> Markup {
     html! {
         table {
-            thead { tr { th scope="col" { "Process" } th scope="col" { "Does" } th scope="col" { "Where" } th scope="col" { "Last seen" } th scope="col" { "Hears notifications" } } }
+            thead { tr { th scope="col" { "Process" } th scope="col" { "Does" } th scope="col" { "Version" } th scope="col" { "Last seen" } th scope="col" { "Hears notifications" } } }
             tbody { @for process in processes {
                 tr {
-                    th scope="row" { (process.name) }
+                    th scope="row" title=(process.name) { (process.host) " (" (process.pid) ")" }
                     td { (process.parts.join(", ")) }
-                    td { (process.host) " (" (process.pid) "), " (process.version) }
+                    td { (process.version) }
                     td class=(if process.alive { "good" } else { "bad" }) { (words::ago(process.last_seen, clock)) }
                     td { (match process.hears { Some(true) => "yes", Some(false) => "no: looks by itself", None => "not known yet" }) }
                 }

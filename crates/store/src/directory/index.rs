@@ -231,16 +231,17 @@ fn begins<'a>(words: &'a [Word], text: &str) -> impl Iterator<Item = &'a Word> {
     words.iter().skip(from).take_while(move |word| word.text.starts_with(&text))
 }
 
-/// Words that `text` was meant to be, one letter wrong, missing, too many or changed with its neighbour, two in longer
-/// ones, with how many.
+/// Words that `text` was meant to be, one letter wrong, missing, too many or changed with its neighbour, two where both are
+/// longer, with how many.
 fn slips<'a>(words: &'a [Word], text: &str) -> impl Iterator<Item = (&'a Word, usize)> {
-    let most = match text.len() {
-        0..=2 => 0,
-        3..=4 => 1,
-        _ => 2,
-    };
     let (text, own) = (text.to_owned(), letters(text));
     words.iter().filter_map(move |word| {
+        // Two of five letters are a slip, two of three are another word.
+        let most = match text.len().min(word.text.len()) {
+            0..=2 => 0,
+            3..=4 => 1,
+            _ => 2,
+        };
         // One slip changes two of the letters at most, and the length by one: most words need no closer look.
         let far = word.text.len().abs_diff(text.len()) > most || (word.letters ^ own).count_ones() as usize > 2 * most;
         if most == 0 || far {

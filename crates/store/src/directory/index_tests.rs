@@ -111,6 +111,7 @@ fn what_was_renamed_is_found_by_its_old_ticker_after_what_it_is_called_now() {
 fn slips_are_forgiven_only_where_little_else_was_meant() {
     let index = Index::new(built_in());
     assert_eq!(found(&index, "MSFT"), ["MSFT"]);
+    assert_eq!(found(&index, "netfl"), ["NFLX"], "every ETF would be two letters off");
     for nothing in
         ["", " ", "%", "%%%", "_", "\\", "'", "\"", "\0", "\u{1f680}", "\u{1f680}\u{1f680}", "zqzqzqzq", "()"]
     {

@@ -56,6 +56,8 @@ async fn signed_in_clients_hold_what_they_need_and_no_more(owner: Owner) {
             "(barkeep.market_clock,SELECT)",
             "(barkeep.market_sessions,SELECT)",
             "(barkeep.quarantined_bars,SELECT)",
+            r#"(barkeep.watchlist_items,"DELETE, SELECT")"#,
+            r#"(barkeep.watchlists,"DELETE, SELECT")"#,
             "(public.corporate_actions,SELECT)",
             "(public.coverage_status,SELECT)",
             "(public.job_definitions,SELECT)",
@@ -65,26 +67,34 @@ async fn signed_in_clients_hold_what_they_need_and_no_more(owner: Owner) {
             "(public.user_symbol_tracking,\"DELETE, SELECT\")",
         ]
     );
-    let columns = "select a.attname::text as c, string_agg(p, ',' order by p)
-        from pg_attribute a cross join unnest(array['INSERT', 'UPDATE']) p
-        where a.attrelid = 'user_symbol_tracking'::regclass and a.attnum > 0
-            and has_column_privilege('authenticated', a.attrelid, a.attnum, p)
-        group by 1 order by 1";
+    let columns = "select c.relname::text, a.attname::text as c, string_agg(p, ',' order by p)
+        from pg_attribute a join pg_class c on c.oid = a.attrelid cross join unnest(array['INSERT', 'UPDATE']) p
+        where a.attrelid in ('user_symbol_tracking'::regclass, 'barkeep.watchlists'::regclass,
+                'barkeep.watchlist_items'::regclass)
+            and a.attnum > 0 and has_column_privilege('authenticated', a.attrelid, a.attnum, p)
+        group by 1, 2 order by 1, 2";
     assert_eq!(
         site.rows(columns).await,
         [
-            "(priority,INSERT)",
-            "(source,INSERT)",
-            "(symbol_id,INSERT)",
-            "(timeframes,\"INSERT,UPDATE\")",
-            "(user_id,INSERT)"
+            "(user_symbol_tracking,priority,INSERT)",
+            "(user_symbol_tracking,source,INSERT)",
+            "(user_symbol_tracking,symbol_id,INSERT)",
+            r#"(user_symbol_tracking,timeframes,"INSERT,UPDATE")"#,
+            "(user_symbol_tracking,user_id,INSERT)",
+            r#"(watchlist_items,position,"INSERT,UPDATE")"#,
+            "(watchlist_items,symbol_id,INSERT)",
+            "(watchlist_items,watchlist_id,INSERT)",
+            r#"(watchlists,name,"INSERT,UPDATE")"#,
+            r#"(watchlists,position,"INSERT,UPDATE")"#,
+            "(watchlists,user_id,INSERT)",
         ]
     );
     let elsewhere = format!(
         "select c.oid::regclass, a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace
         join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         cross join unnest(array['INSERT', 'UPDATE', 'REFERENCES']) p
-        where {OURS} and c.relkind in ('r', 'p', 'v') and c.relname <> 'user_symbol_tracking'
+        where {OURS} and c.relkind in ('r', 'p', 'v')
+            and c.relname not in ('user_symbol_tracking', 'watchlists', 'watchlist_items')
             and (has_column_privilege('authenticated', c.oid, a.attnum, p)
                 or has_column_privilege('anon', c.oid, a.attnum, p))"
     );

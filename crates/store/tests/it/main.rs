@@ -59,3 +59,4 @@ mod slices;
 mod sync;
 mod tickers;
 mod together;
+mod watchlists;

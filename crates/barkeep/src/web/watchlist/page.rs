@@ -89,7 +89,7 @@ pub(in crate::web) async fn fragment(
     Query(question): Query<Question>,
 ) -> Result<Response, Failure> {
     let shown = look(&app, visitor.user, &question).await?;
-    Ok(layout::fragment(rows(&shown)))
+    Ok(layout::fragment(html! { (rows(&shown)) (links(&shown, true)) }))
 }
 
 async fn look(app: &App, user: Uuid, question: &Question) -> Result<Shown, Failure> {
@@ -117,14 +117,9 @@ async fn look(app: &App, user: Uuid, question: &Question) -> Result<Shown, Failu
 }
 
 fn lists(shown: &Shown, csrf: &str) -> Markup {
-    let chosen = shown.chosen.as_ref().map(|list| list.id);
     html! {
         nav.lists aria-label="Lists" {
-            @for list in &shown.lists {
-                a href={ "/?list=" (list.id) } aria-current=[(Some(list.id) == chosen).then_some("true")] {
-                    (list.name) " " span.count { (list.symbols) }
-                }
-            }
+            (links(shown, false))
             details {
                 summary { "Lists…" }
                 form method="post" action="/watchlist/lists" {
@@ -144,6 +139,20 @@ fn lists(shown: &Shown, csrf: &str) -> Markup {
                         input type="hidden" name="list" value=(list.id);
                         button.danger { "Remove this list" }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Beside the rows, whose fragment brings them along.
+fn links(shown: &Shown, is_fragment: bool) -> Markup {
+    let chosen = shown.chosen.as_ref().map(|list| list.id);
+    html! {
+        span #list-links hx-swap-oob=[is_fragment.then_some("true")] {
+            @for list in &shown.lists {
+                a href={ "/?list=" (list.id) } aria-current=[(Some(list.id) == chosen).then_some("true")] {
+                    (list.name) " " span.count { (list.symbols) }
                 }
             }
         }
