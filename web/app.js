@@ -70,6 +70,10 @@ function htmxEvents() {
         const answer = ctx.response?.raw ?? ctx.response;
         complain(answer?.status, answer?.headers?.get?.("x-barkeep-message"));
     });
+    // No answer at all: to what refreshes itself the banner says so already.
+    document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
+        if (ctx?.request?.method?.toUpperCase() === "POST") complain(0);
+    });
     document.addEventListener("htmx:after:request", ({ detail: { ctx }, target }) => {
         const answer = ctx.response?.raw ?? ctx.response;
         if (answer?.ok === false) return;

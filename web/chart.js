@@ -301,6 +301,9 @@ box.addEventListener("keydown", event => {
 
 chart.subscribeCrosshairMove(event => tell(event.time));
 chart.timeScale().subscribeVisibleLogicalRangeChange(range => range && range.from < 50 && loadOlder());
+chart.timeScale().subscribeVisibleTimeRangeChange(range => {
+    if (range) page.dataset.view = `${range.from} ${range.to}`;
+});
 for (const name of ["barkeep:bars", "barkeep:back"]) {
     document.body.addEventListener(name, ({ detail }) => {
         const isOurs = !detail?.length || detail.some(of => of.symbol === symbol && of.timeframe === timeframe);

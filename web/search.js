@@ -10,7 +10,7 @@ let asked = 0;
 let shown = 0;
 let timer;
 
-const options = () => [...list.querySelectorAll("[role=option]")];
+const options = () => [...list.querySelectorAll("[data-symbol]")];
 
 function choose(n) {
     const all = options();
@@ -42,7 +42,7 @@ async function ask() {
         open(document.activeElement === field);
         choose(field.value.trim() ? 0 : -1);
     } catch {
-        list.innerHTML = "<p class=nothing role=presentation>The server is away: nothing can be searched.</p>";
+        list.innerHTML = "<div class=nothing role=option aria-disabled=true>The server is away: nothing can be searched.</div>";
         open(true);
     }
 }
@@ -82,7 +82,7 @@ export function start() {
     });
     // Not on click: the field would lose the focus first.
     list.addEventListener("mousedown", event => {
-        const option = event.target.closest("[role=option]");
+        const option = event.target.closest("[data-symbol]");
         event.preventDefault();
         if (option) pick(option);
     });

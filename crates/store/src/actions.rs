@@ -1,13 +1,17 @@
 //! Splits and dividends, kept beside bars as traded.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 use market::{Action, ActionKind, Ticker};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Database, StoreError, row::parsed, statement::query};
+use crate::{
+    Database, StoreError,
+    row::parsed,
+    statement::{query, query_scalar},
+};
 
 /// The source of an action that bars alone have shown.
 pub const NOTICED: &str = "noticed";
@@ -148,6 +152,28 @@ pub async fn of(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Res
     .fetch_all(&mut *tx)
     .await?;
     rows.iter().map(action).collect()
+}
+
+/// Those of `symbols` that have split since a day: whose newest bars are not all in today's shares.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn split_since(
+    database: &Database,
+    user: Uuid,
+    symbols: &[Uuid],
+    since: Date,
+) -> Result<HashSet<Uuid>, StoreError> {
+    let mut tx = database.begin_as(user).await?.0;
+    let found: Vec<Uuid> = query_scalar(
+        "select distinct a.symbol_id from public.corporate_actions a
+        where a.symbol_id = any ($1) and a.kind = 'split' and a.ex_date >= $2::text::date",
+    )
+    .bind(symbols)
+    .bind(since.to_string())
+    .fetch_all(&mut *tx)
+    .await?;
+    Ok(found.into_iter().collect())
 }
 
 fn action(row: &PgRow) -> Result<Action, StoreError> {

@@ -194,10 +194,9 @@ pub async fn of_symbols(
                 select count(*) from public.job_runs r
                 where r.symbol = s.ticker and r.timeframe = f.timeframe and r.status = 'failed'
             ),
-            t.n
-        from unnest($1::text[]) with ordinality as t (ticker, n)
-        cross join lateral public.get_symbol_timeframe_coverage(t.ticker) with ordinality as f
-        left join public.symbols s on s.ticker = t.ticker
+            f.n
+        from barkeep.coverage_of_symbols($1) f
+        left join public.symbols s on s.ticker = ($1)[f.n]
         left join public.coverage_status c on c.symbol = s.ticker and c.timeframe = f.timeframe
         left join public.job_definitions d
             on d.symbol = s.ticker and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
@@ -208,7 +207,7 @@ pub async fn of_symbols(
             where c.unavailable <> '{}'
             offset 0
         ) w on true
-        order by t.n, f.ordinality",
+        order by f.n, f.place",
     )
     .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
     .fetch_all(&mut *tx)

@@ -47,6 +47,7 @@ migrations![
     "20261126000500_providers",
     "20261126000600_outcomes",
     "20261126000800_watchlists",
+    "20261126000900_coverage",
 ];
 
 /// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.

@@ -109,9 +109,11 @@ fn cell(symbol: &Ticker, timeframe: Timeframe, series: Option<&SeriesCoverage>) 
     let decile = words::percent(series) / 10;
     html! {
         td class={ "cell " (fill.class()) " d" (decile) } title=(words::sentence(series)) {
-            a href={ "/coverage/" (symbol) "/" (timeframe) } aria-label={ (symbol) " " (timeframe) ": " (words::sentence(series)) } {
+            a href={ "/coverage/" (symbol) "/" (timeframe) } {
+                span.hidden { (symbol) " " (timeframe) ": " }
                 strong { (words::percent(series)) " %" }
                 span { (words::count(series.stored)) "/" (words::count(series.expected)) }
+                span.hidden { ", " (words::sentence(series)) }
             }
         }
     }
@@ -132,7 +134,8 @@ pub(super) async fn series(
     let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&ticker)), 2_000).await?;
     let gaps: Vec<Gap> = gaps.into_iter().filter(|gap| gap.timeframe == timeframe).collect();
     let calendar = symbols::calendar(&app.database, &ticker).await?;
-    let body = html! {
+    let address = format!("/coverage/{ticker}/{timeframe}");
+    let body = html! { section #series hx-get=(address) hx-select="#series" hx-swap="outerHTML" hx-trigger="barkeep:bars from:body throttle:1s, every 30s" {
         h1 { (ticker) " " (timeframe) }
         p class={ "chip " (Fill::of(series).class()) } { (words::sentence(series)) }
         dl.figures {
@@ -153,7 +156,7 @@ pub(super) async fn series(
         h2 { "Missing" }
         @if gaps.is_empty() { p.empty { "Nothing: every expected bar is accounted for." } }
         @else { (missing(&gaps, &Grid::Session(calendar), calendar, timeframe)) }
-    };
+    } };
     let title = format!("{ticker} {timeframe}");
     Ok(Page { title: &title, place: "/coverage", script: None, body }.shown(&app, &visitor))
 }

@@ -38,14 +38,14 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Response {
             p { "Put the key into the environment, or into " code { "barkeep.toml" } ", and start " code { "barkeep up" }
                 " again. Your watchlists come along. " code { "barkeep providers" } " shows what was found, and "
                 code { "barkeep doctor" } " checks it." }
-            table {
+            div.scroll tabindex="0" role="region" aria-label="Sources" { table {
                 thead { tr { th scope="col" { "Source" } th scope="col" { "What it has" } th scope="col" { "Setting" } } }
                 tbody {
                     @for (name, has, setting) in SOURCES {
                         tr { th scope="row" { (name) } td { (has) } td { code { (setting) } } }
                     }
                 }
-            }
+            } }
         }
     };
     Page { title: "Market data", place: "/welcome", script: None, body }.shown(&app, &visitor)

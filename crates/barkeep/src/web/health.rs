@@ -118,7 +118,7 @@ async fn providers_table(database: &store::Database, clock: Timestamp) -> Result
         return Ok(html! { p.empty { "None has been asked yet." } });
     }
     Ok(html! {
-        table {
+        div.scroll tabindex="0" role="region" aria-label="Providers" { table {
             thead { tr { th scope="col" { "Provider" } th scope="col" { "State" } th scope="col" { "Last good answer" } th scope="col" { "Last failure" } } }
             tbody { @for of in &all {
                 tr {
@@ -132,13 +132,13 @@ async fn providers_table(database: &store::Database, clock: Timestamp) -> Result
                     td.wrap { @if let Some(at) = of.last_failed_at { (words::ago(at, clock)) } @if let Some(error) = &of.last_error { ": " (error) } }
                 }
             } }
-        }
+        } }
     })
 }
 
 fn processes_table(processes: &[Process], clock: Timestamp) -> Markup {
     html! {
-        table {
+        div.scroll tabindex="0" role="region" aria-label="Processes" { table {
             thead { tr { th scope="col" { "Process" } th scope="col" { "Does" } th scope="col" { "Version" } th scope="col" { "Last seen" } th scope="col" { "Hears notifications" } } }
             tbody { @for process in processes {
                 tr {
@@ -149,6 +149,6 @@ fn processes_table(processes: &[Process], clock: Timestamp) -> Markup {
                     td { (match process.hears { Some(true) => "yes", Some(false) => "no: looks by itself", None => "not known yet" }) }
                 }
             } }
-        }
+        } }
     }
 }

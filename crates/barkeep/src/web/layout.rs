@@ -169,9 +169,9 @@ fn respond(status: StatusCode, page: Markup) -> Response {
     response
 }
 
-/// A part of a page, for htmx.
+/// A part of a page, for htmx. Whoever opens it by itself may do no more there than on a page.
 pub(super) fn fragment(part: Markup) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], Html(part.into_string())).into_response()
+    respond(StatusCode::OK, part)
 }
 
 /// What of a text may stand in a header.

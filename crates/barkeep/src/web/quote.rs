@@ -3,13 +3,16 @@
 //! In: the newest closes as traded. Out: prices in today's shares. A day is the market's session, of a market that never closes
 //! the last 24 hours; its change is from the last close before it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
-use market::{Adjustment, AssetClass, Bar, Calendar, Ticker, action};
+use market::{
+    Adjustment, AssetClass, Bar, Calendar, Ticker,
+    action::{self, Step},
+};
 use maud::{Markup, html};
 use store::{
-    Database, StoreError,
+    Database, StoreError, actions,
     quotes::{self, Newest},
     watchlists::Item,
 };
@@ -36,22 +39,26 @@ pub(super) struct Quote {
 pub(super) async fn of(database: &Database, user: Uuid, items: &[Item]) -> Result<HashMap<Ticker, Quote>, StoreError> {
     let ids: Vec<Uuid> = items.iter().map(|item| item.symbol_id).collect();
     let newest = quotes::newest(database, user, &ids, CLOSES).await?;
+    let oldest = newest.values().filter_map(|of| of.closes.first()).map(|close| close.start).min();
+    let split = match oldest {
+        Some(at) => actions::split_since(database, user, &ids, Calendar::Xnys.date_of(at)).await?,
+        None => HashSet::new(),
+    };
     let mut quotes = HashMap::new();
     for item in items {
         let Some(newest) = newest.get(&item.symbol_id) else { continue };
-        if let Some(quote) = quote(database, user, &item.symbol, newest).await? {
+        let steps = match split.contains(&item.symbol_id) {
+            true => adjust::steps(database, Some(user), &item.symbol, Adjustment::Splits).await?,
+            false => Vec::new(),
+        };
+        if let Some(quote) = quote(&item.symbol, newest, &steps) {
             quotes.insert(item.symbol.clone(), quote);
         }
     }
     Ok(quotes)
 }
 
-async fn quote(
-    database: &Database,
-    user: Uuid,
-    ticker: &Ticker,
-    newest: &Newest,
-) -> Result<Option<Quote>, StoreError> {
+fn quote(ticker: &Ticker, newest: &Newest, steps: &[Step]) -> Option<Quote> {
     let mut bars: Vec<Bar> = newest
         .closes
         .iter()
@@ -66,9 +73,8 @@ async fn quote(
             trade_count: None,
         })
         .collect();
-    let steps = adjust::steps(database, Some(user), ticker, Adjustment::Splits).await?;
-    action::apply(&mut bars, &steps);
-    let Some(last) = bars.last() else { return Ok(None) };
+    action::apply(&mut bars, steps);
+    let last = bars.last()?;
     let begin = match ticker.asset_class() {
         AssetClass::Stock => Calendar::Xnys.session_at(last.start).map(|session| session.open),
         AssetClass::Crypto => last.start.checked_sub(SignedDuration::from_hours(24)).ok(),
@@ -78,7 +84,7 @@ async fn quote(
     let first = bars.partition_point(|bar| bar.start < begin);
     let before = first.checked_sub(1).and_then(|n| bars.get(n)).map(|bar| bar.close);
     let line = before.into_iter().chain(bars.iter().skip(first).map(|bar| bar.close)).collect();
-    Ok(Some(Quote { last: last.close, before, line, provider: newest.provider.clone(), is_final: newest.is_final }))
+    Some(Quote { last: last.close, before, line, provider: newest.provider.clone(), is_final: newest.is_final })
 }
 
 impl Quote {

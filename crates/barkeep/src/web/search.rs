@@ -95,11 +95,11 @@ fn listed(found: &[Found], text: &str) -> Markup {
 fn nothing(text: &str) -> Markup {
     html! {
         @match text.parse::<Ticker>() {
-            _ if text.is_empty() => p.nothing role="presentation" { "Type a ticker or a name." },
+            _ if text.is_empty() => div.nothing role="option" aria-disabled="true" aria-selected="false" { "Type a ticker or a name." },
             Ok(ticker) => div.option role="option" id="option-0" aria-selected="false" data-symbol=(ticker) {
                 strong { (ticker) } span.name { "is on no list here. Ask the providers for it all the same." }
             },
-            Err(_) => p.nothing role="presentation" { "Nothing is called that." },
+            Err(_) => div.nothing role="option" aria-disabled="true" aria-selected="false" { "Nothing is called that." },
         }
     }
 }

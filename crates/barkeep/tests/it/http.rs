@@ -302,8 +302,8 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     assert_eq!(browser.get(&link).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert_eq!(browser.get(format!("{}x", link)).send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 
-    let page = async |cookie: Option<&str>| {
-        let request = browser.get(served.up.url("/"));
+    let page_at = async |path: &str, cookie: Option<&str>| {
+        let request = browser.get(served.up.url(path));
         let request = cookie.into_iter().fold(request, |request, cookie| request.header("cookie", cookie));
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200);
@@ -311,10 +311,14 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         answer.text().await.unwrap()
     };
+    let page = async |cookie: Option<&str>| page_at("/", cookie).await;
     assert!(page(None).await.contains("not signed in"));
     assert!(page(Some("barkeep_session=forged")).await.contains("not signed in"));
-    let shown = page(Some(&cookie)).await;
-    assert!(shown.contains("SIMULATED") && shown.contains("You watch nothing yet"), "{shown}");
+    // Who has asked for nothing yet is told which market data is in use.
+    let first = browser.get(served.up.url("/")).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(first.headers()["location"], "/welcome");
+    let shown = page_at("/welcome", Some(&cookie)).await;
+    assert!(shown.contains("Simulated market data.") && shown.contains("APCA_API_KEY_ID"), "{shown}");
 
     let write = async |headers: &[(&str, &str)], path: &str, body: &str| {
         let request = browser
@@ -338,18 +342,23 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
         let sync = r#"{"symbols":["KO"],"source":"watchlist"}"#;
         assert_eq!(write(&foreign, "/functions/v1/sync-user-symbols", sync).await, StatusCode::UNAUTHORIZED);
     }
-    assert!(page(Some(&cookie)).await.contains("You watch nothing yet"), "nothing came of it");
+    let first = browser.get(served.up.url("/")).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(first.status(), StatusCode::SEE_OTHER, "nothing came of it");
     let ours = [own, ("sec-fetch-site", "same-origin")];
     assert_eq!(write(&ours, "/watchlist", "symbols=KO%2C+pep").await, StatusCode::SEE_OTHER);
     assert_eq!(write(&ours, "/watchlist", "symbols=K+O+%24").await, StatusCode::BAD_REQUEST);
     eventually("the page shows it complete", async || {
         let shown = page(Some(&cookie)).await;
-        (shown.matches("complete</td>").count() == 6 && shown.contains(">PEP<")).then_some(())
+        (shown.matches(r#"<td class="cell complete""#).count() == 10 && shown.contains(">PEP<")).then_some(())
     })
     .await;
-    let fragment = browser.get(served.up.url("/progress")).header("cookie", &cookie).send().await.unwrap();
-    assert!(fragment.text().await.unwrap().contains(">KO<"));
-    assert_eq!(write(&ours, "/watchlist/remove", "symbols=KO").await, StatusCode::SEE_OTHER);
+    assert!(page_at("/watchlist", Some(&cookie)).await.contains(">KO<"));
+    let list: String = sqlx::query_scalar("select id::text from barkeep.watchlists")
+        .fetch_one(&mut served.sql().await)
+        .await
+        .unwrap();
+    let removal = format!("list={list}&symbol=KO");
+    assert_eq!(write(&ours, "/watchlist/remove", &removal).await, StatusCode::SEE_OTHER);
     assert!(!page(Some(&cookie)).await.contains(">KO<"));
     // No other page reads with the cookie either: none of these answers has CORS.
     let read = browser

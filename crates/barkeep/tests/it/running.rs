@@ -121,9 +121,14 @@ impl Up {
     }
 
     /// Starts it on a free port and waits until it has printed its address.
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_at("127.0.0.1:0", command)
+    }
+
+    /// The same where one says.
+    pub(crate) fn spawn_at(listen: &str, mut command: Command) -> Self {
         let mut process =
-            command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+            command.args(["--listen", listen]).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = lines.next().expect("up prints its address").unwrap();
         // Read on, or the pipe fills and the process stops.
@@ -180,6 +185,11 @@ impl Up {
 
     /// As a crash would end it.
     pub(crate) fn kill(mut self) {
+        self.crash();
+    }
+
+    /// The same, to be replaced.
+    pub(crate) fn crash(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }

@@ -1,0 +1,77 @@
+//! For everybody: axe finds nothing serious on any page, in either theme, wide or narrow.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::{browser::Browser, running::Served};
+
+/// The checker, by npm as its lock file says; on CI it may not be missing.
+fn axe() -> Option<String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        std::fs::copy(here.join(name), folder.path().join(name)).unwrap();
+    }
+    let npm = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder.path()).output();
+    match npm {
+        Ok(output) if output.status.success() => {}
+        other => {
+            assert!(std::env::var_os("CI").is_none(), "CI needs npm for this test: {other:?}");
+            eprintln!("left out: npm could not bring axe-core");
+            return None;
+        }
+    }
+    Some(std::fs::read_to_string(folder.path().join("node_modules/axe-core/axe.min.js")).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_serious() {
+    let Some(axe) = axe() else { return };
+    let served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.find("#watch button").await.click().await.unwrap();
+    browser.until_said("On your watchlist").await;
+    let mut wrong = Vec::new();
+    for theme in ["light", "dark"] {
+        browser.script(&format!("localStorage.setItem('theme', '{theme}')")).await;
+        for page in ["/", "/chart/KO", "/jobs", "/coverage", "/coverage/KO/h1", "/health", "/welcome", "/chart/ZZQQX", "/search?q=coca"] {
+            browser.goto(page).await;
+            browser.until("the page is at work", "return document.querySelector('[data-theme]') !== null").await;
+            if page == "/chart/KO" {
+                browser.find("#table summary").await.click().await.unwrap();
+                browser.until_there("#table tbody tr").await;
+                browser.script("document.getElementById('search-text').focus()").await;
+                browser.until_there("#search-options:not([hidden])").await;
+            }
+            browser.script(&axe).await;
+            let run = "const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => ['serious', 'critical'] \
+                       .includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))";
+            let found = browser.driver.execute_async(run, Vec::new()).await.unwrap().json().clone();
+            for violation in found.as_array().unwrap() {
+                wrong.push(format!("{page} ({theme}): {}", violation.as_str().unwrap_or_default()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_scrolls_in_one_direction_only() {
+    let served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.driver.set_window_rect(0, 0, 390, 844).await.unwrap();
+    for page in ["/", "/chart/KO", "/jobs", "/coverage", "/health", "/welcome"] {
+        browser.goto(page).await;
+        let code = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        let over = browser.script(code).await;
+        assert_eq!(over, Value::from(0), "{page} is wider than its window");
+    }
+    browser.is_quiet().await;
+    browser.close().await;
+}

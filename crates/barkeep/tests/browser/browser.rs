@@ -1,0 +1,189 @@
+//! Debian's Chromium, driven by its ChromeDriver, signed in to a running server.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement};
+
+use crate::running::{PATIENCE, Served};
+
+/// The person at this machine, whom the one-time link signs in.
+pub(crate) const LOCAL: &str = "00000000-0000-4000-8000-000000000001";
+
+/// A browser of its own, gone when dropped: the session first, and the browser with it, then what drives it.
+pub(crate) struct Browser {
+    pub(crate) driver: WebDriver,
+    pub(crate) address: String,
+    _process: ChromeDriver,
+    _profile: TempDir,
+}
+
+struct ChromeDriver(Child);
+
+impl Drop for ChromeDriver {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where they are; on CI nothing may be left out for want of them.
+fn programs() -> Option<(PathBuf, PathBuf)> {
+    let found = |name: &str| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+    };
+    let both = found("chromedriver").zip(found("chromium"));
+    if both.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs chromium and chromedriver for this test");
+        eprintln!("left out: chromium and chromedriver are not both on this machine");
+    }
+    both
+}
+
+impl Browser {
+    /// Signed in as the local user; `None` where the machine has no browser.
+    pub(crate) async fn open(served: &Served) -> Option<Self> {
+        Self::open_as(served, None).await
+    }
+
+    pub(crate) async fn open_as(served: &Served, email: Option<&str>) -> Option<Self> {
+        let browser = Self::stranger(served).await?;
+        browser.sign_in(served, email).await;
+        Some(browser)
+    }
+
+    /// Not signed in.
+    pub(crate) async fn stranger(served: &Served) -> Option<Self> {
+        let (chromedriver, chromium) = programs()?;
+        let profile = tempfile::tempdir().unwrap();
+        let mut process = Command::new(chromedriver)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let process = ChromeDriver(process);
+        let port: u16 = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
+            .expect("ChromeDriver says its port");
+        std::thread::spawn(move || lines.for_each(drop));
+        let mut wanted = DesiredCapabilities::chrome();
+        wanted.set_binary(&chromium.to_string_lossy()).unwrap();
+        let folder = format!("--user-data-dir={}", profile.path().display());
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--window-size=1280,900",
+            &folder,
+        ] {
+            wanted.add_arg(argument).unwrap();
+        }
+        wanted.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
+        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.unwrap();
+        Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile })
+    }
+
+    pub(crate) async fn sign_in(&self, served: &Served, email: Option<&str>) {
+        let mut args = vec!["sign-in", "--database-url", &served.database.url];
+        args.extend(email.map(|email| ["--user", email]).iter().flatten());
+        let link = served.place.printed(&args);
+        self.driver.goto(link.trim()).await.unwrap();
+    }
+
+    pub(crate) async fn goto(&self, path: &str) {
+        self.driver.goto(format!("{}{path}", self.address)).await.unwrap();
+    }
+
+    pub(crate) async fn find(&self, css: &str) -> WebElement {
+        let begun = Instant::now();
+        loop {
+            if let Ok(found) = self.driver.find(By::Css(css)).await {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "nothing on the page is {css}: {}", self.said().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn count(&self, css: &str) -> usize {
+        self.driver.find_all(By::Css(css)).await.unwrap().len()
+    }
+
+    /// All that the page says.
+    pub(crate) async fn said(&self) -> String {
+        self.script("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) async fn script(&self, code: &str) -> Value {
+        self.driver.execute(code, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Waits until a script returns true.
+    pub(crate) async fn until(&self, what: &str, code: &str) {
+        let begun = Instant::now();
+        while self.script(code).await != Value::Bool(true) {
+            assert!(begun.elapsed() < PATIENCE, "not in time: {what}; the page says: {}", self.said().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the page says `text`.
+    pub(crate) async fn until_said(&self, text: &str) {
+        let code = format!("return document.body.innerText.includes({})", json!(text));
+        self.until(&format!("it says '{text}'"), &code).await;
+    }
+
+    /// Waits until there is such an element on the page.
+    pub(crate) async fn until_there(&self, css: &str) {
+        self.until(css, &format!("return document.querySelector({}) !== null", json!(css))).await;
+    }
+
+    /// Types where the focus is.
+    pub(crate) async fn keys(&self, keys: &str) {
+        self.driver.action_chain().send_keys(keys).perform().await.unwrap();
+    }
+
+    pub(crate) async fn key(&self, key: Key) {
+        self.driver.action_chain().send_keys(key).perform().await.unwrap();
+    }
+
+    /// Ends with nothing on the console but what `allowed` names.
+    pub(crate) async fn is_quiet_but_for(&self, allowed: &[&str]) {
+        let complaints: Vec<String> = self
+            .driver
+            .browser_log()
+            .await
+            .unwrap()
+            .into_iter()
+            .filter(|entry| entry.level != "INFO" && entry.level != "DEBUG")
+            .map(|entry| entry.message)
+            .filter(|message| !allowed.iter().any(|allowed| message.contains(allowed)))
+            .collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+
+    pub(crate) async fn is_quiet(&self) {
+        self.is_quiet_but_for(&[]).await;
+    }
+
+    pub(crate) async fn close(self) {
+        self.driver.clone().quit().await.unwrap();
+    }
+}

@@ -1,0 +1,158 @@
+//! The chart fills in before one's eyes, and what one looks at stays where it is.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use thirtyfour::Key;
+
+use crate::{
+    browser::Browser,
+    running::{Market, Served},
+};
+
+/// In the middle of a session.
+const AS_OF: &str = "2026-06-18T15:37:00Z";
+
+/// A server whose provider takes its time.
+async fn slow(latency: Duration) -> (Market, Served) {
+    let mut settings = Market::settings(AS_OF);
+    settings.latency = latency;
+    let market = Market::start(settings).await;
+    let url = market.url();
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", url).args(["--as-of", AS_OF]);
+    })
+    .await;
+    (market, served)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_symbol_goes_from_empty_to_complete_without_a_reload() {
+    let (_market, served) = slow(Duration::from_millis(400)).await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.script("window.isTheSamePage = true").await;
+    browser.until_said("Asked for.").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.until("bars are drawn", "return Number(document.getElementById('chart-page').dataset.bars) > 500").await;
+    assert_eq!(browser.script("return window.isTheSamePage").await, Value::Bool(true));
+    browser.until_said("market-sim").await;
+    // A bar is forming at this hour.
+    browser.until_said("still forming").await;
+    // The exchange's clock, with the name of its offset.
+    browser.until_said("2026-06-18 11:30 EDT").await;
+    for (key, timeframe) in [("2", "h1"), ("3", "h4"), ("4", "d1"), ("5", "w1")] {
+        browser.keys(key).await;
+        browser.until_there(&format!("button[data-timeframe={timeframe}][aria-pressed=true]")).await;
+        browser.until_there("#chart-page[data-state=complete]:not([aria-busy])").await;
+    }
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bar_is_told_by_the_clock_that_was_chosen() {
+    let (_market, served) = slow(Duration::ZERO).await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_said("2026-06-18 11:30 EDT").await;
+    browser.script("const z = document.getElementById('zone'); z.value = 'utc'; z.dispatchEvent(new Event('change'))").await;
+    browser.until_said("2026-06-18 15:30 UTC").await;
+    // The hour that happens twice: both are named, and told apart.
+    let twice = "const done = arguments[0]; import(document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', \
+                 'time.js')).then(t => done([t.full(1793511000, 'America/New_York'), t.full(1793514600, 'America/New_York')]))";
+    let told = browser.driver.execute_async(twice, Vec::new()).await.unwrap().json().clone();
+    assert_eq!(told, serde_json::json!(["2026-11-01 01:30 EDT", "2026-11-01 01:30 EST"]));
+    // It is remembered.
+    browser.goto("/chart/KO").await;
+    browser.until_said("2026-06-18 15:30 UTC").await;
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+/// A day is lost, with the knowledge of it, and the planner kept from mending it.
+async fn lose_a_day(served: &Served) {
+    for statement in [
+        "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-10' and ts < '2026-06-11'",
+        "update coverage_status set covered = covered - '{[2026-06-10,2026-06-11)}'::tstzmultirange
+        where symbol = 'KO' and timeframe = 'm15'",
+        "update job_definitions set next_due_at = '2027-01-01' where symbol = 'KO'",
+    ] {
+        sqlx::query(statement).execute(&mut served.sql().await).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
+    let (_market, served) = slow(Duration::from_millis(100)).await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    lose_a_day(&served).await;
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=filling]").await;
+    browser.until_said("filling 9").await;
+    // Zoomed in somewhere in the past.
+    browser.find("#chart").await.focus().await.unwrap();
+    browser.keys("+++").await;
+    browser.key(Key::PageUp).await;
+    browser.key(Key::PageUp).await;
+    let view = "return document.getElementById('chart-page').dataset.view";
+    let looked_at = browser.script(view).await;
+    sqlx::query("update job_definitions set next_due_at = 'epoch'").execute(&mut served.sql().await).await.unwrap();
+    sqlx::query("select barkeep.wake()").execute(&mut served.sql().await).await.unwrap();
+    browser.until_there("#chart-page[data-state=complete]").await;
+    assert_eq!(browser.script(view).await, looked_at, "the zoom survives new data");
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_sessions_are_named_and_filled_on_request() {
+    let (_market, served) = slow(Duration::from_millis(100)).await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    lose_a_day(&served).await;
+    browser.goto("/coverage").await;
+    browser.find("a[href='/coverage/KO/m15']").await.click().await.unwrap();
+    browser.until_said("2026-06-10").await;
+    let row = browser.find("#series tbody tr").await.text().await.unwrap();
+    assert!(row.contains("2026-06-10 09:30 EDT") && row.contains("26"), "{row}");
+    browser.find("form[action='/coverage/fill'] button").await.click().await.unwrap();
+    browser.until_said("Nothing: every expected bar is accounted for.").await;
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bars_stand_in_a_table_too() {
+    let (_market, served) = slow(Duration::ZERO).await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO?tf=d1").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.find("#table summary").await.click().await.unwrap();
+    browser.until_there("#table tbody tr").await;
+    assert_eq!(browser.count("#table tbody tr").await, 200);
+    let first = browser.find("#table tbody tr").await.text().await.unwrap();
+    assert!(first.starts_with("2026-06-18 00:00 EDT"), "{first}");
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_bars_come_as_one_scrolls_back() {
+    let (_market, served) = slow(Duration::ZERO).await;
+    // More than is loaded at first.
+    let token = served.token("somebody@example.com");
+    served.up.sync(&token, r#"{"symbols":["BTC-USD"],"source":"watchlist"}"#).await;
+    served.up.until(&token, "BTC-USD", "complete").await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/BTC-USD").await;
+    browser.until_there("#chart-page[data-bars='600']").await;
+    browser.find("#chart").await.focus().await.unwrap();
+    browser.key(Key::Home).await;
+    browser.until("older ones are there", "return Number(document.getElementById('chart-page').dataset.bars) > 2500").await;
+    browser.is_quiet().await;
+    browser.close().await;
+}

@@ -1,0 +1,59 @@
+//! Lists: several, in their order, and the same in every tab.
+
+use thirtyfour::By;
+
+use crate::{browser::Browser, running::Served};
+
+/// The symbols on the page, in their order.
+const ORDER: &str = "[...document.querySelectorAll('tr[data-symbol]')].map(row => row.dataset.symbol).join(' ')";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tabs_keep_in_step_and_the_order_is_kept() {
+    let served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page").await;
+    browser.goto("/").await;
+    let tab = browser.driver.window().await.unwrap();
+    let other = browser.driver.new_tab().await.unwrap();
+    browser.driver.switch_to_window(other.clone()).await.unwrap();
+    browser.goto("/").await;
+    browser.find("#symbols").await.send_keys("KO PEP MCD").await.unwrap();
+    browser.find("#add button").await.click().await.unwrap();
+    let are = |order: &str| format!("return ({ORDER}) === '{order}'");
+    browser.until("all are here", &are("KO MCD PEP")).await;
+    browser.driver.switch_to_window(tab.clone()).await.unwrap();
+    browser.until("in the other tab", "return document.querySelectorAll('tr[data-symbol]').length === 3").await;
+    // By its button, which keeps the focus.
+    browser.find("tr[data-symbol=PEP] button[data-move='-1']").await.click().await.unwrap();
+    browser.until("moved here", &are("KO PEP MCD")).await;
+    browser.driver.switch_to_window(other).await.unwrap();
+    browser.until("moved in the other tab", &are("KO PEP MCD")).await;
+    browser.goto("/").await;
+    browser.until("kept", &are("KO PEP MCD")).await;
+    // Prices, the day and how far each timeframe has come.
+    browser.until("all is filled", "return document.querySelectorAll('td.cell.complete').length === 15").await;
+    assert_eq!(browser.count("svg.spark polyline").await, 3);
+    browser.is_quiet().await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_several_lists_with_names_of_ones_own() {
+    let served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.goto("/").await;
+    browser.find(".lists summary").await.click().await.unwrap();
+    browser.find("form[action='/watchlist/lists'] input[name=name]").await.send_keys("Getränke 🍹").await.unwrap();
+    browser.find("form[action='/watchlist/lists'] button").await.click().await.unwrap();
+    browser.until_said("Nothing is on this list").await;
+    browser.find("#symbols").await.send_keys("PEP").await.unwrap();
+    browser.find("#add button").await.click().await.unwrap();
+    browser.until_there("tr[data-symbol=PEP]").await;
+    assert_eq!(browser.find("#list-links a[aria-current]").await.text().await.unwrap(), "Getränke 🍹 1");
+    browser.driver.find(By::LinkText("Watchlist 0")).await.unwrap().click().await.unwrap();
+    browser.until_said("Nothing is on this list").await;
+    browser.is_quiet().await;
+    browser.close().await;
+}

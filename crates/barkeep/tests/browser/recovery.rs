@@ -1,0 +1,47 @@
+//! The server goes and comes back: the page says so, and goes on.
+
+use crate::{
+    browser::Browser,
+    running::{Served, Up},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_survives_the_servers_death() {
+    let mut served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.script("window.isTheSamePage = true").await;
+    let listen = served.up.address.trim_start_matches("http://").to_owned();
+    served.up.crash();
+    browser.until_said("The server is away. Reconnecting").await;
+    // What is done meanwhile is said to be not done.
+    browser.find("#watch button").await.click().await.unwrap();
+    browser.until_said("Not done: the server is away.").await;
+    let command = served.place.barkeep(&["up", "--database-url", &served.database.url]);
+    served.up = Up::spawn_at(&listen, command);
+    served.up.wait_until_ready().await;
+    browser.until("it is back", "return document.getElementById('connection').hidden").await;
+    // Something new, to the page that was there all the time.
+    browser.find("#watch button").await.click().await.unwrap();
+    browser.until_said("On your watchlist").await;
+    assert_eq!(browser.script("return window.isTheSamePage").await, serde_json::Value::Bool(true));
+    // What a browser itself says of a server that is away.
+    browser.is_quiet_but_for(&["net::ERR_", "Failed to fetch"]).await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_has_ended_is_said_to_have() {
+    let served = Served::start().await;
+    let Some(browser) = Browser::open(&served).await else { return };
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    browser.driver.delete_all_cookies().await.unwrap();
+    browser.find("#watch button").await.click().await.unwrap();
+    browser.until_said("You are not signed in any more.").await;
+    browser.find("#connection a").await.click().await.unwrap();
+    browser.until_said("barkeep sign-in").await;
+    browser.is_quiet_but_for(&["401"]).await;
+    browser.close().await;
+}
