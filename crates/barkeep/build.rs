@@ -45,7 +45,8 @@ fn bring() -> Result<(), String> {
     fetch(&web, &folder)?;
     for (name, path) in LIBRARIES {
         let from = folder.join("node_modules").join(path);
-        fs::copy(&from, libraries.join(name)).map_err(|error| format!("{} can't be copied: {error}", from.display()))?;
+        fs::copy(&from, libraries.join(name))
+            .map_err(|error| format!("{} can't be copied: {error}", from.display()))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use providers::{
 };
 use serde::Deserialize;
 
-use crate::cli::Common;
+use crate::{cli::Common, sessions};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4780);
 
@@ -36,8 +36,8 @@ pub(crate) struct Config {
     pub(crate) jwt_secret: Option<Secret>,
     /// Names under which the server may be called, besides loopback's.
     pub(crate) allowed_hosts: Vec<String>,
-    /// A file of days on which markets close, or close early, beyond what the calendars know.
-    pub(crate) sessions: Option<PathBuf>,
+    /// What is said of sessions.
+    pub(crate) sessions: sessions::Wanted,
     /// Whether to listen for notifications of the database and to send them. Without, one looks more often.
     pub(crate) notify: bool,
 }
@@ -75,6 +75,7 @@ struct File {
     jwt_secret: Option<Secret>,
     allowed_hosts: Vec<String>,
     sessions: Option<PathBuf>,
+    stock_hours: Option<String>,
     notify: Option<bool>,
     alpaca: AlpacaFile,
     /// Under the names of the variables.
@@ -127,7 +128,13 @@ impl Config {
                 .map(Secret)
                 .or(file.jwt_secret),
             allowed_hosts: file.allowed_hosts,
-            sessions: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
+            sessions: sessions::Wanted {
+                file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
+                hours: variable("BARKEEP_STOCK_HOURS")
+                    .or(file.stock_hours)
+                    .map(|text| text.trim().parse())
+                    .transpose()?,
+            },
             notify: match variable("BARKEEP_NOTIFY").as_deref() {
                 Some("on") => true,
                 Some("off") => false,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use market::calendar::Exceptions;
+use market::calendar::{Exceptions, StockHours};
 use store::{
     Database, ServiceTx, StoreError,
     events::Signals,
@@ -61,10 +61,10 @@ pub(crate) async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreE
 }
 
 fn adopt(Edition { number, exceptions }: Edition) -> i64 {
-    let days = exceptions.len();
+    let (days, hours) = (exceptions.len(), exceptions.hours().as_str());
     exceptions.put_in_force();
     EDITION.store(number, Ordering::SeqCst);
-    tracing::info!(days, "The calendars have {days} exceptions");
+    tracing::info!(days, hours, "The calendars have {days} exceptions; stocks are kept in {hours} hours");
     number
 }
 
@@ -75,17 +75,34 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Exceptions> {
     Exceptions::parse(&text).map_err(|error| anyhow::anyhow!("the file of sessions {}: {error}", path.display()))
 }
 
-/// For a start: puts what the file says in force, where one is named, and goes by what is. What goes wrong with the file
-/// ends the start.
-pub(crate) async fn begin(database: &Database, file: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(path) = file {
-        apply(database, path, &read(path)?).await?;
+/// What the settings say of sessions. What they don't say stays as the database has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// A file of days on which markets close, or close early, beyond what the calendars know.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) hours: Option<StockHours>,
+}
+
+/// For a start: puts what the settings say in force, and goes by what is. What goes wrong with the file ends the start.
+pub(crate) async fn begin(database: &Database, wanted: &Wanted) -> anyhow::Result<()> {
+    match &wanted.file {
+        Some(path) => apply(database, wanted, read(path)?).await?,
+        None if wanted.hours.is_some() => {
+            let in_force = sessions::read(&mut database.begin().await?).await?.exceptions;
+            apply(database, wanted, in_force).await?;
+        }
+        None => {}
     }
     follow(database).await?;
     Ok(())
 }
 
-async fn apply(database: &Database, path: &Path, exceptions: &Exceptions) -> Result<(), StoreError> {
+async fn apply(database: &Database, wanted: &Wanted, days: Exceptions) -> Result<(), StoreError> {
+    let hours = match wanted.hours {
+        Some(hours) => hours,
+        None => sessions::read(&mut database.begin().await?).await?.exceptions.hours(),
+    };
+    let exceptions = &days.with_hours(hours);
     let mut tries = GIVE_WAY;
     let replaced = loop {
         match sessions::apply(database, exceptions).await {
@@ -98,9 +115,8 @@ async fn apply(database: &Database, path: &Path, exceptions: &Exceptions) -> Res
         tracing::info!(
             days,
             outside,
-            "{days} sessions changed by {}, and what they touch is planned again; {outside} stored bars lie in no \
-             session now",
-            path.display()
+            "{days} sessions changed by the settings, and what they touch is planned again; {outside} stored bars lie in \
+             no session now"
         );
     }
     Ok(())
@@ -108,7 +124,7 @@ async fn apply(database: &Database, path: &Path, exceptions: &Exceptions) -> Res
 
 /// Keeps going by the file and by what other processes put in force, until stopped. A file that can't be read or meant
 /// changes nothing, and is complained of once.
-pub(crate) async fn keep_up(database: Database, file: Option<PathBuf>, signals: Signals, stop: CancellationToken) {
+pub(crate) async fn keep_up(database: Database, wanted: Wanted, signals: Signals, stop: CancellationToken) {
     let mut woken = signals.wake.clone();
     // Dealt with, and at the last look: a file that is just being written is left alone.
     let (mut dealt_with, mut before) = (None, None);
@@ -125,9 +141,9 @@ pub(crate) async fn keep_up(database: Database, file: Option<PathBuf>, signals: 
                 signalled = true;
             }
         }
-        if let Some(path) = &file {
+        if let Some(path) = &wanted.file {
             let now = stamp(path);
-            if now != dealt_with && now == before && look(&database, path).await {
+            if now != dealt_with && now == before && look(&database, path, &wanted).await {
                 dealt_with = now;
             }
             before = now;
@@ -148,7 +164,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 }
 
 /// Whether the file as it is now has been dealt with.
-async fn look(database: &Database, path: &Path) -> bool {
+async fn look(database: &Database, path: &Path, wanted: &Wanted) -> bool {
     let exceptions = match read(path) {
         Ok(exceptions) => exceptions,
         Err(error) => {
@@ -157,7 +173,7 @@ async fn look(database: &Database, path: &Path) -> bool {
         }
     };
     let applied = async {
-        apply(database, path, &exceptions).await?;
+        apply(database, wanted, exceptions.clone()).await?;
         follow(database).await
     };
     match applied.await {

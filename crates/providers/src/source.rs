@@ -71,6 +71,8 @@ pub struct Limits {
     pub timeframes: Vec<Timeframe>,
     /// Of these, those whose bars of stocks start on multiples of the session's open instead.
     pub from_open: Vec<Timeframe>,
+    /// Whether intraday bars of stocks are had from 04:00 to 20:00 New York time, and not for the regular session alone.
+    pub extended_hours: bool,
     /// Of these, those whose prices are adjusted for the splits since: not as traded.
     pub split_adjusted: Vec<Timeframe>,
     pub symbols_per_request: usize,
@@ -93,6 +95,7 @@ impl Limits {
         Self {
             timeframes: Vec::new(),
             from_open: Vec::new(),
+            extended_hours: false,
             split_adjusted: Vec::new(),
             symbols_per_request: 1,
             rows_per_page: 1,

@@ -12,7 +12,7 @@ use jiff::{
 };
 use market::{
     Calendar, Session,
-    calendar::{Change, Exceptions},
+    calendar::{Change, Exceptions, StockHours},
 };
 use sqlx::Row;
 
@@ -70,7 +70,7 @@ pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
     // One statement: what it sees is one edition.
     let rows = query(
         "select e.edition, x.calendar, x.session_date::text,
-            extract(hour from x.early_close)::int, extract(minute from x.early_close)::int
+            extract(hour from x.early_close)::int, extract(minute from x.early_close)::int, e.stock_hours
         from barkeep.session_edition e
         left join barkeep.session_exceptions x on true",
     )
@@ -79,6 +79,8 @@ pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
     let mut edition = Edition { number: 0, exceptions: Exceptions::default() };
     for row in &rows {
         edition.number = row.try_get(0)?;
+        let hours: StockHours = parsed(row, 5)?;
+        edition.exceptions = edition.exceptions.with_hours(hours);
         if row.try_get::<Option<&str>, _>(1)?.is_none() {
             continue;
         }
@@ -134,7 +136,10 @@ pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Optio
     .bind(closes)
     .execute(&mut *tx)
     .await?;
-    query("update barkeep.session_edition set edition = edition + 1, changed_at = now()").execute(&mut *tx).await?;
+    query("update barkeep.session_edition set edition = edition + 1, stock_hours = $1, changed_at = now()")
+        .bind(exceptions.hours().as_str())
+        .execute(&mut *tx)
+        .await?;
     let replaced = replace_all(&mut tx, exceptions).await?;
     tx.commit().await?;
     Ok(Some(replaced))

@@ -124,7 +124,7 @@ impl Backfill {
         json: bool,
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
-        sessions::begin(&home.database, config.sessions.as_deref()).await?;
+        sessions::begin(&home.database, &config.sessions).await?;
         home.take_interest_along(config).await?;
         let worker: Arc<str> =
             instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker);

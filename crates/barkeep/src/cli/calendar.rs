@@ -24,9 +24,9 @@ impl Calendar {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         anyhow::ensure!(self.from < self.to, "--to must be after --from: it is the day after the last");
         // The database isn't asked: this is to be had without one.
-        if let Some(file) = Config::load(common)?.sessions {
-            sessions::read(&file)?.put_in_force();
-        }
+        let wanted = Config::load(common)?.sessions;
+        let days = wanted.file.as_deref().map(sessions::read).transpose()?.unwrap_or_default();
+        days.with_hours(wanted.hours.unwrap_or_default()).put_in_force();
         if common.json {
             say(serde_json::to_string(&self.calendar.sessions(self.from, self.to))?)?;
             return Ok(ExitCode::SUCCESS);

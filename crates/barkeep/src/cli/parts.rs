@@ -106,7 +106,7 @@ impl Parts {
         if !migrated.applied.is_empty() {
             tracing::info!(migrations = migrated.applied.len(), "Brought the schema up to date");
         }
-        sessions::begin(&home.database, config.sessions.as_deref()).await?;
+        sessions::begin(&home.database, &config.sessions).await?;
         let worker: Arc<str> = match instance {
             Some(instance) => instance.worker(),
             None => format!("part/{}", Uuid::new_v4().simple()).into(),
@@ -144,8 +144,8 @@ impl Parts {
             if fetches { ProviderState::Connecting("not tried yet".to_owned()) } else { ProviderState::Elsewhere };
         let (provider_tx, provider_rx) = watch::channel(unknown);
         let tasks = TaskTracker::new();
-        let (file, look_out) = (config.sessions.clone(), signals.clone());
-        tasks.spawn(sessions::keep_up(home.database.clone(), file, look_out, stop.clone()));
+        let (wanted, look_out) = (config.sessions.clone(), signals.clone());
+        tasks.spawn(sessions::keep_up(home.database.clone(), wanted, look_out, stop.clone()));
         let on_failure = stop.clone();
         let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         if let (Some(listener), Some(address), Some(keys)) = (listener, address, keys.clone()) {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Calendar, Range, Timeframe};
+use market::{Calendar, Range, Timeframe, calendar::StockHours};
 use providers::Limits;
 
 /// From the first trade before the open to the open: 04:00 to 09:30 New York.
@@ -19,7 +19,12 @@ const STOCK_DAY: SignedDuration = SignedDuration::from_hours(16);
 pub(crate) fn bases_of(wanted: Timeframe, calendar: Calendar, limits: &Limits) -> Vec<Timeframe> {
     use Timeframe::{D1, H1, H4, M1, M5, M15, M30, W1};
     // Hours of stocks only where they begin with the session.
-    let from_open = limits.from_open.contains(&H1);
+    let is_extended = calendar == Calendar::Xnys && StockHours::in_force() == StockHours::Extended;
+    if is_extended && wanted.step().is_some() && !limits.extended_hours {
+        return Vec::new();
+    }
+    // They begin with the regular one.
+    let from_open = limits.from_open.contains(&H1) && !is_extended;
     let candidates: &[Timeframe] = match (wanted, calendar) {
         (D1 | W1, Calendar::Xnys) => &[D1],
         (H1 | H4, Calendar::Xnys) if from_open => &[H1, M30, M15, M5, M1],

@@ -9,7 +9,7 @@ mod slices;
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use market::{AssetClass, Calendar, Range, Ticker, Timeframe};
+use market::{AssetClass, Calendar, Range, Ticker, Timeframe, calendar::StockHours};
 use metrics::{counter, histogram};
 use providers::Limits;
 use serde::Serialize;
@@ -245,7 +245,11 @@ pub(crate) fn plan_symbol<'a>(
         let base_of = |limits: &Limits| base_of(definition.timeframe, definition.calendar, limits);
         // The first that has them cuts the slices; the one with the longest history says what can't be had.
         let Some(base) = limits.iter().find_map(base_of) else {
-            let reason = format!("{provider} has no bars that {} could be made of", definition.timeframe);
+            let hours = match StockHours::in_force() {
+                StockHours::Extended if definition.calendar == Calendar::Xnys => " in extended hours",
+                _ => "",
+            };
+            let reason = format!("{provider} has no bars that {} could be made of{hours}", definition.timeframe);
             let nothing = |range| Unavailable { definition, range, reason: reason.clone() };
             plan.unavailable.extend(gaps.into_iter().map(nothing));
             continue;

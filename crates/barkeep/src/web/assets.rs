@@ -65,7 +65,10 @@ pub(super) async fn file(Path((edition, name)): Path<(String, String)>) -> Respo
     };
     // A page from before an update asks for the old edition and gets the new one, but doesn't keep it.
     let keep = if edition == *EDITION { "public, max-age=31536000, immutable" } else { "no-store" };
-    ([(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, keep), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")], *content)
+    (
+        [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, keep), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")],
+        *content,
+    )
         .into_response()
 }
 

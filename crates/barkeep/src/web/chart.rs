@@ -68,11 +68,15 @@ pub(super) async fn page(
     Query(question): Query<Question>,
 ) -> Result<Response, Failure> {
     let Ok(ticker) = symbol.parse::<Ticker>() else {
-        return Ok(failure::page(StatusCode::NOT_FOUND, "That is no symbol: tickers are written AAPL, BRK.B or BTC-USD"));
+        return Ok(failure::page(
+            StatusCode::NOT_FOUND,
+            "That is no symbol: tickers are written AAPL, BRK.B or BTC-USD",
+        ));
     };
     let timeframe = question.timeframe().unwrap_or(Timeframe::M15);
     let adjustment = question.adjustment().unwrap_or_default();
-    let data = chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(AT_FIRST)).await?;
+    let data =
+        chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(AT_FIRST)).await?;
     let listed = app.directory.search(visitor.user, ticker.as_str(), 6).await?;
     let known = listed.iter().find(|found| found.ticker == ticker);
     // Somebody may have mistyped it: nothing is asked for before they say so.
@@ -205,7 +209,8 @@ pub(super) async fn table(
 ) -> Result<Response, Failure> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let (timeframe, adjustment) = (question.timeframe()?, question.adjustment()?);
-    let data = chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(IN_TABLE)).await?;
+    let data =
+        chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(IN_TABLE)).await?;
     let rows = data.as_ref().map(|data| data.bars.as_slice()).unwrap_or_default();
     Ok(layout::fragment(html! {
         @if rows.is_empty() { p { "No bar is stored yet." } }

@@ -65,7 +65,9 @@ pub(super) async fn fragment(
 async fn map(app: &App, visitor: &Visitor, skip: usize) -> Result<Markup, Failure> {
     let tracked = show::tracked(&app.database, visitor.user).await?;
     if tracked.is_empty() {
-        return Ok(html! { p.empty { "Nothing is kept for you yet. " a href="/" { "Watch a symbol" } ", and it appears here." } });
+        return Ok(
+            html! { p.empty { "Nothing is kept for you yet. " a href="/" { "Watch a symbol" } ", and it appears here." } },
+        );
     }
     let shown: Vec<Ticker> = tracked.iter().skip(skip).take(ROWS).cloned().collect();
     let found = coverage::of_symbols(&app.database, Some(visitor.user), &shown).await?;

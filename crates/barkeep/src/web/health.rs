@@ -77,17 +77,28 @@ fn alerts(ready: &Readiness, state: &ProviderState, totals: &Totals, facts: &Fac
         alerts.push(html! { a href="/jobs" { (words::count(totals.failed)) " runs have failed" } ": their reasons stand there, with a button to try again." });
     }
     if totals.lost > 0 {
-        alerts.push(html! { (words::count(totals.lost)) " runs have lost their worker; another takes them over within 90 s." });
+        alerts.push(
+            html! { (words::count(totals.lost)) " runs have lost their worker; another takes them over within 90 s." },
+        );
     }
     if !facts.unknown_symbols.is_empty() {
         alerts.push(html! { "No provider knows " (facts.unknown_symbols.join(", ")) ". Take them off the watchlist, or check the spelling." });
     }
     if suspicious > 0 {
-        alerts.push(html! { (suspicious) " series look wrong to the nightly check: " code { "barkeep verify" } " says how." });
+        alerts.push(
+            html! { (suspicious) " series look wrong to the nightly check: " code { "barkeep verify" } " says how." },
+        );
     }
     for (n, what) in [
-        (facts.wrong_priorities + facts.wrong_ranks + facts.overlaps + facts.definitions_missing, "rows of the queue are not in order"),
-        (i64::try_from(facts.triggers_missing.len() + facts.open_tables.len() + facts.broken_functions.len()).unwrap_or(0), "parts of the schema are not in order"),
+        (
+            facts.wrong_priorities + facts.wrong_ranks + facts.overlaps + facts.definitions_missing,
+            "rows of the queue are not in order",
+        ),
+        (
+            i64::try_from(facts.triggers_missing.len() + facts.open_tables.len() + facts.broken_functions.len())
+                .unwrap_or(0),
+            "parts of the schema are not in order",
+        ),
     ] {
         if n > 0 {
             alerts.push(html! { (words::count(n)) " " (what) ": " code { "barkeep doctor" } " says which and how to mend them." });

@@ -1,11 +1,6 @@
 //! `/jobs`: the queue and why each run is in it, what is being fetched, what the providers allow, what failed and why.
 
-use axum::{
-    Form,
-    extract::State,
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{Form, extract::State, http::HeaderMap, response::Response};
 use jiff::{SignedDuration, Timestamp};
 use market::Ticker;
 use maud::{Markup, html};
@@ -76,7 +71,8 @@ async fn now(app: &App, visitor: &Visitor) -> Result<Markup, Failure> {
     let totals = show::totals(database, Some(user)).await?;
     let standings = budget::standings(database).await?;
     let pace = show::pace(database, user).await?;
-    let (running, queued, failed) = (listed(&["running"]).await?, listed(&["queued"]).await?, listed(&["failed"]).await?);
+    let (running, queued, failed) =
+        (listed(&["running"]).await?, listed(&["queued"]).await?, listed(&["failed"]).await?);
     let clock = Timestamp::now();
     Ok(html! {
         dl.figures {

@@ -14,7 +14,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Statuses that htmx leaves the page alone with: `app.js` says what went wrong.
-const HTMX: &str = r#"{"noSwap":[204,304,"4xx","5xx"],"history":false,"includeIndicatorCSS":false,"defaultTimeout":15000}"#;
+const HTMX: &str =
+    r#"{"noSwap":[204,304,"4xx","5xx"],"history":false,"includeIndicatorCSS":false,"defaultTimeout":15000}"#;
 
 /// Address, name.
 const PLACES: [(&str, &str); 4] =

@@ -62,15 +62,7 @@ impl Watcher {
     async fn new(app: App, visitor: Visitor) -> Result<Self, StoreError> {
         let lists = watchlists::state(&app.database, visitor.user).await?;
         let since = Timestamp::now();
-        Ok(Self {
-            app,
-            visitor,
-            since,
-            sent: HashSet::new(),
-            lists,
-            work_told: Instant::now(),
-            is_work_due: false,
-        })
+        Ok(Self { app, visitor, since, sent: HashSet::new(), lists, work_told: Instant::now(), is_work_due: false })
     }
 
     /// Tells until the page is closed or the server stops.

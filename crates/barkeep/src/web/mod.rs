@@ -32,7 +32,8 @@ pub(crate) const IS_HEADLESS: bool = cfg!(feature = "headless");
 
 /// Pages and fragments that take no longer than any answer.
 pub(crate) fn routes() -> Router<App> {
-    let files = Router::new().route("/assets/{edition}/{name}", get(assets::file)).route("/favicon.ico", get(assets::icon));
+    let files =
+        Router::new().route("/assets/{edition}/{name}", get(assets::file)).route("/favicon.ico", get(assets::icon));
     if IS_HEADLESS {
         return files.route("/", get(layout::headless));
     }

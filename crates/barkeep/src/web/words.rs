@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(count(-100), "−100");
-        assert_eq!((price(131.5), price(0.25), price(0.000_012_3)), ("131.50".into(), "0.2500".into(), "0.00001230".into()));
+        assert_eq!(
+            (price(131.5), price(0.25), price(0.000_012_3)),
+            ("131.50".into(), "0.2500".into(), "0.00001230".into())
+        );
         assert_eq!(change(100.0, 101.25).as_deref(), Some("+1.25 %"));
         assert_eq!(change(0.0, 1.0), None);
         let rough = |secs| roughly(SignedDuration::from_secs(secs));

@@ -13,7 +13,10 @@ fn axe() -> Option<String> {
     for name in ["package.json", "package-lock.json", ".npmrc"] {
         std::fs::copy(here.join(name), folder.path().join(name)).unwrap();
     }
-    let npm = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder.path()).output();
+    let npm = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(folder.path())
+        .output();
     match npm {
         Ok(output) if output.status.success() => {}
         other => {
@@ -37,7 +40,17 @@ async fn axe_finds_nothing_serious() {
     let mut wrong = Vec::new();
     for theme in ["light", "dark"] {
         browser.script(&format!("localStorage.setItem('theme', '{theme}')")).await;
-        for page in ["/", "/chart/KO", "/jobs", "/coverage", "/coverage/KO/h1", "/health", "/welcome", "/chart/ZZQQX", "/search?q=coca"] {
+        for page in [
+            "/",
+            "/chart/KO",
+            "/jobs",
+            "/coverage",
+            "/coverage/KO/h1",
+            "/health",
+            "/welcome",
+            "/chart/ZZQQX",
+            "/search?q=coca",
+        ] {
             browser.goto(page).await;
             browser.until("the page is at work", "return document.querySelector('[data-theme]') !== null").await;
             if page == "/chart/KO" {

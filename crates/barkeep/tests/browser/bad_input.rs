@@ -56,9 +56,19 @@ async fn a_search_takes_whatever_is_typed() {
     // By the keyboard alone, as the pattern has it.
     browser.key(Key::Down).await;
     browser.key(Key::Up).await;
-    browser.until("the field names its option", "return document.getElementById('search-text').getAttribute('aria-activedescendant') === 'option-0'").await;
+    browser
+        .until(
+            "the field names its option",
+            "return document.getElementById('search-text').getAttribute('aria-activedescendant') === 'option-0'",
+        )
+        .await;
     browser.key(Key::Escape).await;
-    browser.until("it is closed", "return document.getElementById('search-text').getAttribute('aria-expanded') === 'false'").await;
+    browser
+        .until(
+            "it is closed",
+            "return document.getElementById('search-text').getAttribute('aria-expanded') === 'false'",
+        )
+        .await;
     browser.is_quiet().await;
     browser.close().await;
 }

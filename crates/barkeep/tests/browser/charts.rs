@@ -56,7 +56,9 @@ async fn a_bar_is_told_by_the_clock_that_was_chosen() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_said("2026-06-18 11:30 EDT").await;
-    browser.script("const z = document.getElementById('zone'); z.value = 'utc'; z.dispatchEvent(new Event('change'))").await;
+    browser
+        .script("const z = document.getElementById('zone'); z.value = 'utc'; z.dispatchEvent(new Event('change'))")
+        .await;
     browser.until_said("2026-06-18 15:30 UTC").await;
     // The hour that happens twice: both are named, and told apart.
     let twice = "const done = arguments[0]; import(document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', \
@@ -152,7 +154,9 @@ async fn older_bars_come_as_one_scrolls_back() {
     browser.until_there("#chart-page[data-bars='600']").await;
     browser.find("#chart").await.focus().await.unwrap();
     browser.key(Key::Home).await;
-    browser.until("older ones are there", "return Number(document.getElementById('chart-page').dataset.bars) > 2500").await;
+    browser
+        .until("older ones are there", "return Number(document.getElementById('chart-page').dataset.bars) > 2500")
+        .await;
     browser.is_quiet().await;
     browser.close().await;
 }

@@ -23,8 +23,11 @@ async fn with_ko(market: &Market) -> Served {
     served
 }
 
+/// By name, since an object has no order.
 fn keys(value: &Value) -> Vec<&str> {
-    value.as_object().unwrap().keys().map(String::as_str).collect()
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,10 +356,8 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     })
     .await;
     assert!(page_at("/watchlist", Some(&cookie)).await.contains(">KO<"));
-    let list: String = sqlx::query_scalar("select id::text from barkeep.watchlists")
-        .fetch_one(&mut served.sql().await)
-        .await
-        .unwrap();
+    let list: String =
+        sqlx::query_scalar("select id::text from barkeep.watchlists").fetch_one(&mut served.sql().await).await.unwrap();
     let removal = format!("list={list}&symbol=KO");
     assert_eq!(write(&ours, "/watchlist/remove", &removal).await, StatusCode::SEE_OTHER);
     assert!(!page(Some(&cookie)).await.contains(">KO<"));

@@ -1,5 +1,7 @@
 //! Sessions that a file closes and reopens, while Barkeep runs.
 
+use sqlx::Connection as _;
+
 use crate::running::{Market, Served, eventually};
 
 const HEADER: &str = "calendar,date,change,close\n";
@@ -116,4 +118,72 @@ async fn a_worker_without_the_file_goes_by_the_sessions_of_the_planner_that_has_
     .await
     .unwrap();
     assert_eq!(cut.0, cut.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stocks_are_kept_in_extended_hours_where_the_settings_say_so_and_in_regular_ones_again() {
+    let market = Market::start(Market::settings(AS_OF)).await;
+    let mut served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_STOCK_HOURS", "extended").args(["--as-of", AS_OF]);
+    })
+    .await;
+    let url = served.database.url.clone();
+    let day = async |timeframe: &str| -> Vec<String> {
+        let mut sql = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar(
+            "select to_char(ts at time zone 'America/New_York', 'HH24:MI') from ohlc_bars_v2 b
+            join symbols s on s.id = b.symbol_id and s.ticker = 'KO'
+            where timeframe = $1 and (ts at time zone 'America/New_York')::date = '2026-11-18' order by ts",
+        )
+        .bind(timeframe)
+        .fetch_all(&mut sql)
+        .await
+        .unwrap()
+    };
+    let wanted = r#"{"symbols":["KO"],"source":"watchlist","timeframes":["m15","h1","h4","d1"]}"#;
+    served.up.sync(&served.anon_key, wanted).await;
+    served.up.until(&served.anon_key, "KO", "complete").await;
+    let (m15, h1) = (day("m15").await, day("h1").await);
+    // Before the open and after the close there are quarters without a trade.
+    assert!(m15.len() > 40 && m15[0].as_str() < "09:30" && m15[m15.len() - 1].as_str() >= "18:00", "{m15:?}");
+    let hours: Vec<String> = (4..20).map(|hour| format!("{hour:02}:00")).collect();
+    assert!(h1.len() > 12 && h1.iter().all(|start| hours.contains(start)), "{h1:?}");
+    assert!(h1.contains(&"09:00".to_owned()), "{h1:?}");
+    assert_eq!(day("h4").await, ["04:00", "08:00", "12:00", "16:00"]);
+    assert_eq!(day("d1").await, ["00:00"]);
+    // An hour is the sum of its quarters, on this grid too.
+    let differing: i64 = sqlx::query_scalar(
+        "select count(*) from ohlc_bars_v2 h
+        where h.timeframe = 'h1' and h.ts >= '2026-11-02' and h.volume <> (
+            select sum(q.volume) from ohlc_bars_v2 q
+            where q.timeframe = 'm15' and q.symbol_id = h.symbol_id and q.ts >= h.ts and q.ts < h.ts + interval '1 hour'
+        )",
+    )
+    .fetch_one(&mut served.sql().await)
+    .await
+    .unwrap();
+    assert_eq!(differing, 0);
+
+    // Another start says otherwise.
+    let mut command = served.place.barkeep(&["up", "--database-url", &served.database.url, "--as-of", AS_OF]);
+    command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_STOCK_HOURS", "regular");
+    served.up.crash();
+    served.up = crate::running::Up::start(command).await;
+    served.up.until(&served.anon_key, "KO", "complete").await;
+    assert_eq!(day("m15").await.len(), 26);
+    assert_eq!(day("h1").await, ["09:30", "10:30", "11:30", "12:30", "13:30", "14:30", "15:30"]);
+    assert_eq!(day("h4").await, ["09:30", "13:30"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hours_that_cannot_be_meant_end_the_start_and_the_calendar_shows_those_that_can() {
+    let place = crate::running::Place::new();
+    let calendar = ["calendar", "XNYS", "--from", "2026-11-25", "--to", "2026-11-28"];
+    std::fs::write(place.path().join("barkeep.toml"), "stock_hours = \"pre-market\"\n").unwrap();
+    let told = place.complaint(&calendar);
+    assert!(told.contains("'pre-market' are no hours of stocks: regular and extended are"), "{told}");
+    std::fs::write(place.path().join("barkeep.toml"), "stock_hours = \"extended\"\n").unwrap();
+    let printed = place.printed(&calendar);
+    assert!(printed.contains("2026-11-25,2026-11-25T09:00:00Z,2026-11-26T01:00:00Z,0"), "{printed}");
+    assert!(printed.contains("2026-11-27,2026-11-27T09:00:00Z,2026-11-27T22:00:00Z,1"), "{printed}");
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Calendar, Session, days_from, xnys};
 
-static IN_FORCE: RwLock<Exceptions> = RwLock::new(Exceptions(BTreeMap::new()));
+static IN_FORCE: RwLock<Exceptions> = RwLock::new(Exceptions { days: BTreeMap::new(), hours: StockHours::Regular });
 
 /// What happens on a day instead of what the rules say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -28,9 +28,53 @@ pub enum Change {
     Early(Time),
 }
 
-/// Days that differ from the rules, by calendar.
+/// Which hours of a stock exchange's day are its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StockHours {
+    /// 09:30 to 16:00 New York time, to 13:00 on half days.
+    #[default]
+    Regular,
+    /// From the first trade before the open, 04:00, to four hours after the close: 20:00, and 17:00 on half days.
+    Extended,
+}
+
+/// The text names no hours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' are no hours of stocks: regular and extended are")]
+pub struct InvalidStockHours(pub String);
+
+impl StockHours {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Extended => "extended",
+        }
+    }
+
+    /// Those that this process goes by.
+    pub fn in_force() -> Self {
+        IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).hours
+    }
+}
+
+impl std::str::FromStr for StockHours {
+    type Err = InvalidStockHours;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "regular" => Ok(Self::Regular),
+            "extended" => Ok(Self::Extended),
+            other => Err(InvalidStockHours(other.to_owned())),
+        }
+    }
+}
+
+/// Days that differ from the rules, by calendar, and which hours count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exceptions(BTreeMap<(Calendar, Date), Change>);
+pub struct Exceptions {
+    days: BTreeMap<(Calendar, Date), Change>,
+    hours: StockHours,
+}
 
 /// The text isn't a list of exceptions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,7 +156,7 @@ impl Exceptions {
             }
             _ => {}
         }
-        match self.0.insert((calendar, date), change) {
+        match self.days.insert((calendar, date), change) {
             None => Ok(()),
             Some(_) => Err(format!("{calendar} {date} has a change already")),
         }
@@ -120,26 +164,36 @@ impl Exceptions {
 
     /// All of them, by calendar and day.
     pub fn iter(&self) -> impl Iterator<Item = (Calendar, Date, Change)> {
-        self.0.iter().map(|((calendar, date), change)| (*calendar, *date, *change))
+        self.days.iter().map(|((calendar, date), change)| (*calendar, *date, *change))
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.days.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.days.is_empty()
     }
 
     /// The session of a day under these exceptions, whichever are in force.
     pub fn session_on(&self, calendar: Calendar, date: Date) -> Option<Session> {
-        calendar.session_by(date, self.0.get(&(calendar, date)).copied())
+        calendar.session_by(date, self.days.get(&(calendar, date)).copied(), self.hours)
     }
 
     /// The sessions of the days from `from` up to, not including, `to_exclusive`, oldest first.
     pub fn sessions(&self, calendar: Calendar, from: Date, to_exclusive: Date) -> Vec<Session> {
         let days = days_from(from).take_while(|date| *date < to_exclusive);
         days.filter_map(|date| self.session_on(calendar, date)).collect()
+    }
+
+    /// The same days with other hours.
+    #[must_use]
+    pub fn with_hours(self, hours: StockHours) -> Self {
+        Self { hours, ..self }
+    }
+
+    pub fn hours(&self) -> StockHours {
+        self.hours
     }
 
     /// Makes them those that this process goes by, in place of those before.
@@ -149,8 +203,9 @@ impl Exceptions {
 }
 
 /// What is in force for that day.
-pub(super) fn in_force(calendar: Calendar, date: Date) -> Option<Change> {
-    IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).0.get(&(calendar, date)).copied()
+pub(super) fn in_force(calendar: Calendar, date: Date) -> (Option<Change>, StockHours) {
+    let in_force = IN_FORCE.read().unwrap_or_else(PoisonError::into_inner);
+    (in_force.days.get(&(calendar, date)).copied(), in_force.hours)
 }
 
 /// How many are in force: so many days may be closed beyond those that the rules close.
@@ -208,6 +263,23 @@ mod tests {
             |exceptions: &Exceptions| exceptions.sessions(Calendar::Xnys, date(2026, 11, 26), date(2027, 1, 1));
         assert_eq!(others(&exceptions), others(&Exceptions::default()));
         assert_eq!(close(&Exceptions::default(), date(2026, 11, 23)).as_deref(), Some("2026-11-23T21:00:00Z"));
+    }
+
+    #[test]
+    fn extended_hours_begin_at_four_and_end_four_hours_after_the_close() {
+        let exceptions = parse("XNYS,2026-11-25,early,12:30").unwrap().with_hours(StockHours::Extended);
+        let hours = |day| {
+            let session = exceptions.session_on(Calendar::Xnys, day).unwrap();
+            (session.open.to_string(), session.close.to_string())
+        };
+        // In winter, on a half day by rule, on one by the list, and in summer.
+        assert_eq!(hours(date(2026, 11, 24)), ("2026-11-24T09:00:00Z".into(), "2026-11-25T01:00:00Z".into()));
+        assert_eq!(hours(date(2026, 11, 27)), ("2026-11-27T09:00:00Z".into(), "2026-11-27T22:00:00Z".into()));
+        assert_eq!(hours(date(2026, 11, 25)), ("2026-11-25T09:00:00Z".into(), "2026-11-25T21:30:00Z".into()));
+        assert_eq!(hours(date(2026, 7, 1)), ("2026-07-01T08:00:00Z".into(), "2026-07-02T00:00:00Z".into()));
+        assert_eq!(exceptions.session_on(Calendar::Xnys, date(2026, 11, 26)), None, "a holiday stays one");
+        let always = exceptions.session_on(Calendar::AlwaysOpen, date(2026, 7, 1));
+        assert_eq!(always, Exceptions::default().session_on(Calendar::AlwaysOpen, date(2026, 7, 1)));
     }
 
     #[test]

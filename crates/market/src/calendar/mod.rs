@@ -17,7 +17,7 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-pub use self::exceptions::{Change, Exceptions, InvalidExceptions};
+pub use self::exceptions::{Change, Exceptions, InvalidExceptions, InvalidStockHours, StockHours};
 use crate::{AssetClass, Range};
 
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
@@ -87,13 +87,19 @@ impl Calendar {
     /// The session of that day in the market's time zone; `None` where it is closed all day. By the [`Exceptions`] in
     /// force.
     pub fn session_on(self, date: Date) -> Option<Session> {
-        self.session_by(date, exceptions::in_force(self, date))
+        let (change, hours) = exceptions::in_force(self, date);
+        self.session_by(date, change, hours)
     }
 
-    fn session_by(self, date: Date, change: Option<Change>) -> Option<Session> {
+    /// The same with regular hours, whichever are in force.
+    pub fn regular_session_on(self, date: Date) -> Option<Session> {
+        self.session_by(date, exceptions::in_force(self, date).0, StockHours::Regular)
+    }
+
+    fn session_by(self, date: Date, change: Option<Change>, hours: StockHours) -> Option<Session> {
         let (open, close, early) = match self {
             Self::Xnys => {
-                let hours = xnys::hours(date, change)?;
+                let hours = xnys::hours(date, change, hours)?;
                 (self.instant(date, hours.open)?, self.instant(date, hours.close)?, hours.early)
             }
             Self::AlwaysOpen => (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?, false),

@@ -8,10 +8,17 @@ use jiff::{
     civil::{Date, Time, Weekday, date, time},
 };
 
-use super::{adhoc, exceptions::Change};
+use super::{
+    adhoc,
+    exceptions::{Change, StockHours},
+};
 
 const OPEN: Time = time(9, 30, 0, 0);
 pub(super) const CLOSE: Time = time(16, 0, 0, 0);
+
+/// Where there are orders before the open, and for how long there are after the close.
+const FIRST: Time = time(4, 0, 0, 0);
+const AFTER_CLOSE_HOURS: i64 = 4;
 
 /// Of one day, New York time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +29,19 @@ pub(super) struct Hours {
 }
 
 /// `None` on weekends, on holidays and where `change` says so.
-pub(super) fn hours(date: Date, change: Option<Change>) -> Option<Hours> {
+pub(super) fn hours(date: Date, change: Option<Change>, which: StockHours) -> Option<Hours> {
     let hours = by_rule(date)?;
-    match change {
-        None => Some(hours),
-        Some(Change::Closed) => None,
-        Some(Change::Early(close)) => Some(Hours { close, early: true, ..hours }),
-    }
+    let regular = match change {
+        None => hours,
+        Some(Change::Closed) => return None,
+        Some(Change::Early(close)) => Hours { close, early: true, ..hours },
+    };
+    Some(match which {
+        StockHours::Regular => regular,
+        StockHours::Extended => {
+            Hours { open: FIRST, close: regular.close.saturating_add(AFTER_CLOSE_HOURS.hours()), ..regular }
+        }
+    })
 }
 
 /// As far as the rules and this version's list know.

@@ -270,6 +270,7 @@ impl BarSource for AlpacaSource {
         let grace = if self.is_held_back(asset_class) { HELD_BACK } else { SignedDuration::ZERO };
         Limits {
             timeframes: timeframes(asset_class).to_vec(),
+            extended_hours: true,
             symbols_per_request: SYMBOLS_PER_REQUEST,
             rows_per_page: ROWS_PER_PAGE,
             earliest: self.nature.earliest(asset_class),

@@ -166,6 +166,7 @@ impl BarSource for MassiveSource {
         let depth = self.plan.depth();
         self.connection.limits(Limits {
             timeframes: timeframes.to_vec(),
+            extended_hours: true,
             // What a page has room for of bars of 15 minutes, the finest that are asked for in bulk.
             rows_per_page: MINUTES_PER_PAGE / 15,
             earliest: Plan::EARLIEST,

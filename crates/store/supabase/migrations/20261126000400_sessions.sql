@@ -14,6 +14,8 @@ create table barkeep.session_exceptions (
 create table barkeep.session_edition (
     only_row boolean primary key default true check (only_row),
     edition bigint not null default 0,
+    -- Which hours of a stock exchange's day are its session.
+    stock_hours text not null default 'regular' check (stock_hours in ('regular', 'extended')),
     changed_at timestamptz not null default now()
 );
 insert into barkeep.session_edition default values;
@@ -34,7 +36,8 @@ $$;
 -- out of coverage, and with it the last bar of a session that ends earlier than it did, which is another bar now. Time
 -- that is closed now is nothing that could be missing: coverage runs on through it, and what was queued for it alone is
 -- cancelled. Series that reach back to any of it are due. Stored bars stay: bars_outside says how many now lie in no
--- session. The caller holds the sessions alone.
+-- session. Where sessions open at another time (regular or extended hours), bars that aren't on the new grid or lie in no
+-- session go, and what is to be made of them anew is fetched again. The caller holds the sessions alone.
 create function barkeep.replace_sessions(
     p_calendar text, p_dates text[], p_opens timestamptz[], p_closes timestamptz[], p_earlies boolean[]
 ) returns table (days_changed int, bars_outside bigint)
@@ -45,6 +48,9 @@ as $$
 declare
     v_opened tstzmultirange;
     v_closed tstzmultirange;
+    v_moved tstzmultirange;
+    v_off_grid text[];
+    v_anew text[];
     v_changed int;
     v_outside bigint := 0;
 begin
@@ -55,13 +61,15 @@ begin
     changed as (
         select
             case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as stands,
-            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as stood
+            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as stood,
+            new.o - m.open_at as later
         from new
         full join (select * from barkeep.market_sessions where calendar = p_calendar) m on m.session_date = new.day
         where (new.o, new.c) is distinct from (m.open_at, m.close_at)
     )
-    select range_agg(stands - stood), range_agg(stood - stands), count(*)
-    into v_opened, v_closed, v_changed
+    select range_agg(stands - stood), range_agg(stood - stands), count(*),
+        range_agg(stands + stood) filter (where later <> interval '0')
+    into v_opened, v_closed, v_changed, v_moved
     from changed;
     if v_changed = 0 then
         return query select 0, 0::bigint;
@@ -69,6 +77,13 @@ begin
     end if;
     v_opened := coalesce(v_opened, '{}');
     v_closed := coalesce(v_closed, '{}');
+    -- Their bars began at the open, which is 5 h 30 min earlier or later now.
+    v_off_grid := case when v_moved is null then '{}' else array['h1', 'h4'] end;
+    v_anew := case
+        when isempty(v_opened) then v_off_grid
+        when v_moved is not null then array['m1', 'm5', 'm15', 'm30', 'h1', 'h4']
+        else '{}'
+    end;
 
     delete from barkeep.market_sessions where calendar = p_calendar;
     insert into barkeep.market_sessions (calendar, session_date, open_at, close_at, early)
@@ -93,6 +108,25 @@ begin
     ) closed
     where r.id = closed.id;
 
+    -- Slices were cut by the old grid: running ones too are planned again, and their workers' outcomes refused.
+    update public.job_runs r
+    set status = 'cancelled', error_code = null, error_message = 'Sessions open at another time now',
+        finished_at = clock_timestamp(), updated_at = clock_timestamp()
+    from (
+        select r.id from public.job_runs r
+        join public.symbols s on s.ticker = r.symbol and s.calendar = p_calendar
+        where r.status in ('queued', 'failed', 'running') and r.timeframe = any (v_anew)
+        order by r.id
+        for update of r
+    ) cut
+    where r.id = cut.id;
+
+    delete from public.ohlc_bars_v2 b
+    using public.symbols s
+    where v_moved is not null and s.id = b.symbol_id and s.calendar = p_calendar
+        and (b.timeframe = any (v_off_grid) and b.ts <@ v_moved
+            or b.timeframe in ('m1', 'm5', 'm15', 'm30') and b.ts <@ v_closed);
+
     update barkeep.empty_sessions e
     set ranges = e.ranges - v_closed - v_opened
     from public.symbols s
@@ -112,19 +146,28 @@ begin
         group by f.timeframe
     ),
     next as (
-        select c.symbol, c.timeframe, c.covered - v_opened - coalesce(cut.ranges, '{}') + coalesce((
+        select c.symbol, c.timeframe, case
+            -- What has to be fetched for every day is fetched in one piece: nights would cut it in hundreds.
+            when c.timeframe = any (v_anew) then c.covered - tstzmultirange(tstzrange(lower(v_moved), upper(v_moved)))
+            -- A day is a day in whatever hours.
+            when v_moved is not null and c.timeframe in ('d1', 'w1') then c.covered
+            else c.covered - v_opened - coalesce(cut.ranges, '{}') + coalesce((
             -- Only where it fills the time between covered sessions, or goes on from one.
             select range_agg(r) from unnest(v_closed) as r
             where c.covered && tstzrange(lower(r) - interval '1 microsecond', upper(r) + interval '1 microsecond')
-        ), '{}') as covered
+            ), '{}')
+        end as covered
         from public.coverage_status c
         join public.symbols s on s.ticker = c.symbol and s.calendar = p_calendar
         left join cut on cut.timeframe = c.timeframe
     )
     update public.coverage_status c
-    set covered = next.covered, from_ts = lower(next.covered), to_ts = upper(next.covered), updated_at = now()
+    set covered = next.covered, from_ts = lower(next.covered), to_ts = upper(next.covered),
+        -- Who has no extended hours may have regular ones.
+        unavailable = c.unavailable - coalesce(v_moved, '{}'), updated_at = now()
     from next
-    where next.symbol = c.symbol and next.timeframe = c.timeframe and next.covered <> c.covered;
+    where next.symbol = c.symbol and next.timeframe = c.timeframe
+        and (next.covered <> c.covered or c.unavailable && v_moved);
 
     -- Those without coverage of it too, and those whose next bar is due at another time now.
     update public.job_definitions d set next_due_at = 'epoch'
@@ -139,7 +182,7 @@ begin
     where d.id = held.id;
 
     -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
-    if not isempty(v_closed) then
+    if not isempty(v_closed) and v_moved is null then
         select coalesce(sum(found.n), 0) into v_outside
         from public.symbols s
         join barkeep.market_calendars k on k.calendar = s.calendar

@@ -1,6 +1,9 @@
 //! Sessions that differ from the rules: what a change touches is planned again, and nothing else is.
 
-use market::{Timeframe, calendar::Exceptions};
+use market::{
+    Timeframe,
+    calendar::{Exceptions, StockHours},
+};
 use store::{definitions, definitions::Definition, migrations, sessions, sessions::Replaced};
 use testkit::Owner;
 
@@ -18,6 +21,7 @@ for_every_owner! {
     a_list_that_is_in_force_already_changes_nothing,
     a_change_is_another_edition_which_waits_for_whoever_stores,
     exceptions_outlive_a_migration_and_are_read_as_they_were_given,
+    other_hours_make_hours_anew_and_leave_what_fits_both,
 }
 
 /// A Wednesday, summer time over: 14:30 to 21:00 UTC.
@@ -199,4 +203,57 @@ async fn exceptions_outlive_a_migration_and_are_read_as_they_were_given(owner: O
     let closes = "select close_at from barkeep.market_sessions
         where calendar = 'XNYS' and session_date between '2026-11-18' and '2026-11-19'";
     assert_eq!(site.rows(closes).await, ["(\"2026-11-19 17:30:00+00\")"]);
+}
+
+async fn other_hours_make_hours_anew_and_leave_what_fits_both(owner: Owner) {
+    let site = Site::at(owner, TUESDAY).await;
+    site.run("insert into job_definitions (symbol, timeframe, job_type, window_days) values ('AAPL', 'd1', 'fetch_historical', 730)")
+        .await;
+    let (h1, m15) = (filled(&site, Timeframe::H1).await, filled(&site, Timeframe::M15).await);
+    filled(&site, Timeframe::D1).await;
+    let bars = async |timeframe: &str| {
+        site.value(&format!("select count(*) from ohlc_bars_v2 where timeframe = '{timeframe}'")).await
+    };
+    let quarters = bars("m15").await;
+    site.run(
+        "insert into job_runs (job_def_id, symbol, timeframe, job_type, slice_from, slice_to, status, worker, lease_until)
+        select id, symbol, timeframe, job_type, '2026-11-18 14:30+00', '2026-11-18 21:00+00', 'running', 'w',
+            now() + interval '1 minute'
+        from job_definitions where symbol = 'AAPL' and timeframe in ('h1', 'm15')",
+    )
+    .await;
+    let apply = async |hours| {
+        let exceptions = Exceptions::default().with_hours(hours);
+        sessions::apply(&site.database, &exceptions).await.unwrap().is_some()
+    };
+    assert!(!apply(StockHours::Regular).await, "they are in force");
+    assert!(apply(StockHours::Extended).await);
+    assert!(!apply(StockHours::Extended).await);
+    let read = sessions::read(&mut site.database.begin().await.unwrap()).await.unwrap();
+    assert_eq!((read.number, read.exceptions.hours()), (1, StockHours::Extended));
+    // A day has 16 hours, and a half day 13; bars that began at half past nine are none of them.
+    let expected = "select barkeep.expected_bars('XNYS', 'h1', '2026-11-24 06:00+00', '2026-11-25 06:00+00'),
+        barkeep.expected_bars('XNYS', 'm15', '2026-11-24 06:00+00', '2026-11-25 06:00+00'),
+        barkeep.expected_bars('XNYS', 'h4', '2026-11-27 06:00+00', '2026-11-28 06:00+00')";
+    assert_eq!(site.rows(expected).await, ["(16,64,4)"]);
+    assert_eq!((bars("m15").await, bars("h1").await), (quarters.clone(), "0".to_owned()));
+    let hours = site.gaps(&h1).await;
+    assert_eq!(hours.len(), 1, "all of it is missing");
+    assert_eq!(site.gaps(&m15).await.len(), 1, "evenings and mornings are fetched in one piece");
+    let d1 = site.definition("AAPL", Timeframe::D1).await;
+    assert_eq!(site.gaps(&d1).await, [], "a day is a day");
+    let runs = "select timeframe, status from job_runs where status <> 'success' order by 1";
+    assert_eq!(site.rows(runs).await, ["(h1,cancelled)", "(m15,cancelled)"]);
+    site.run("update coverage_status set covered = '{[2026-01-01,2026-11-24 17:00+00)}' where timeframe = 'm15'").await;
+
+    // And back: what lies before the open and after the close goes.
+    site.run(
+        "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, open, high, low, close, volume, provider)
+        select id, 'm15', '2026-11-18 10:00+00', 1, 1, 1, 1, 1, 'market-sim/sip' from symbols where ticker = 'AAPL'",
+    )
+    .await;
+    assert!(apply(StockHours::Regular).await);
+    assert_eq!(bars("m15").await, quarters);
+    assert_eq!(site.gaps(&m15).await, []);
+    assert_eq!(site.value("select barkeep.expected_bars('XNYS', 'h1', '2026-11-24', '2026-11-25')").await, "7");
 }

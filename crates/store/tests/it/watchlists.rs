@@ -114,7 +114,8 @@ async fn lists_are_their_owners_alone(owner: Owner) {
     watchlists::reorder(&site.database, BOB, hers, &tickers(&["KO"])).await.unwrap();
     assert!(watchlists::delete(&site.database, BOB, hers).await.is_err());
     assert!(watchlists::rename(&site.database, BOB, hers, "Mine").await.is_err());
-    let stolen = format!("insert into barkeep.watchlist_items (watchlist_id, symbol_id) select '{hers}', id from symbols");
+    let stolen =
+        format!("insert into barkeep.watchlist_items (watchlist_id, symbol_id) select '{hers}', id from symbols");
     assert_eq!(site.refusal_as(BOB, &stolen).await, "42501");
     assert_eq!(lists(&site, ALICE).await, [list("Watchlist", &["KO"])]);
 }
