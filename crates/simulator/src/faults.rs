@@ -26,6 +26,8 @@ pub enum FaultKind {
     Unsorted,
     /// A bar that can't be true: high below low, a negative price, a negative volume, in turns.
     Insane,
+    /// A bar besides of more than a year before the first.
+    Stray,
     /// Half of the page's bars, and a token that leads to the rest.
     Short,
     /// No bars, and a token that leads to them; never two such pages in a row.
@@ -44,12 +46,12 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' is no fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
-     cut, malformed, duplicate, unsorted, insane, short or empty"
+     cut, malformed, duplicate, unsorted, insane, stray, short or empty"
 )]
 pub struct InvalidFault(pub String);
 
 impl FaultKind {
-    const NAMES: [(&str, Self); 10] = [
+    const NAMES: [(&str, Self); 11] = [
         ("throttle", Self::Throttle { seconds: 1 }),
         ("5xx", Self::ServerError),
         ("hang", Self::Hang),
@@ -58,6 +60,7 @@ impl FaultKind {
         ("duplicate", Self::Duplicate),
         ("unsorted", Self::Unsorted),
         ("insane", Self::Insane),
+        ("stray", Self::Stray),
         ("short", Self::Short),
         ("empty", Self::Empty),
     ];

@@ -26,7 +26,7 @@ pub(super) struct MarketSim {
     /// Waits so long before each answer
     #[arg(long, value_name = "N", default_value_t = 0)]
     latency_ms: u64,
-    /// Makes some answers faulty: throttle, 5xx, hang, cut, malformed, duplicate, unsorted, insane, short or empty,
+    /// Makes some answers faulty: throttle, 5xx, hang, cut, malformed, duplicate, unsorted, insane, stray, short or empty,
     /// and which share of them, such as 5xx=0.1 (may be given more than once)
     #[arg(long = "fault", value_name = "KIND=SHARE")]
     faults: Vec<Fault>,

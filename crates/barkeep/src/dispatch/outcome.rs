@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Range, Ticker, grid::Grid};
+use market::{Bar, Range, Ticker, grid::Grid};
 use metrics::counter;
 use providers::{BarSource, FetchError, budget::Urgency};
 use store::{
@@ -89,9 +89,50 @@ pub(super) async fn keep(
         let error = can_not_be_true(source, run, insane);
         failure::give_back(engine, source, std::slice::from_ref(*run), &error, std::mem::take(&mut requests)).await?;
     }
+    set_strays_apart(engine, source, ended, brought).await?;
     let bare = |run: &&&ClaimedRun| brought.bars.get(&run.ticker).is_none_or(Vec::is_empty);
     let without_bars: HashSet<Uuid> = ended.iter().filter(bare).map(|run| run.symbol_id).collect();
     Ok(Kept { without_bars: without_bars.into_iter().collect() })
+}
+
+/// Bars of a time that nobody asked about can't be trusted to be what they say: they are kept apart, and their provider is said
+/// to have sent them. What was asked for is good all the same.
+async fn set_strays_apart(
+    engine: &Engine,
+    source: &dyn BarSource,
+    ended: &[&ClaimedRun],
+    brought: &Brought<'_>,
+) -> Result<(), StoreError> {
+    let asked = brought.request.range;
+    // The bar in which the range begins, or at which it ends, is nothing to wonder at.
+    let near = brought.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
+    let is_stray =
+        |bar: &&Bar| asked.from().duration_since(bar.start) > near || bar.start.duration_since(asked.to()) > near;
+    let mut found = 0;
+    for (ticker, bars) in &brought.bars {
+        let strays: Vec<InsaneBar> = bars
+            .iter()
+            .filter(is_stray)
+            .map(|bar| InsaneBar {
+                bar: *bar,
+                reason: format!("nobody asked for its time: what was asked for is {} to {}", asked.from(), asked.to()),
+            })
+            .collect();
+        let Some(run) = ended.iter().find(|run| run.ticker == *ticker).filter(|_| !strays.is_empty()) else { continue };
+        let mut tx = engine.database.begin().await?;
+        let timeframe = brought.request.timeframe;
+        bars::quarantine(&mut tx, ticker, timeframe, run.timeframe, &brought.provenance, &strays).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        found += strays.len();
+    }
+    if found > 0 {
+        counter!("barkeep_store_quarantined_total").increment(found as u64);
+        let (account, provider) = (source.account(), &source.endpoint().provider);
+        let message = format!("{provider} sent {found} bars of times that nobody asked for");
+        tracing::warn!(found, "{message}");
+        store::providers::failed(&engine.database, account, provider, &message, false).await?;
+    }
+    Ok(())
 }
 
 fn shaped<'a>(

@@ -83,6 +83,7 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
         ("short=0.9", true),
         ("empty=0.9", true),
         ("duplicate=1", false),
+        ("stray=0.5", false),
         ("unsorted=1", false),
         (
             "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 insane=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
@@ -142,7 +143,24 @@ async fn what_never_comes_right_ends_with_its_reason_and_stores_nothing_untrue()
         fails_always("malformed=1", "can't read"),
         fails_always("cut=1", "could not be reached"),
         is_insane_always(),
+        sends_strays(),
     );
+}
+
+/// A bar of a time that nobody asked for is kept apart, its provider is said to have sent it, and all else is stored.
+async fn sends_strays() {
+    let trial = Trial::with_faults("stray=1").await;
+    assert_eq!(trial.backfill(&["KO"]).await.0, Some(0));
+    let mut sql = trial.sql().await;
+    let oldest = "select min(ts) > '2024-06-01' from ohlc_bars_v2";
+    assert!(sqlx::query_scalar::<_, bool>(oldest).fetch_one(&mut sql).await.unwrap(), "none is stored");
+    let apart: Vec<(String, String)> =
+        sqlx::query_as("select symbol, reason from barkeep.quarantined_bars").fetch_all(&mut sql).await.unwrap();
+    let says = |(symbol, reason): &(String, String)| symbol == "KO" && reason.contains("nobody asked for its time");
+    assert!(!apart.is_empty() && apart.iter().all(says), "{apart:?}");
+    let told = "select last_error from barkeep.provider_health";
+    let told: Option<String> = sqlx::query_scalar(told).fetch_one(&mut sql).await.unwrap();
+    assert!(told.is_some_and(|told| told.contains("bars of times that nobody asked for")));
 }
 
 /// Five tries, then the series is shown as failing, with `reason`.

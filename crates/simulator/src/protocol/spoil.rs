@@ -11,9 +11,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
+use jiff::SignedDuration;
 
 use super::{Refusal, bars::WireBar};
 use crate::{faults::FaultKind, synthetic::noise};
+
+/// So long before what was asked for does a stray bar lie.
+const A_YEAR_AND_MORE: SignedDuration = SignedDuration::from_hours(24 * 400);
 
 /// Breaks the connection after half of the body.
 pub(super) async fn cut(response: Response) -> Response {
@@ -36,6 +40,14 @@ pub(super) fn bars(bars: &mut Vec<WireBar>, fault: FaultKind) {
     match fault {
         FaultKind::Duplicate => bars.extend(bars.last().copied()),
         FaultKind::Unsorted => bars.reverse(),
+        FaultKind::Stray => {
+            let stray = bars
+                .first()
+                .and_then(|first| Some(WireBar { t: first.t.checked_sub(A_YEAR_AND_MORE).ok()?, ..*first }));
+            if let Some(stray) = stray {
+                bars.insert(0, stray);
+            }
+        }
         FaultKind::Insane => {
             let middle = bars.len() / 2;
             if let Some(bar) = bars.get_mut(middle) {
