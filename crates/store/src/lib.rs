@@ -29,6 +29,7 @@ pub mod quotes;
 pub mod rereads;
 mod row;
 pub mod runs;
+pub mod series_work;
 pub mod sessions;
 pub mod show;
 pub mod sign_in;

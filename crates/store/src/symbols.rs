@@ -125,3 +125,14 @@ pub async fn calendar(database: &Database, ticker: &Ticker) -> Result<Calendar, 
     .await?;
     crate::row::parsed(&row, 0)
 }
+
+/// The id of a symbol that somebody has asked for.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn id(database: &Database, ticker: &Ticker) -> Result<Option<Uuid>, StoreError> {
+    let mut tx = database.begin().await?;
+    let row =
+        query("select id from public.symbols where ticker = $1").bind(ticker.as_str()).fetch_optional(&mut *tx).await?;
+    row.map(|row| Ok(sqlx::Row::try_get(&row, 0)?)).transpose()
+}

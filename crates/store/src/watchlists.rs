@@ -14,7 +14,7 @@ use crate::{
     Database, StoreError, UserTx,
     row::{instant, parsed},
     statement::{query, query_scalar},
-    tracking::{Source, Synced},
+    tracking::{self, Source, Synced},
 };
 
 /// More lists than anybody can tell apart.
@@ -94,6 +94,30 @@ pub async fn items(
             })
         })
         .collect()
+}
+
+/// The user's first list, which is made where they have none.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn first(database: &Database, user: Uuid) -> Result<Uuid, StoreError> {
+    let mut tx = database.begin_as(user).await?;
+    query(
+        "insert into barkeep.watchlists (user_id, name)
+        select $1, 'Watchlist' where not exists (select from barkeep.watchlists where user_id = $1)
+        on conflict (user_id, name) do nothing",
+    )
+    .bind(user)
+    .execute(&mut *tx.0)
+    .await?;
+    let id = query_scalar(
+        "select l.id from barkeep.watchlists l where l.user_id = $1 order by l.position, l.created_at, l.id limit 1",
+    )
+    .bind(user)
+    .fetch_one(&mut *tx.0)
+    .await?;
+    tx.commit().await?;
+    Ok(id)
 }
 
 /// Changes whenever the user's lists do.
@@ -180,6 +204,15 @@ pub async fn remove(database: &Database, user: Uuid, list: Uuid, ticker: &Ticker
     let names = [ticker.as_str()];
     untrack_strays(&mut tx, user, &names).await?;
     tx.commit().await?;
+    Ok(gone > 0)
+}
+
+/// Takes a symbol off all of the user's lists: it is watched no more. `false`: it was on none.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn remove_everywhere(database: &Database, user: Uuid, ticker: &Ticker) -> Result<bool, StoreError> {
+    let gone = tracking::untrack(database, user, std::slice::from_ref(ticker), Some(Source::Watchlist)).await?;
     Ok(gone > 0)
 }
 

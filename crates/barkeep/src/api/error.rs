@@ -7,6 +7,13 @@ use axum::{
 };
 use store::StoreError;
 
+/// What every refusal says.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "the shape of an error for those who read the description of the API")]
+pub(super) struct Told {
+    error: String,
+}
+
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,

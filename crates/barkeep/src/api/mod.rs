@@ -6,17 +6,17 @@ mod body;
 mod coverage;
 mod error;
 mod events;
+mod functions;
 mod health;
 mod host;
 mod metrics;
 mod openapi;
-mod orchestrator;
 mod origin;
 mod page;
 mod runs;
 mod sign_in;
 mod symbols;
-mod sync;
+mod udf;
 mod watchlist;
 
 use std::{sync::Arc, time::Duration};
@@ -24,19 +24,16 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderName, Method, StatusCode},
+    http::StatusCode,
     middleware,
     routing::{delete, get, post},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use providers::Endpoint;
-use tower_http::{
-    cors::{Any, CorsLayer},
-    timeout::TimeoutLayer,
-};
+use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use self::{
-    auth::{Authenticator, Session},
+    auth::{Authenticator, Session, TokenUser},
     error::ApiError,
     health::is_alive,
     host::AllowedHosts,
@@ -100,20 +97,7 @@ impl App {
 
 /// All routes. `hosts`: the names under which the server may be called.
 pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
-    let functions = Router::new()
-        .route("/functions/v1/sync-user-symbols", post(sync::sync_user_symbols))
-        .route("/functions/v1/orchestrator", get(orchestrator::orchestrator).post(orchestrator::orchestrator))
-        // Before the layer, or preflights would not reach it.
-        .method_not_allowed_fallback(wrong_method)
-        // Clients of the old system run in browsers too and bring their own token: any origin may ask.
-        .layer(
-            CorsLayer::new()
-                .allow_origin(Any)
-                .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
-                .allow_headers(
-                    ["authorization", "x-client-info", "apikey", "content-type"].map(HeaderName::from_static),
-                ),
-        );
+    let functions = functions::routes().merge(udf::routes());
     let own = Router::new()
         .route("/api/v1/bars", get(bars::bars))
         .route("/api/v1/coverage", get(coverage::coverage))

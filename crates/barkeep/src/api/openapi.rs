@@ -6,22 +6,30 @@ use utoipa::{
     openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::{auth::COOKIE, bars, coverage, events, health, orchestrator, runs, symbols, sync, watchlist};
+use super::{
+    auth::COOKIE,
+    bars, coverage, error, events,
+    functions::{chart, ensure_coverage, orchestrator, symbols_search, sync_user_symbols, watchlist_sync},
+    health, runs, symbols, udf, watchlist,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Barkeep", description = "OHLC bars of what people look at: complete, correct, in PostgreSQL. \
         Instants are UTC (RFC 3339) and a bar's is its start; prices are as traded. Errors are {\"error\": \"...\"}."),
     paths(
-        sync::sync_user_symbols, orchestrator::orchestrator, bars::bars, coverage::coverage, runs::list, runs::retry,
+        sync_user_symbols::sync_user_symbols, orchestrator::orchestrator, symbols_search::symbols_search,
+        watchlist_sync::watchlist_sync, ensure_coverage::ensure_coverage, chart::by_query, chart::by_body, bars::bars, coverage::coverage, runs::list, runs::retry,
         symbols::search, watchlist::list, watchlist::add, watchlist::remove, events::events, health::healthz,
-        health::readyz,
+        health::readyz, udf::describe::config, udf::describe::time, udf::describe::search, udf::describe::symbols,
+        udf::history::history,
     ),
-    components(schemas(orchestrator::Status)),
+    components(schemas(orchestrator::Status, watchlist_sync::Listed, error::Told)),
     modifiers(&Securing),
     tags(
         (name = "functions", description = "As the clients of the old system call them"),
         (name = "api", description = "Barkeep's own"),
+        (name = "udf", description = "TradingView's datafeed protocol"),
         (name = "health", description = "For whoever watches over it"),
     ),
 )]

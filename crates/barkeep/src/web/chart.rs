@@ -181,6 +181,7 @@ pub(super) async fn visit(
 ) -> Result<Response, Failure> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let wanted = Wanted { tickers: vec![ticker], source: Source::ChartView, timeframes: TIMEFRAMES.to_vec() };
+    let _waits = app.turns.somebody_waits();
     interest::take(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -209,6 +209,7 @@ pub(super) async fn fill(
     let ticker: Ticker = which.symbol.parse().map_err(ApiError::invalid)?;
     let timeframe: Timeframe = which.timeframe.parse().map_err(ApiError::invalid)?;
     let wanted = Wanted { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    let _waits = app.turns.somebody_waits();
     interest::take(&app.database, visitor.user, &wanted).await?;
     definitions::make_due(&app.database, std::slice::from_ref(&ticker)).await?;
     runs::retry_failed(&app.database, Some(std::slice::from_ref(&ticker))).await?;

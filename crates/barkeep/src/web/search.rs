@@ -119,6 +119,7 @@ pub(super) async fn pick(
     let ticker: Ticker = picked.symbol.parse().map_err(ApiError::invalid)?;
     let address = format!("/chart/{ticker}");
     let wanted = Wanted { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
+    let _waits = app.turns.somebody_waits();
     interest::take(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
     Ok(Redirect::to(&address).into_response())

@@ -1,36 +1,13 @@
 //! For everybody: axe finds nothing serious on any page, in either theme, wide or narrow.
 
-use std::{path::Path, process::Command};
-
 use serde_json::Value;
 
 use crate::{browser::Browser, running::Served};
 
-/// The checker, by npm as its lock file says; on CI it may not be missing.
-fn axe() -> Option<String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["package.json", "package-lock.json", ".npmrc"] {
-        std::fs::copy(here.join(name), folder.path().join(name)).unwrap();
-    }
-    let npm = Command::new("npm")
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-        .current_dir(folder.path())
-        .output();
-    match npm {
-        Ok(output) if output.status.success() => {}
-        other => {
-            assert!(std::env::var_os("CI").is_none(), "CI needs npm for this test: {other:?}");
-            eprintln!("left out: npm could not bring axe-core");
-            return None;
-        }
-    }
-    Some(std::fs::read_to_string(folder.path().join("node_modules/axe-core/axe.min.js")).unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_serious() {
-    let Some(axe) = axe() else { return };
+    let Some(packages) = crate::npm::packages() else { return };
+    let axe = std::fs::read_to_string(packages.path().join("node_modules/axe-core/axe.min.js")).unwrap();
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;

@@ -8,6 +8,8 @@ mod bad_input;
 mod browser;
 mod charts;
 mod lists;
+#[path = "../it/npm.rs"]
+mod npm;
 mod people;
 mod recovery;
 #[allow(dead_code, reason = "shared with the other suites, which use the rest")]

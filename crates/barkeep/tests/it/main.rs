@@ -11,8 +11,10 @@ mod docs;
 mod events;
 mod first_run;
 mod forming;
+mod functions;
 mod http;
 mod late_trades;
+mod npm;
 mod order;
 mod packing;
 mod parts;
@@ -23,6 +25,7 @@ mod routing;
 mod running;
 mod sessions;
 mod splits;
+mod udf;
 mod wake;
 
 /// Whether commands reach their database through the pooler: see `tests/pooled`.

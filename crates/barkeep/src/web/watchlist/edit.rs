@@ -43,6 +43,7 @@ pub(in crate::web) async fn add(
     Form(named): Form<Named>,
 ) -> Result<Response, Failure> {
     let tickers = tickers(&named.symbols)?;
+    let _waits = app.turns.somebody_waits();
     let synced = watchlists::add(&app.database, visitor.user, named.list, &tickers, &TIMEFRAMES).await?;
     tracing::info!(symbols = synced.symbols_tracked, "Somebody watches {} symbols", synced.symbols_tracked);
     app.signals.wake_here();

@@ -27,7 +27,8 @@ fn keys_are_the_same_each_time_and_signed_with_the_secret_beside_them() {
     let printed = place.printed(&["keys", "--json"]);
     assert_eq!(printed, place.printed(&["keys", "--json"]));
     let keys: Value = serde_json::from_str(&printed).unwrap();
-    let names: Vec<&String> = keys.as_object().unwrap().keys().collect();
+    let mut names: Vec<&String> = keys.as_object().unwrap().keys().collect();
+    names.sort_unstable();
     assert_eq!(names, ["anon_key", "jwt_secret", "service_role_key"]);
     let secret = keys["jwt_secret"].as_str().unwrap();
     assert!(secret.len() >= 32);

@@ -4,13 +4,13 @@ use axum::{Json, body::Bytes, extract::State};
 use serde_json::Value;
 use store::tracking::Synced;
 
-use super::{App, auth::TokenUser, error::ApiError};
+use super::super::{App, auth::TokenUser, error::ApiError};
 use crate::interest::{self, Wanted};
 
 /// The body, for those who read the description: it is parsed by [`Wanted`].
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "describes what is read by hand")]
-pub(super) struct Asked {
+pub(in crate::api) struct Asked {
     symbols: Vec<String>,
     /// watchlist, recent_search or chart_view
     source: String,
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     responses((status = 200, body = Synced), (status = 400), (status = 401)),
     security(("bearer" = []))
 )]
-pub(super) async fn sync_user_symbols(
+pub(in crate::api) async fn sync_user_symbols(
     State(app): State<App>,
     TokenUser(user): TokenUser,
     body: Bytes,

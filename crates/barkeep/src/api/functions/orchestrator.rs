@@ -18,7 +18,7 @@ use store::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use super::{App, auth::Service, error::ApiError};
+use super::super::{App, auth::Service, error::ApiError};
 
 /// Longer than a planner that hears no notifications takes to look by itself.
 const TICK_WITHIN: Duration = Duration::from_secs(20);
@@ -27,13 +27,13 @@ const TICK_WITHIN: Duration = Duration::from_secs(20);
 const LISTED: i64 = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
-pub(super) struct Question {
+pub(in crate::api) struct Question {
     /// `tick`, `status` or `retry_failed`
     action: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Ticked {
+pub(in crate::api) struct Ticked {
     message: String,
     /// Milliseconds that planning took.
     duration: i64,
@@ -51,7 +51,7 @@ struct Results {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Status {
+pub(in crate::api) struct Status {
     /// All there are, however many are listed.
     queued: i64,
     running: i64,
@@ -71,7 +71,7 @@ pub(super) struct Status {
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn orchestrator(
+pub(in crate::api) async fn orchestrator(
     State(app): State<App>,
     _: Service,
     Query(question): Query<Question>,
@@ -91,7 +91,7 @@ pub(super) async fn orchestrator(
 /// Has the planner go round, wherever it is, and waits for what comes of it.
 async fn tick(app: &App) -> Result<Ticked, ApiError> {
     let ready = health::readiness(&app.database).await?;
-    if !super::health::is_alive(&ready) {
+    if !crate::api::is_alive(&ready) {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No scheduler runs on this database: start `barkeep up`, or `barkeep plan` beside this server",

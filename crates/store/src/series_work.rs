@@ -1,0 +1,80 @@
+//! One series as whoever needs it now wants to know it: what is missing, and what is done about it.
+
+use jiff::Timestamp;
+use market::{Ticker, Timeframe};
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::{Database, StoreError, row::instant_or_none, statement::query};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesWork {
+    pub definition: Uuid,
+    pub suspended: bool,
+    /// Covered from and to, market time; `None` where nothing is.
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    /// Gaps in the window asked about.
+    pub gaps: i64,
+    pub queued: i64,
+    pub running: i64,
+    pub failed: i64,
+    /// Ended well within the last day.
+    pub succeeded: i64,
+    pub rows: i64,
+}
+
+/// The series as `user`, who tracks it, sees it; gaps of the last `window_days`. `None`: it isn't kept.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn of(
+    database: &Database,
+    user: Uuid,
+    ticker: &Ticker,
+    timeframe: Timeframe,
+    window_days: i32,
+) -> Result<Option<SeriesWork>, StoreError> {
+    let mut tx = database.begin_as(user).await?.0;
+    let row = query(
+        "select d.id, d.suspended_at is not null, c.from_ts, c.to_ts, c.last_success_at,
+            (select count(*) from public.get_coverage_gaps(d.symbol, d.timeframe, $3)),
+            r.queued, r.running, r.failed, r.succeeded, r.rows
+        from public.job_definitions d
+        left join public.coverage_status c on c.symbol = d.symbol and c.timeframe = d.timeframe
+        cross join lateral (
+            select count(*) filter (where j.status = 'queued') as queued,
+                count(*) filter (where j.status = 'running') as running,
+                count(*) filter (where j.status = 'failed') as failed,
+                count(*) filter (where j.status = 'success') as succeeded,
+                coalesce(sum(j.rows_written), 0)::bigint as rows
+            from public.job_runs j
+            where j.job_def_id = d.id
+                and (j.status in ('queued', 'running', 'failed')
+                    or (j.status = 'success' and j.finished_at > now() - interval '1 day'))
+        ) r
+        where d.symbol = $1 and d.timeframe = $2 and d.job_type = barkeep.job_type($2)",
+    )
+    .bind(ticker.as_str())
+    .bind(timeframe.as_str())
+    .bind(window_days)
+    .fetch_optional(&mut *tx)
+    .await?;
+    row.map(|row| {
+        Ok(SeriesWork {
+            definition: row.try_get(0)?,
+            suspended: row.try_get(1)?,
+            from: instant_or_none(&row, 2)?,
+            to: instant_or_none(&row, 3)?,
+            last_success_at: instant_or_none(&row, 4)?,
+            gaps: row.try_get(5)?,
+            queued: row.try_get(6)?,
+            running: row.try_get(7)?,
+            failed: row.try_get(8)?,
+            succeeded: row.try_get(9)?,
+            rows: row.try_get(10)?,
+        })
+    })
+    .transpose()
+}
