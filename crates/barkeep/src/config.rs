@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) known_providers: Vec<(&'static str, &'static [&'static str], bool)>,
     /// Signs tokens in place of the secret in the data directory: Supabase's, for one.
     pub(crate) jwt_secret: Option<Secret>,
+    /// Where browsers find the server, where that is not where it listens: behind a proxy, for one.
+    pub(crate) public_url: Option<reqwest::Url>,
     /// Names under which the server may be called, besides loopback's.
     pub(crate) allowed_hosts: Vec<String>,
     /// What is said of sessions.
@@ -74,6 +76,7 @@ struct File {
     as_of: Option<Timestamp>,
     jwt_secret: Option<Secret>,
     allowed_hosts: Vec<String>,
+    public_url: Option<String>,
     sessions: Option<PathBuf>,
     stock_hours: Option<String>,
     notify: Option<bool>,
@@ -112,6 +115,10 @@ impl Config {
         let known_providers =
             registry::all(lookup)?.iter().map(|c| (c.name(), c.variables(), !c.serves().is_empty())).collect();
         let providers = in_order(registry::configured(lookup)?, lookup("BARKEEP_STOCKS"), lookup("BARKEEP_CRYPTO"))?;
+        let public_url =
+            variable("BARKEEP_PUBLIC_URL").or(file.public_url).map(|text| public_url(&text)).transpose()?;
+        let mut allowed_hosts = file.allowed_hosts;
+        allowed_hosts.extend(public_url.as_ref().and_then(|url| url.host_str()).map(str::to_owned));
         Ok(Self {
             data_dir: match common.data_dir.clone().or(file.data_dir) {
                 Some(dir) => std::path::absolute(&dir)
@@ -127,7 +134,8 @@ impl Config {
                 .or_else(|| variable("SUPABASE_JWT_SECRET"))
                 .map(Secret)
                 .or(file.jwt_secret),
-            allowed_hosts: file.allowed_hosts,
+            allowed_hosts,
+            public_url,
             sessions: sessions::Wanted {
                 file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
                 hours: variable("BARKEEP_STOCK_HOURS")
@@ -204,6 +212,12 @@ fn in_order(
         place => place,
     });
     Ok(providers)
+}
+
+fn public_url(text: &str) -> anyhow::Result<reqwest::Url> {
+    let url = text.trim().parse::<reqwest::Url>().ok();
+    url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.host_str().is_some() && url.path() == "/")
+        .with_context(|| format!("public_url '{text}' is no address of a server: write https://barkeep.example.com"))
 }
 
 fn read_file(named: Option<&Path>) -> anyhow::Result<File> {

@@ -15,6 +15,7 @@ mod home;
 mod instance;
 mod interest;
 mod keys;
+mod passwords;
 mod plan;
 mod plausible;
 mod provider;

@@ -22,6 +22,7 @@ pub mod inspection;
 pub mod installation;
 mod instant;
 pub mod migrations;
+pub mod people;
 pub mod processes;
 pub mod progress;
 pub mod providers;

@@ -46,6 +46,7 @@ migrations![
     "20261126000410_rereads",
     "20261126000500_providers",
     "20261126000600_outcomes",
+    "20261126000700_people",
     "20261126000800_watchlists",
     "20261126000900_coverage",
 ];

@@ -40,3 +40,48 @@ pub async fn redeem(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, 
     tx.commit().await?;
     Ok(user)
 }
+
+/// Signs a browser in for so long. Only its token's digest is kept.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn begin_session(
+    database: &Database,
+    user: Uuid,
+    digest: &[u8],
+    good_for: Duration,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("delete from barkeep.browser_sessions where expires_at < now()").execute(&mut *tx).await?;
+    query("insert into barkeep.browser_sessions (digest, user_id, expires_at) values ($1, $2, now() + $3)")
+        .bind(digest)
+        .bind(user)
+        .bind(interval(good_for))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Who was signed in with that token; `None` where nobody was, or is no more.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn session(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
+    let mut tx = database.begin().await?;
+    Ok(query_scalar("select user_id from barkeep.browser_sessions where digest = $1 and expires_at > now()")
+        .bind(digest)
+        .fetch_optional(&mut *tx)
+        .await?)
+}
+
+/// Signs a browser out.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn end_session(database: &Database, digest: &[u8]) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query("delete from barkeep.browser_sessions where digest = $1").bind(digest).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -55,6 +55,20 @@ pub async fn exists(database: &Database, user: Uuid) -> Result<bool, StoreError>
     Ok(row.try_get(0)?)
 }
 
+/// Fails where the users are another's to make, with where to go.
+///
+/// # Errors
+/// [`StoreError::Refused`] where Supabase keeps them; where the database is gone.
+pub async fn ensure_ours(database: &Database) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    match ours(&mut tx).await? {
+        true => Ok(()),
+        false => Err(StoreError::Refused(
+            "the users of this database are made and kept by its own sign-up (Supabase Auth): go there".to_owned(),
+        )),
+    }
+}
+
 async fn ours(tx: &mut crate::ServiceTx) -> Result<bool, StoreError> {
     Ok(query_scalar(
         "select coalesce(obj_description('auth'::regnamespace, 'pg_namespace') like '%Made by Barkeep.', false)",

@@ -5,19 +5,25 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use store::{Database, users};
+use store::{Database, sign_in, users};
 use uuid::Uuid;
 
-use super::{App, error::ApiError};
+use super::{
+    App,
+    error::ApiError,
+    sign_in::{csrf_of, digest},
+};
 use crate::keys::{Claims, Keys};
 
-/// The cookie that a browser signs in with: a token that no script can read.
+/// The cookie of a signed-in browser: a token that no script can read, and that is good while its row is there.
 pub(super) const COOKIE: &str = "barkeep_session";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Authenticator {
     keys: Keys,
     database: Database,
+    /// Whether browsers come by https: then cookies go over nothing else.
+    behind_https: bool,
 }
 
 /// A user with a good token; the anonymous one for the `anon` key.
@@ -45,12 +51,17 @@ pub(crate) struct SignedIn {
 }
 
 impl Authenticator {
-    pub(crate) fn new(keys: Keys, database: Database) -> Self {
-        Self { keys, database }
+    pub(crate) fn new(keys: Keys, database: Database, behind_https: bool) -> Self {
+        Self { keys, database, behind_https }
     }
 
-    pub(super) fn keys(&self) -> &Keys {
-        &self.keys
+    pub(super) fn is_behind_https(&self) -> bool {
+        self.behind_https
+    }
+
+    async fn signed_in(&self, token: &str) -> Result<Option<SignedIn>, ApiError> {
+        let user = sign_in::session(&self.database, &digest(token)).await?;
+        Ok(user.map(|user| SignedIn { user, csrf: csrf_of(token) }))
     }
 
     fn claims(&self, token: &str) -> Result<Claims, ApiError> {
@@ -112,11 +123,14 @@ impl FromRequestParts<App> for User {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let token = match bearer(&parts.headers)? {
-            Some(token) => token,
-            None => cookie(&parts.headers).ok_or_else(no_token)?,
-        };
-        app.auth.user(token).await
+        if let Some(token) = bearer(&parts.headers)? {
+            return app.auth.user(token).await;
+        }
+        let token = cookie(&parts.headers).ok_or_else(no_token)?;
+        let signed_in = app.auth.signed_in(token).await?;
+        signed_in
+            .map(|of| Self(of.user))
+            .ok_or_else(|| ApiError::unauthorized("This browser is not signed in any more"))
     }
 }
 
@@ -133,12 +147,9 @@ impl FromRequestParts<App> for Session {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let Some(token) = cookie(&parts.headers) else { return Ok(Self(None)) };
-        match app.auth.user(token).await {
-            Ok(User(user)) => Ok(Self(Some(SignedIn { user, csrf: String::new() }))),
-            // An old or foreign cookie is none.
-            Err(error) if error.is_unauthorized() => Ok(Self(None)),
-            Err(error) => Err(error),
+        match cookie(&parts.headers) {
+            Some(token) => Ok(Self(app.auth.signed_in(token).await?)),
+            None => Ok(Self(None)),
         }
     }
 }

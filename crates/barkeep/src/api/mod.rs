@@ -106,7 +106,7 @@ pub(crate) fn router(app: App, hosts: AllowedHosts) -> Router {
         .route("/api/v1/symbols", get(symbols::search))
         .route("/api/v1/watchlist", get(watchlist::list).post(watchlist::add))
         .route("/api/v1/watchlist/{symbol}", delete(watchlist::remove))
-        .route("/sign-in", get(sign_in::sign_in))
+        .route("/sign-in", get(sign_in::by_link).post(sign_in::by_password))
         .route("/sign-out", post(sign_in::sign_out))
         .merge(crate::web::routes())
         .method_not_allowed_fallback(wrong_method)

@@ -1,21 +1,65 @@
 //! Where a write comes from: pages of other sites get nothing done with a session's cookie.
+//!
+//! Two locks on one door. The browser says which page sent it (`Origin`, `Sec-Fetch-Site`); and with the cookie comes the session's
+//! token, which only its own pages were given: in the header `X-CSRF-Token`, or in a form's field `csrf`.
 
 use axum::{
+    body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use sha2::{Digest as _, Sha256};
 
-use super::{auth, error::ApiError};
+use super::{LARGEST_BODY, auth, error::ApiError, sign_in::csrf_of};
+
+/// Where no session is needed yet, or it may have ended.
+const WITHOUT_TOKEN: &str = "/sign-in";
 
 /// Lets reads pass, and writes that this server's own pages, or no page at all, have sent.
 pub(super) async fn check(request: Request, next: Next) -> Response {
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    match reads || is_own(request.headers()) {
-        true => next.run(request).await,
-        false => ApiError::forbidden("A page of another site sent this: it is not done").into_response(),
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+        return next.run(request).await;
     }
+    if !is_own(request.headers()) {
+        return ApiError::forbidden("A page of another site sent this: it is not done").into_response();
+    }
+    let brings_its_own = request.headers().contains_key(header::AUTHORIZATION) || request.uri().path() == WITHOUT_TOKEN;
+    let Some(expected) = auth::cookie(request.headers()).filter(|_| !brings_its_own).map(csrf_of) else {
+        return next.run(request).await;
+    };
+    match with_token(request, &expected).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The request as it came, where the session's token is in it.
+async fn with_token(request: Request, expected: &str) -> Result<Request, ApiError> {
+    const MISSING: &str = "The session's token is missing or another's: load the page again, and do it from there";
+    if let Some(sent) = request.headers().get("x-csrf-token") {
+        let is_same = sent.to_str().is_ok_and(|sent| is_same(sent, expected));
+        return if is_same { Ok(request) } else { Err(ApiError::forbidden(MISSING)) };
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(ApiError::forbidden(MISSING));
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large: ask for fewer symbols at a time")
+    })?;
+    let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).unwrap_or_default();
+    match fields.iter().any(|(name, value)| name == "csrf" && is_same(value, expected)) {
+        true => Ok(Request::from_parts(parts, Body::from(bytes))),
+        false => Err(ApiError::forbidden(MISSING)),
+    }
+}
+
+/// In a time that says nothing of how far they agree.
+fn is_same(sent: &str, expected: &str) -> bool {
+    Sha256::digest(sent.as_bytes()) == Sha256::digest(expected.as_bytes())
 }
 
 fn is_own(headers: &HeaderMap) -> bool {

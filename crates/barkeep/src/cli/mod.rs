@@ -14,6 +14,7 @@ mod market_sim;
 mod migrate;
 mod part;
 mod parts;
+mod people;
 mod providers;
 mod runs;
 mod server;
@@ -89,6 +90,8 @@ enum Command {
     Keys(keys::Keys),
     /// Prints a token for one user
     Token(token::Token),
+    /// People who sign in with a password
+    User(people::User),
     /// Prints a link that signs a browser in, once
     SignIn(sign_in::SignIn),
     /// Says that somebody wants symbols
@@ -147,6 +150,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Db(db) => db.run(common).await,
         Command::Keys(keys) => keys.run(common),
         Command::Token(token) => token.run(common).await,
+        Command::User(user) => user.run(common).await,
         Command::SignIn(sign_in) => sign_in.run(common).await,
         Command::Track(track) => track.run(common).await,
         Command::Untrack(untrack) => untrack.run(common).await,

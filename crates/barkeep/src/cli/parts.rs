@@ -152,7 +152,11 @@ impl Parts {
             let hosts = AllowedHosts::new(address, &config.allowed_hosts);
             let directory = Directory::new(home.database.clone());
             let app = App {
-                auth: Authenticator::new(keys, home.database.clone()),
+                auth: Authenticator::new(
+                    keys,
+                    home.database.clone(),
+                    config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+                ),
                 database: home.database.clone(),
                 directory: directory.clone(),
                 provider: provider_rx,

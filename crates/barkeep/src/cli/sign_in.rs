@@ -26,7 +26,10 @@ impl SignIn {
             let user = user::of(&home, self.user.as_deref()).await?;
             // Where it listens, if it runs; else where it would.
             let address = processes::server(&home.database).await?.unwrap_or(config.listen);
-            link(&home, address, user).await
+            match &config.public_url {
+                Some(url) => link_to(&home, url.as_str().trim_end_matches('/'), user).await,
+                None => link(&home, address, user).await,
+            }
         }
         .await;
         let closed = home.close().await;
@@ -43,11 +46,15 @@ impl SignIn {
 
 /// A link to the server at `address` that signs `user` in.
 pub(super) async fn link(home: &Home, address: SocketAddr, user: Uuid) -> anyhow::Result<String> {
-    anyhow::ensure!(users::exists(&home.database, user).await?, "there is no such user in this database");
     let address = match address.ip().is_unspecified() {
         true => SocketAddr::from(([127, 0, 0, 1], address.port())),
         false => address,
     };
+    link_to(home, &format!("http://{address}"), user).await
+}
+
+async fn link_to(home: &Home, base: &str, user: Uuid) -> anyhow::Result<String> {
+    anyhow::ensure!(users::exists(&home.database, user).await?, "there is no such user in this database");
     let code = api::code_for(&home.database, user).await?;
-    Ok(format!("http://{address}/sign-in?code={code}"))
+    Ok(format!("{base}/sign-in?code={code}"))
 }

@@ -77,7 +77,14 @@ pub(super) fn begin(csrf: &str) -> Markup {
     html! {
         section {
             h2 { "Begin with a symbol" }
-            p { "Type a ticker or a name anywhere, or take one of these. Its bars are here a moment later." }
+            p { "Type a ticker or a name anywhere to look at it, put several on your watchlist, or open one of these. Bars are here a moment later." }
+            form #add method="post" action="/watchlist" {
+                (csrf_field(csrf))
+                label for="symbols" { "Watch" }
+                input #symbols name="symbols" placeholder="AAPL BRK.B BTC-USD" autocomplete="off" spellcheck="false"
+                    autocapitalize="characters" required;
+                button { "Add" }
+            }
             form.examples method="post" action="/search/pick" {
                 (csrf_field(csrf))
                 @for symbol in EXAMPLES { button name="symbol" value=(symbol) { (symbol) } }

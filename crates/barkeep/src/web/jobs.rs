@@ -68,11 +68,11 @@ async fn now(app: &App, visitor: &Visitor) -> Result<Markup, Failure> {
     let listed = async |statuses: &[&str]| {
         show::runs(database, Some(user), &Which { statuses, tickers: None, limit: LISTED }).await
     };
-    let totals = show::totals(database, Some(user)).await?;
     let standings = budget::standings(database).await?;
     let pace = show::pace(database, user).await?;
     let (running, queued, failed) =
         (listed(&["running"]).await?, listed(&["queued"]).await?, listed(&["failed"]).await?);
+    let totals = show::totals(database, Some(user)).await?;
     let clock = Timestamp::now();
     Ok(html! {
         dl.figures {

@@ -77,8 +77,7 @@ async fn a_search_takes_whatever_is_typed() {
 async fn more_than_anybody_may_watch_is_refused_and_many_are_paged() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
-    browser.goto("/chart/KO").await;
-    browser.goto("/").await;
+    browser.goto_watchlist().await;
     let names = |count: usize| -> String {
         let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap());
         (0..count).map(|n| format!("Q{}{}{} ", letter(n / 676), letter(n / 26), letter(n))).collect()

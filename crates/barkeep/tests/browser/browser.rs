@@ -111,6 +111,14 @@ impl Browser {
         self.driver.goto(format!("{}{path}", self.address)).await.unwrap();
     }
 
+    /// To the watchlist, of somebody who has looked at KO.
+    pub(crate) async fn goto_watchlist(&self) {
+        self.goto("/chart/KO").await;
+        self.until_there("#chart-page[data-state=complete]").await;
+        self.goto("/").await;
+        self.until_there("#symbols").await;
+    }
+
     pub(crate) async fn find(&self, css: &str) -> WebElement {
         let begun = Instant::now();
         loop {

@@ -28,7 +28,7 @@ async fn slow(latency: Duration) -> (Market, Served) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_symbol_goes_from_empty_to_complete_without_a_reload() {
-    let (_market, served) = slow(Duration::from_millis(400)).await;
+    let (_market, served) = slow(Duration::from_millis(1_500)).await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.script("window.isTheSamePage = true").await;

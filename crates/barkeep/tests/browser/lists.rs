@@ -11,9 +11,7 @@ const ORDER: &str = "[...document.querySelectorAll('tr[data-symbol]')].map(row =
 async fn tabs_keep_in_step_and_the_order_is_kept() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
-    browser.goto("/chart/KO").await;
-    browser.until_there("#chart-page").await;
-    browser.goto("/").await;
+    browser.goto_watchlist().await;
     let tab = browser.driver.window().await.unwrap();
     let other = browser.driver.new_tab().await.unwrap();
     browser.driver.switch_to_window(other.clone()).await.unwrap();
@@ -42,8 +40,7 @@ async fn tabs_keep_in_step_and_the_order_is_kept() {
 async fn there_are_several_lists_with_names_of_ones_own() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
-    browser.goto("/chart/KO").await;
-    browser.goto("/").await;
+    browser.goto_watchlist().await;
     browser.find(".lists summary").await.click().await.unwrap();
     browser.find("form[action='/watchlist/lists'] input[name=name]").await.send_keys("Getränke 🍹").await.unwrap();
     browser.find("form[action='/watchlist/lists'] button").await.click().await.unwrap();

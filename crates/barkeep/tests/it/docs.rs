@@ -39,3 +39,24 @@ fn every_test_that_guards_against_an_old_defect_exists() {
         }
     }
 }
+
+#[test]
+fn the_pages_own_script_stays_small() {
+    let lines: usize = fs::read_dir(root().join("web"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
+        .map(|path| fs::read_to_string(path).unwrap().lines().count())
+        .sum();
+    assert!((300..1_500).contains(&lines), "{lines}");
+}
+
+#[test]
+fn the_pictures_of_the_readme_are_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let named: Vec<&str> = readme.split("](docs/").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        assert!(root().join("docs").join(name).is_file(), "{name}");
+    }
+}

@@ -332,6 +332,7 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     let shown = page_at("/welcome", Some(&cookie)).await;
     assert!(shown.contains("Simulated market data.") && shown.contains("APCA_API_KEY_ID"), "{shown}");
 
+    let csrf = shown.split_once(r#"name="csrf" content=""#).unwrap().1.split('"').next().unwrap().to_owned();
     let write = async |headers: &[(&str, &str)], path: &str, body: &str| {
         let request = browser
             .post(served.up.url(path))
@@ -356,8 +357,15 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     }
     let first = browser.get(served.up.url("/")).header("cookie", &cookie).send().await.unwrap();
     assert_eq!(first.status(), StatusCode::SEE_OTHER, "nothing came of it");
-    let ours = [own, ("sec-fetch-site", "same-origin")];
-    assert_eq!(write(&ours, "/watchlist", "symbols=KO%2C+pep").await, StatusCode::SEE_OTHER);
+    // An own page that doesn't send what its session was given, in the header or in the form, writes nothing either.
+    let own_page = [own, ("sec-fetch-site", "same-origin")];
+    for body in ["symbols=KO", "symbols=KO&csrf=", "symbols=KO&csrf=0123"] {
+        assert_eq!(write(&own_page, "/watchlist", body).await, StatusCode::FORBIDDEN, "{body}");
+    }
+    assert_eq!(write(&own_page, "/api/v1/watchlist", r#"{"symbols":["KO"]}"#).await, StatusCode::FORBIDDEN);
+    let form = format!("symbols=KO%2C+pep&csrf={csrf}");
+    assert_eq!(write(&own_page, "/watchlist", &form).await, StatusCode::SEE_OTHER);
+    let ours = [own, ("sec-fetch-site", "same-origin"), ("x-csrf-token", csrf.as_str())];
     assert_eq!(write(&ours, "/watchlist", "symbols=K+O+%24").await, StatusCode::BAD_REQUEST);
     eventually("the page shows it complete", async || {
         let shown = page(Some(&cookie)).await;
@@ -379,7 +387,7 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
         .await
         .unwrap();
     assert!(read.headers().get("access-control-allow-origin").is_none());
-    let out =
-        browser.post(served.up.url("/sign-out")).header("cookie", &cookie).header(own.0, own.1).send().await.unwrap();
+    let sign_out = browser.post(served.up.url("/sign-out")).header("cookie", &cookie).header(own.0, own.1);
+    let out = sign_out.header("x-csrf-token", &csrf).send().await.unwrap();
     assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
 }
