@@ -87,3 +87,83 @@ async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_
     let (status, said) = served.up.get(&served.anon_key, "/api/v1/bars?symbol=KO&timeframe=h1&adjustment=half").await;
     assert_eq!(status, 400, "{said}");
 }
+
+/// A server with Yahoo's chart of days, made up: prices are in today's shares, and it tells of no split. Halved are those of
+/// before 15 June 2026, once `has_split`.
+async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::AtomicBool>) -> String {
+    use axum::{Json, Router, extract::Query, routing::get};
+    use market::Calendar;
+    let chart = move |Query(asked): Query<std::collections::HashMap<String, String>>| {
+        let has_split = has_split.load(std::sync::atomic::Ordering::SeqCst);
+        async move {
+            let secs = |name: &str| jiff::Timestamp::from_second(asked[name].parse().unwrap()).unwrap();
+            let (from, to) = (secs("period1"), secs("period2"));
+            let split: jiff::civil::Date = "2026-06-15".parse().unwrap();
+            let days: Vec<_> = Calendar::Xnys
+                .sessions(Calendar::Xnys.date_of(from), Calendar::Xnys.date_of(to).tomorrow().unwrap())
+                .into_iter()
+                .filter(|session| session.open >= from && session.open < to)
+                .collect();
+            let close = |date: jiff::civil::Date| {
+                let as_traded = 200.0 + f64::from(date.day());
+                if date >= split || has_split { as_traded / 2.0 } else { as_traded }
+            };
+            let column = |by: f64| days.iter().map(|day| close(day.date) + by).collect::<Vec<f64>>();
+            Json(serde_json::json!({"chart": {"error": null, "result": [{
+                "meta": {"symbol": "KO", "firstTradeDate": 0, "dataGranularity": asked["interval"]},
+                "timestamp": days.iter().map(|day| day.open.as_second()).collect::<Vec<_>>(),
+                "indicators": {"quote": [{
+                    "open": column(0.0), "high": column(1.0), "low": column(-1.0), "close": column(0.0),
+                    "volume": days.iter().map(|_| 1_000).collect::<Vec<_>>(),
+                }]},
+            }]}}))
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/v8/finance/chart/{symbol}", get(chart));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_that_nobody_tells_of_is_noticed_where_new_bars_overlap_stored_ones_and_mended() {
+    use sqlx::Connection as _;
+    let has_split = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let url = days_in_todays_shares(std::sync::Arc::clone(&has_split)).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let backfill = async |as_of: &str| {
+        let args = ["backfill", "KO", "--timeframes", "d1", "--as-of", as_of, "--database-url", &database.url];
+        let mut command = place.barkeep(&args);
+        command.env("BARKEEP_YAHOO", "on").env("YAHOO_API_URL", &url);
+        let output = finished(command).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let closes = |adjustment: &str| {
+        let args = ["export", "KO", "d1", "--adjustment", adjustment, "--json", "--database-url", &database.url];
+        let bars: Vec<Value> = serde_json::from_str(&place.printed(&args)).unwrap();
+        let close = |bar: &Value| (bar["ts"].as_str().unwrap()[..10].to_owned(), bar["close"].as_f64().unwrap());
+        bars.iter().map(close).collect::<std::collections::BTreeMap<String, f64>>()
+    };
+    backfill("2026-06-12T23:00:00Z").await;
+    let before = closes("raw");
+    assert_eq!(before["2026-06-12"], 212.0);
+    assert_eq!(closes("splits"), before, "nobody knows of a split, and there is none");
+
+    has_split.store(true, std::sync::atomic::Ordering::SeqCst);
+    backfill("2026-06-18T23:00:00Z").await;
+    let mut sql = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let noticed: Vec<(String, f64, f64, String)> =
+        sqlx::query_as("select ex_date::text, new_shares, old_shares, source from corporate_actions")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+    assert_eq!(noticed, [("2026-06-15".to_owned(), 2.0, 1.0, "noticed".to_owned())]);
+    let (raw, adjusted) = (closes("raw"), closes("splits"));
+    for (day, close) in &before {
+        assert_eq!(raw[day], *close, "{day}: as traded it stays");
+        assert_eq!(adjusted[day], close / 2.0, "{day}: in today's shares");
+    }
+    assert_eq!((raw["2026-06-16"], adjusted["2026-06-16"]), (108.0, 108.0));
+    assert_eq!(raw.len(), before.len() + 4);
+}
