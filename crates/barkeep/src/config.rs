@@ -16,7 +16,7 @@ use providers::{
 };
 use serde::Deserialize;
 
-use crate::{cli::Common, sessions};
+use crate::{cli::Common, jwks::Jwks, sessions};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4780);
 
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) known_providers: Vec<(&'static str, &'static [&'static str], bool)>,
     /// Signs tokens in place of the secret in the data directory: Supabase's, for one.
     pub(crate) jwt_secret: Option<Secret>,
+    /// Whose keys sign tokens besides the secret.
+    pub(crate) jwks: Option<Jwks>,
     /// Where browsers find the server, where that is not where it listens: behind a proxy, for one.
     pub(crate) public_url: Option<reqwest::Url>,
     /// Names under which the server may be called, besides loopback's.
@@ -77,6 +79,7 @@ struct File {
     jwt_secret: Option<Secret>,
     allowed_hosts: Vec<String>,
     public_url: Option<String>,
+    jwks_url: Option<String>,
     sessions: Option<PathBuf>,
     stock_hours: Option<String>,
     notify: Option<bool>,
@@ -135,6 +138,7 @@ impl Config {
                 .map(Secret)
                 .or(file.jwt_secret),
             allowed_hosts,
+            jwks: variable("BARKEEP_JWKS_URL").or(file.jwks_url).map(|url| Jwks::at(&url)).transpose()?,
             public_url,
             sessions: sessions::Wanted {
                 file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),

@@ -111,12 +111,16 @@ impl Keys {
         validation.validate_aud = false;
         validation.leeway = 5;
         let key = DecodingKey::from_secret(self.secret.0.as_bytes());
-        jsonwebtoken::decode::<Claims>(token, &key, &validation).map(|data| data.claims).map_err(|error| {
-            match error.kind() {
-                jsonwebtoken::errors::ErrorKind::ExpiredSignature => BadToken::Expired,
-                _ => BadToken::Invalid,
-            }
-        })
+        jsonwebtoken::decode::<Claims>(token, &key, &validation).map(|data| data.claims).map_err(BadToken::from)
+    }
+}
+
+impl From<jsonwebtoken::errors::Error> for BadToken {
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        match error.kind() {
+            jsonwebtoken::errors::ErrorKind::ExpiredSignature => Self::Expired,
+            _ => Self::Invalid,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod fetch;
 mod home;
 mod instance;
 mod interest;
+mod jwks;
 mod keys;
 mod passwords;
 mod plan;

@@ -13,7 +13,10 @@ use super::{
     error::ApiError,
     sign_in::{csrf_of, digest},
 };
-use crate::keys::{Claims, Keys};
+use crate::{
+    jwks::Jwks,
+    keys::{BadToken, Claims, Keys},
+};
 
 /// The cookie of a signed-in browser: a token that no script can read, and that is good while its row is there.
 pub(super) const COOKIE: &str = "barkeep_session";
@@ -22,6 +25,8 @@ pub(super) const COOKIE: &str = "barkeep_session";
 pub(crate) struct Authenticator {
     keys: Keys,
     database: Database,
+    /// Keys of whoever else signs tokens.
+    jwks: Option<Jwks>,
     /// Whether browsers come by https: then cookies go over nothing else.
     behind_https: bool,
 }
@@ -51,8 +56,8 @@ pub(crate) struct SignedIn {
 }
 
 impl Authenticator {
-    pub(crate) fn new(keys: Keys, database: Database, behind_https: bool) -> Self {
-        Self { keys, database, behind_https }
+    pub(crate) fn new(keys: Keys, database: Database, jwks: Option<Jwks>, behind_https: bool) -> Self {
+        Self { keys, database, jwks, behind_https }
     }
 
     pub(super) fn is_behind_https(&self) -> bool {
@@ -64,12 +69,16 @@ impl Authenticator {
         Ok(user.map(|user| SignedIn { user, csrf: csrf_of(token) }))
     }
 
-    fn claims(&self, token: &str) -> Result<Claims, ApiError> {
-        self.keys.check(token).map_err(|bad| ApiError::unauthorized(bad.to_string()))
+    async fn claims(&self, token: &str) -> Result<Claims, ApiError> {
+        let claims = match (self.keys.check(token), &self.jwks) {
+            (Err(BadToken::Invalid), Some(jwks)) => jwks.check(token).await,
+            (checked, _) => checked,
+        };
+        claims.map_err(|bad| ApiError::unauthorized(bad.to_string()))
     }
 
     async fn user(&self, token: &str) -> Result<User, ApiError> {
-        let claims = self.claims(token)?;
+        let claims = self.claims(token).await?;
         let user = match (claims.role.as_str(), claims.sub) {
             ("anon", None) => users::ANONYMOUS,
             ("authenticated", Some(sub)) => {
@@ -161,7 +170,7 @@ impl FromRequestParts<App> for Service {
         let token = bearer(&parts.headers)?.ok_or_else(|| {
             ApiError::unauthorized("No token: send 'Authorization: Bearer' with the service key (barkeep keys)")
         })?;
-        match app.auth.claims(token)?.role.as_str() {
+        match app.auth.claims(token).await?.role.as_str() {
             "service_role" => Ok(Self),
             _ => Err(ApiError::forbidden("This is for the service key alone (barkeep keys)")),
         }

@@ -155,6 +155,7 @@ impl Parts {
                 auth: Authenticator::new(
                     keys,
                     home.database.clone(),
+                    config.jwks.clone(),
                     config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
                 ),
                 database: home.database.clone(),

@@ -26,6 +26,7 @@ mod real_bars;
 mod routing;
 mod running;
 mod sessions;
+mod signing_keys;
 mod splits;
 mod udf;
 mod wake;
