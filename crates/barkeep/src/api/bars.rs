@@ -33,6 +33,7 @@ pub(super) struct Question {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Bars)]
 pub(super) struct Answer {
     #[schema(value_type = String)]
     symbol: Ticker,

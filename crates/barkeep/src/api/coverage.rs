@@ -24,6 +24,7 @@ pub(super) struct Question {
 /// With a symbol: `symbol` and `series`. Without: `symbols`, each with both.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = CoverageOfOneOrAll)]
 pub(super) enum Answer {
     One(Coverage),
     All { symbols: Vec<Coverage> },

@@ -391,3 +391,22 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     let out = sign_out.header("x-csrf-token", &csrf).send().await.unwrap();
     assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
 }
+
+/// A client is made of the description by a generator that others use, and compiles.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_can_be_made_of_the_description() {
+    let Some(folder) = crate::npm::packages() else { return };
+    let served = Served::start().await;
+    let description = reqwest::get(served.up.url("/openapi.json")).await.unwrap().text().await.unwrap();
+    std::fs::write(folder.path().join("openapi.json"), description).unwrap();
+    for (program, args) in [
+        ("openapi-typescript/bin/cli.js", &["openapi.json", "-o", "api.d.ts"][..]),
+        ("typescript/bin/tsc", &["--noEmit", "--strict", "--skipLibCheck", "client.ts"]),
+    ] {
+        let mut command = std::process::Command::new("node");
+        command.arg(format!("node_modules/{program}")).args(args).current_dir(folder.path());
+        let output = crate::running::finished(command).await;
+        let said = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned()).concat();
+        assert!(output.status.success(), "{program}: {said}");
+    }
+}

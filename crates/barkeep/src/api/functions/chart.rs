@@ -22,6 +22,7 @@ const MOST_DAYS: i64 = 36_500;
 const MOST_BARS: i64 = 50_000;
 
 #[derive(Debug, Deserialize, IntoParams, ToSchema)]
+#[schema(as = ChartQuestion)]
 pub(in crate::api) struct Asked {
     #[serde(default)]
     symbol: String,
@@ -71,6 +72,7 @@ pub(in crate::api) struct ChartBar {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChartMeta)]
 pub(in crate::api) struct Meta {
     #[schema(value_type = Option<String>, format = DateTime)]
     last_bar_ts: Option<Timestamp>,
@@ -82,6 +84,7 @@ pub(in crate::api) struct Meta {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChartDataQuality)]
 pub(in crate::api) struct Quality {
     /// Since the newest bar began
     data_age_hours: i64,

@@ -27,6 +27,7 @@ const MOST_DAYS: i32 = 3_650;
 const PLANNED_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = EnsureCoverage)]
 pub(in crate::api) struct Asked {
     #[serde(default)]
     symbol: String,
@@ -37,6 +38,7 @@ pub(in crate::api) struct Asked {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CoverageEnsured)]
 pub(in crate::api) struct Ensured {
     job_def_id: Uuid,
     #[schema(value_type = String)]
@@ -50,6 +52,7 @@ pub(in crate::api) struct Ensured {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CoverageStatus)]
 pub(in crate::api) struct Covered {
     #[schema(value_type = Option<String>, format = DateTime)]
     from_ts: Option<Timestamp>,
@@ -62,6 +65,7 @@ pub(in crate::api) struct Covered {
 
 /// Of the series' runs that are open, or were begun within the day.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackfillProgress)]
 pub(in crate::api) struct Progress {
     total_slices: i64,
     completed_slices: i64,

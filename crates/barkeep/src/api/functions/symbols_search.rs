@@ -24,6 +24,7 @@ pub(in crate::api) struct Question {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SymbolFound)]
 pub(in crate::api) struct Symbol {
     id: Uuid,
     #[schema(value_type = String)]

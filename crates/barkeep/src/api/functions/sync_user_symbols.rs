@@ -9,6 +9,7 @@ use crate::interest::{self, Wanted};
 
 /// The body, for those who read the description: it is parsed by [`Wanted`].
 #[derive(utoipa::ToSchema)]
+#[schema(as = SyncUserSymbols)]
 #[expect(dead_code, reason = "describes what is read by hand")]
 pub(in crate::api) struct Asked {
     symbols: Vec<String>,

@@ -18,6 +18,7 @@ use crate::{
 };
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = WatchlistSync)]
 pub(in crate::api) struct Asked {
     /// add, remove or list
     #[serde(default)]
@@ -30,6 +31,7 @@ pub(in crate::api) struct Asked {
 /// What add and remove answer; `jobStatus` of add alone.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WatchlistChanged)]
 pub(in crate::api) struct Changed {
     success: bool,
     message: String,
@@ -42,6 +44,7 @@ pub(in crate::api) struct Changed {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WatchlistListed)]
 pub(in crate::api) struct Listed {
     success: bool,
     watchlist_id: Uuid,
@@ -50,6 +53,7 @@ pub(in crate::api) struct Listed {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = WatchlistItem)]
 pub(in crate::api) struct Item {
     #[schema(value_type = String)]
     symbol: Ticker,

@@ -69,6 +69,7 @@ pub(in crate::api) struct Looking {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UdfHit)]
 pub(in crate::api) struct Hit {
     #[schema(value_type = String)]
     symbol: Ticker,
@@ -136,6 +137,7 @@ pub(in crate::api) struct Which {
 
 /// A symbol as charts want to know it. It has no field `s`.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UdfSymbol)]
 pub(in crate::api) struct Symbol {
     #[schema(value_type = String)]
     name: Ticker,

@@ -51,6 +51,7 @@ pub(in crate::api) struct Question {
 
 /// `s` is `ok`, or `no_data` with `nextTime`: when the newest bar before the window is, where there is one.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = UdfHistory)]
 pub(in crate::api) struct History {
     s: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
