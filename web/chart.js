@@ -111,7 +111,8 @@ function draw() {
         const anchor = Math.min(Math.max(Math.ceil(range.from), 0), before.length - 1);
         shift = position(before[anchor]) - anchor;
     }
-    if (shift) chart.timeScale().setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
+    // Always: the library itself keeps the distance to the newest bar.
+    chart.timeScale().setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
 }
 
 function position(at) {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use store::{
     Database, StoreError,
     coverage::{self, SeriesCoverage},
-    show, symbols,
+    show::{self, Gap},
+    symbols,
 };
 use uuid::Uuid;
 
@@ -81,6 +82,9 @@ pub(super) async fn read(
         Part::Before(before, limit) => (Range::new(Timestamp::MIN, before).ok(), limit),
         Part::From(from) => (Range::new(from, far).ok(), MOST),
     };
+    // Before the bars: what is stored between the two questions is then both, and drawn as a bar.
+    let gaps = show::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await?;
+    let grid = Grid::Session(symbols::calendar(database, ticker).await?);
     // One more tells whether there are older ones.
     let wanted = Wanted { ticker, timeframe, range, limit: limit.saturating_add(1), adjustment };
     let Some(mut stored) = adjust::read(database, Some(user), wanted).await? else { return Ok(None) };
@@ -106,7 +110,7 @@ pub(super) async fn read(
         symbol: ticker.clone(),
         timeframe,
         adjustment,
-        holes: holes(database, ticker, timeframe, from, to).await?,
+        holes: holes(&gaps, &grid, timeframe, from, to),
         older,
         state: state(series.iter().find(|series| series.timeframe == timeframe)),
         sources,
@@ -135,29 +139,19 @@ pub(super) fn state(series: Option<&SeriesCoverage>) -> State {
 }
 
 /// The expected bars of the gaps between two instants.
-async fn holes(
-    database: &Database,
-    ticker: &Ticker,
-    timeframe: Timeframe,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Vec<(i64, &'static str)>, StoreError> {
-    let Ok(part) = Range::new(from, to) else { return Ok(Vec::new()) };
-    let grid = Grid::Session(symbols::calendar(database, ticker).await?);
+fn holes(gaps: &[Gap], grid: &Grid, timeframe: Timeframe, from: Timestamp, to: Timestamp) -> Vec<(i64, &'static str)> {
+    let Ok(part) = Range::new(from, to) else { return Vec::new() };
     let mut holes = Vec::new();
-    for gap in show::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await? {
-        if gap.timeframe != timeframe {
-            continue;
-        }
-        let Some(gap_range) = gap.range.intersection(&part) else { continue };
+    for gap in gaps.iter().filter(|gap| gap.timeframe == timeframe) {
+        let Some(range) = gap.range.intersection(&part) else { continue };
         let what = match gap.state.as_str() {
             "failed" | "suspended" => "failed",
             _ => "pending",
         };
         let left = MOST_HOLES.saturating_sub(holes.len());
-        let buckets = grid.buckets(timeframe, gap_range);
+        let buckets = grid.buckets(timeframe, range);
         holes.extend(buckets.iter().rev().take(left).map(|bucket| (bucket.from().as_second(), what)));
     }
     holes.sort_unstable();
-    Ok(holes)
+    holes
 }

@@ -137,7 +137,7 @@ pub(super) async fn series(
     let gaps: Vec<Gap> = gaps.into_iter().filter(|gap| gap.timeframe == timeframe).collect();
     let calendar = symbols::calendar(&app.database, &ticker).await?;
     let address = format!("/coverage/{ticker}/{timeframe}");
-    let body = html! { section #series hx-get=(address) hx-select="#series" hx-swap="outerHTML" hx-trigger="barkeep:bars from:body throttle:1s, every 30s" {
+    let body = html! { section #series hx-get=(address) hx-select="#series" hx-swap="outerMorph" hx-trigger="barkeep:bars from:body throttle:1s, every 30s" {
         h1 { (ticker) " " (timeframe) }
         p class={ "chip " (Fill::of(series).class()) } { (words::sentence(series)) }
         dl.figures {

@@ -12,7 +12,7 @@ async fn axe_finds_nothing_serious() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
-    browser.find("#watch button").await.click().await.unwrap();
+    browser.click("#watch button").await;
     browser.until_said("On your watchlist").await;
     let mut wrong = Vec::new();
     for theme in ["light", "dark"] {
@@ -31,7 +31,7 @@ async fn axe_finds_nothing_serious() {
             browser.goto(page).await;
             browser.until("the page is at work", "return document.querySelector('[data-theme]') !== null").await;
             if page == "/chart/KO" {
-                browser.find("#table summary").await.click().await.unwrap();
+                browser.click("#table summary").await;
                 browser.until_there("#table tbody tr").await;
                 browser.script("document.getElementById('search-text').focus()").await;
                 browser.until_there("#search-options:not([hidden])").await;

@@ -1,6 +1,6 @@
 //! The three things that people do, and what each is worth: a watchlist 300, an open chart 200, a search 100.
 
-use thirtyfour::{By, Key};
+use thirtyfour::Key;
 
 use crate::{
     browser::{Browser, LOCAL},
@@ -53,8 +53,8 @@ async fn adding_picking_and_opening_are_three_priorities() {
     }
 
     browser.goto("/").await;
-    browser.find("#symbols").await.send_keys("pep, btc/usd").await.unwrap();
-    browser.find("#add button").await.click().await.unwrap();
+    browser.type_into("#symbols", "pep, btc/usd").await;
+    browser.click("#add button").await;
     browser.until_there("tr[data-symbol=PEP]").await;
     browser.until_there("tr[data-symbol='BTC-USD']").await;
     let all = [
@@ -67,7 +67,7 @@ async fn adding_picking_and_opening_are_three_priorities() {
     until_wanted(&served, &all).await;
 
     // Removing takes it back; the series goes back to what else is wanted.
-    browser.driver.find(By::Css("tr[data-symbol=PEP] button[hx-post]")).await.unwrap().click().await.unwrap();
+    browser.click("tr[data-symbol=PEP] button[hx-post]").await;
     until_wanted(&served, &[all[0], all[1], all[2], all[3]]).await;
     browser.until("the row is gone", "return !document.querySelector('tr[data-symbol=PEP]')").await;
     browser.is_quiet().await;

@@ -26,7 +26,7 @@ async fn addresses_that_lead_nowhere_say_where_to_go() {
         .await
         .unwrap();
     assert_eq!(made, 0);
-    browser.find("button[value=ZZQQX]").await.click().await.unwrap();
+    browser.click("button[value=ZZQQX]").await;
     browser.until_there("#chart-page[data-symbol=ZZQQX]").await;
     browser.until_said("unknown to every provider").await;
     browser.is_quiet_but_for(&["404", "400"]).await;
@@ -37,14 +37,12 @@ async fn addresses_that_lead_nowhere_say_where_to_go() {
 async fn a_search_takes_whatever_is_typed() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
-    let field = browser.find("#search-text").await;
     for (typed, says) in [
         ("🚀🚀", "Nothing is called that."),
         ("<script>alert(1)</script>", "Nothing is called that."),
         ("qqzzx", "Ask the providers for it all the same."),
         ("aple", "Apple Inc."),
     ] {
-        field.clear().await.unwrap();
         // ChromeDriver types no emoji: a script does what a keyboard would.
         let code = format!(
             "const f = document.getElementById('search-text'); f.focus(); f.value = {}; f.dispatchEvent(new Event('input'))",
@@ -84,13 +82,13 @@ async fn more_than_anybody_may_watch_is_refused_and_many_are_paged() {
     };
     let fill = |text: String| format!("document.getElementById('symbols').value = {}", serde_json::json!(text));
     browser.script(&fill(names(3_000))).await;
-    browser.find("#add button").await.click().await.unwrap();
+    browser.click("#add button").await;
     browser.until_said("At most 500 symbols per user").await;
     browser.script(&fill("AA PL $".to_owned())).await;
-    browser.find("#add button").await.click().await.unwrap();
+    browser.click("#add button").await;
     browser.until_said("$").await;
     browser.script(&fill(names(250))).await;
-    browser.find("#add button").await.click().await.unwrap();
+    browser.click("#add button").await;
     browser.until_said("1 to 100 of 250").await;
     assert_eq!(browser.count("tr[data-symbol]").await, 100);
     browser.is_quiet_but_for(&["400"]).await;

@@ -9,7 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::{By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement};
+use thirtyfour::{
+    By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement, error::WebDriverResult,
+};
 
 use crate::running::{PATIENCE, Served};
 
@@ -119,7 +121,7 @@ impl Browser {
         self.until_there("#symbols").await;
     }
 
-    pub(crate) async fn find(&self, css: &str) -> WebElement {
+    async fn find(&self, css: &str) -> WebElement {
         let begun = Instant::now();
         loop {
             if let Ok(found) = self.driver.find(By::Css(css)).await {
@@ -128,6 +130,38 @@ impl Browser {
             assert!(begun.elapsed() < PATIENCE, "nothing on the page is {css}: {}", self.said().await);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Does something with an element, anew where the page has put another in its place meanwhile.
+    async fn with<T>(&self, css: &str, what: impl AsyncFn(WebElement) -> WebDriverResult<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            match what(self.find(css).await).await {
+                Ok(done) => return done,
+                Err(error) if begun.elapsed() > PATIENCE => panic!("{css}: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    pub(crate) async fn click(&self, css: &str) {
+        self.with(css, async |element| element.click().await).await;
+    }
+
+    pub(crate) async fn type_into(&self, css: &str, text: &str) {
+        self.with(css, async |element| {
+            element.clear().await?;
+            element.send_keys(text).await
+        })
+        .await;
+    }
+
+    pub(crate) async fn focus(&self, css: &str) {
+        self.with(css, async |element| element.focus().await).await;
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.with(css, async |element| element.text().await).await
     }
 
     pub(crate) async fn count(&self, css: &str) -> usize {
@@ -141,6 +175,13 @@ impl Browser {
 
     pub(crate) async fn script(&self, code: &str) -> Value {
         self.driver.execute(code, Vec::new()).await.unwrap().json().clone()
+    }
+
+    /// Waits until what was done is drawn.
+    pub(crate) async fn until_drawn(&self) {
+        const TWO_FRAMES: &str =
+            "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)))";
+        self.driver.execute_async(TWO_FRAMES, Vec::new()).await.unwrap();
     }
 
     /// Waits until a script returns true.

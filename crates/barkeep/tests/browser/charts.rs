@@ -7,20 +7,27 @@ use thirtyfour::Key;
 
 use crate::{
     browser::Browser,
-    running::{Market, Served},
+    running::{Market, Served, eventually},
 };
 
 /// In the middle of a session.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
 
+/// After the day's last bars and the look for late trades: nothing comes due by itself.
+const EVENING: &str = "2026-06-18T23:00:00Z";
+
 /// A server whose provider takes its time.
 async fn slow(latency: Duration) -> (Market, Served) {
-    let mut settings = Market::settings(AS_OF);
+    slow_at(AS_OF, latency).await
+}
+
+async fn slow_at(as_of: &str, latency: Duration) -> (Market, Served) {
+    let mut settings = Market::settings(as_of);
     settings.latency = latency;
     let market = Market::start(settings).await;
     let url = market.url();
     let served = Served::start_with(|command| {
-        command.env("APCA_API_DATA_URL", url).args(["--as-of", AS_OF]);
+        command.env("APCA_API_DATA_URL", url).args(["--as-of", as_of]);
     })
     .await;
     (market, served)
@@ -74,6 +81,17 @@ async fn a_bar_is_told_by_the_clock_that_was_chosen() {
 
 /// A day is lost, with the knowledge of it, and the planner kept from mending it.
 async fn lose_a_day(served: &Served) {
+    eventually("all is done", async || {
+        let open: i64 = sqlx::query_scalar(
+            "select (select count(*) from job_runs where status in ('queued', 'running'))
+                + (select count(*) from job_definitions where enabled and next_due_at <= barkeep.market_now())",
+        )
+        .fetch_one(&mut served.sql().await)
+        .await
+        .unwrap();
+        (open == 0).then_some(())
+    })
+    .await;
     for statement in [
         "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-10' and ts < '2026-06-11'",
         "update coverage_status set covered = covered - '{[2026-06-10,2026-06-11)}'::tstzmultirange
@@ -86,7 +104,7 @@ async fn lose_a_day(served: &Served) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
-    let (_market, served) = slow(Duration::from_millis(100)).await;
+    let (_market, served) = slow_at(EVENING, Duration::from_millis(100)).await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
@@ -95,15 +113,17 @@ async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
     browser.until_there("#chart-page[data-state=filling]").await;
     browser.until_said("filling 9").await;
     // Zoomed in somewhere in the past.
-    browser.find("#chart").await.focus().await.unwrap();
-    browser.keys("+++").await;
-    browser.key(Key::PageUp).await;
-    browser.key(Key::PageUp).await;
+    browser.focus("#chart").await;
+    for key in ['+', '+', '+', Key::PageUp.value(), Key::PageUp.value()] {
+        browser.keys(&key.to_string()).await;
+        browser.until_drawn().await;
+    }
     let view = "return document.getElementById('chart-page').dataset.view";
     let looked_at = browser.script(view).await;
     sqlx::query("update job_definitions set next_due_at = 'epoch'").execute(&mut served.sql().await).await.unwrap();
     sqlx::query("select barkeep.wake()").execute(&mut served.sql().await).await.unwrap();
     browser.until_there("#chart-page[data-state=complete]").await;
+    browser.until_drawn().await;
     assert_eq!(browser.script(view).await, looked_at, "the zoom survives new data");
     browser.is_quiet().await;
     browser.close().await;
@@ -111,17 +131,17 @@ async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_sessions_are_named_and_filled_on_request() {
-    let (_market, served) = slow(Duration::from_millis(100)).await;
+    let (_market, served) = slow_at(EVENING, Duration::from_millis(100)).await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     lose_a_day(&served).await;
     browser.goto("/coverage").await;
-    browser.find("a[href='/coverage/KO/m15']").await.click().await.unwrap();
+    browser.click("a[href='/coverage/KO/m15']").await;
     browser.until_said("2026-06-10").await;
-    let row = browser.find("#series tbody tr").await.text().await.unwrap();
+    let row = browser.text("#series tbody tr").await;
     assert!(row.contains("2026-06-10 09:30 EDT") && row.contains("26"), "{row}");
-    browser.find("form[action='/coverage/fill'] button").await.click().await.unwrap();
+    browser.click("form[action='/coverage/fill'] button").await;
     browser.until_said("Nothing: every expected bar is accounted for.").await;
     browser.is_quiet().await;
     browser.close().await;
@@ -133,10 +153,10 @@ async fn the_bars_stand_in_a_table_too() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO?tf=d1").await;
     browser.until_there("#chart-page[data-state=complete]").await;
-    browser.find("#table summary").await.click().await.unwrap();
+    browser.click("#table summary").await;
     browser.until_there("#table tbody tr").await;
     assert_eq!(browser.count("#table tbody tr").await, 200);
-    let first = browser.find("#table tbody tr").await.text().await.unwrap();
+    let first = browser.text("#table tbody tr").await;
     assert!(first.starts_with("2026-06-18 00:00 EDT"), "{first}");
     browser.is_quiet().await;
     browser.close().await;
@@ -152,7 +172,7 @@ async fn older_bars_come_as_one_scrolls_back() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/BTC-USD").await;
     browser.until_there("#chart-page[data-bars='600']").await;
-    browser.find("#chart").await.focus().await.unwrap();
+    browser.focus("#chart").await;
     browser.key(Key::Home).await;
     browser
         .until("older ones are there", "return Number(document.getElementById('chart-page').dataset.bars) > 2500")

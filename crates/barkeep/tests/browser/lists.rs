@@ -1,7 +1,5 @@
 //! Lists: several, in their order, and the same in every tab.
 
-use thirtyfour::By;
-
 use crate::{browser::Browser, running::Served};
 
 /// The symbols on the page, in their order.
@@ -16,14 +14,14 @@ async fn tabs_keep_in_step_and_the_order_is_kept() {
     let other = browser.driver.new_tab().await.unwrap();
     browser.driver.switch_to_window(other.clone()).await.unwrap();
     browser.goto("/").await;
-    browser.find("#symbols").await.send_keys("KO PEP MCD").await.unwrap();
-    browser.find("#add button").await.click().await.unwrap();
+    browser.type_into("#symbols", "KO PEP MCD").await;
+    browser.click("#add button").await;
     let are = |order: &str| format!("return ({ORDER}) === '{order}'");
     browser.until("all are here", &are("KO MCD PEP")).await;
     browser.driver.switch_to_window(tab.clone()).await.unwrap();
     browser.until("in the other tab", "return document.querySelectorAll('tr[data-symbol]').length === 3").await;
     // By its button, which keeps the focus.
-    browser.find("tr[data-symbol=PEP] button[data-move='-1']").await.click().await.unwrap();
+    browser.click("tr[data-symbol=PEP] button[data-move='-1']").await;
     browser.until("moved here", &are("KO PEP MCD")).await;
     browser.driver.switch_to_window(other).await.unwrap();
     browser.until("moved in the other tab", &are("KO PEP MCD")).await;
@@ -41,15 +39,15 @@ async fn there_are_several_lists_with_names_of_ones_own() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto_watchlist().await;
-    browser.find(".lists summary").await.click().await.unwrap();
-    browser.find("form[action='/watchlist/lists'] input[name=name]").await.send_keys("Getränke 🍹").await.unwrap();
-    browser.find("form[action='/watchlist/lists'] button").await.click().await.unwrap();
+    browser.click(".lists summary").await;
+    browser.type_into("form[action='/watchlist/lists'] input[name=name]", "Getränke 🍹").await;
+    browser.click("form[action='/watchlist/lists'] button").await;
     browser.until_said("Nothing is on this list").await;
-    browser.find("#symbols").await.send_keys("PEP").await.unwrap();
-    browser.find("#add button").await.click().await.unwrap();
+    browser.type_into("#symbols", "PEP").await;
+    browser.click("#add button").await;
     browser.until_there("tr[data-symbol=PEP]").await;
-    assert_eq!(browser.find("#list-links a[aria-current]").await.text().await.unwrap(), "Getränke 🍹 1");
-    browser.driver.find(By::LinkText("Watchlist 0")).await.unwrap().click().await.unwrap();
+    assert_eq!(browser.text("#list-links a[aria-current]").await, "Getränke 🍹 1");
+    browser.click("#list-links a:not([aria-current])").await;
     browser.until_said("Nothing is on this list").await;
     browser.is_quiet().await;
     browser.close().await;

@@ -11,7 +11,7 @@ async fn two_people_do_not_see_each_other() {
     let Some(other) = Browser::open_as(&served, Some("b@example.com")).await else { return };
     one.goto("/chart/KO").await;
     one.until_there("#chart-page[data-state=complete]").await;
-    one.find("#watch button").await.click().await.unwrap();
+    one.click("#watch button").await;
     one.until_said("On your watchlist").await;
     other.goto("/").await;
     other.until_said("Welcome to Barkeep").await;

@@ -16,14 +16,14 @@ async fn a_page_survives_the_servers_death() {
     served.up.crash();
     browser.until_said("The server is away. Reconnecting").await;
     // What is done meanwhile is said to be not done.
-    browser.find("#watch button").await.click().await.unwrap();
+    browser.click("#watch button").await;
     browser.until_said("Not done: the server is away.").await;
     let command = served.place.barkeep(&["up", "--database-url", &served.database.url]);
     served.up = Up::spawn_at(&listen, command);
     served.up.wait_until_ready().await;
     browser.until("it is back", "return document.getElementById('connection').hidden").await;
     // Something new, to the page that was there all the time.
-    browser.find("#watch button").await.click().await.unwrap();
+    browser.click("#watch button").await;
     browser.until_said("On your watchlist").await;
     assert_eq!(browser.script("return window.isTheSamePage").await, serde_json::Value::Bool(true));
     // What a browser itself says of a server that is away.
@@ -38,9 +38,9 @@ async fn a_session_that_has_ended_is_said_to_have() {
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.driver.delete_all_cookies().await.unwrap();
-    browser.find("#watch button").await.click().await.unwrap();
+    browser.click("#watch button").await;
     browser.until_said("You are not signed in any more.").await;
-    browser.find("#connection a").await.click().await.unwrap();
+    browser.click("#connection a").await;
     browser.until_said("barkeep sign-in").await;
     browser.is_quiet_but_for(&["401"]).await;
     browser.close().await;

@@ -15,8 +15,8 @@ async fn pictures() {
     browser.goto("/chart/NVDA").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.goto("/").await;
-    browser.find("#symbols").await.send_keys("NVDA AAPL MSFT SPY BTC-USD TSLA").await.unwrap();
-    browser.find("#add button").await.click().await.unwrap();
+    browser.type_into("#symbols", "NVDA AAPL MSFT SPY BTC-USD TSLA").await;
+    browser.click("#add button").await;
     browser.until("all is there", "return document.querySelectorAll('td.cell.complete').length === 30").await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/images");
     let take = async |name: &str| {

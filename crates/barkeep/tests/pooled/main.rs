@@ -16,19 +16,29 @@ mod crash;
 mod events;
 #[path = "../it/forming.rs"]
 mod forming;
+#[path = "../it/functions.rs"]
+mod functions;
 #[path = "../it/http.rs"]
 mod http;
+#[path = "../it/live.rs"]
+mod live;
+#[path = "../it/npm.rs"]
+mod npm;
 #[path = "../it/order.rs"]
 mod order;
 #[path = "../it/packing.rs"]
 mod packing;
 #[path = "../it/parts.rs"]
 mod parts;
+#[path = "../it/passwords.rs"]
+mod passwords;
 #[path = "../it/people.rs"]
 mod people;
 mod pooler;
 #[path = "../it/running.rs"]
 mod running;
+#[path = "../it/udf.rs"]
+mod udf;
 #[path = "../it/wake.rs"]
 mod wake;
 
