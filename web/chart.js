@@ -335,5 +335,9 @@ async function visit() {
 paint();
 chart.applyOptions({ timeScale: { timeVisible: !isDaily() } });
 const first = JSON.parse(document.getElementById("first").textContent);
-if (first) take(first);
+if (first) {
+    take(first);
+    // When its candles were there, since the page was asked for.
+    requestAnimationFrame(() => requestAnimationFrame(now => page.dataset.drawn = now));
+}
 visit();

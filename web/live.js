@@ -77,12 +77,22 @@ export function start() {
     listen();
     addEventListener("online", reconnect);
     addEventListener("pagehide", () => source.close());
-    // Back from sleep, or from the browser's store of pages, the stream may be dead without having said so.
+    // Back from the browser's store of pages the stream is dead without having said so.
     addEventListener("pageshow", event => event.persisted && again());
-    let hiddenAt;
+    // Browsers allow six streams to one server: a tab that nobody looks at leaves its place to others, and catches up later.
+    let rest;
+    let isResting = false;
     document.addEventListener("visibilitychange", () => {
-        if (document.hidden) hiddenAt = Date.now();
-        else if (hiddenAt && Date.now() - hiddenAt > 60000) again();
+        clearTimeout(rest);
+        if (document.hidden) {
+            rest = setTimeout(() => {
+                source.close();
+                isResting = true;
+            }, 5000);
+        } else if (isResting) {
+            isResting = false;
+            again();
+        }
     });
 }
 

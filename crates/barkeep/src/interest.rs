@@ -78,6 +78,25 @@ pub(crate) async fn take(database: &Database, user: Uuid, wanted: &Wanted) -> Re
     Ok(synced)
 }
 
+/// Somebody looks at a series: `chart_view` interest, said once a day however often it is looked at. Returns whether anything is
+/// asked for that wasn't before.
+///
+/// # Errors
+/// As [`take`]: where they want too much already, for one.
+pub(crate) async fn look_at(
+    database: &Database,
+    user: Uuid,
+    ticker: &Ticker,
+    timeframe: Timeframe,
+) -> Result<bool, StoreError> {
+    if tracking::is_wanted(database, user, ticker, timeframe).await? {
+        return Ok(false);
+    }
+    let wanted = Wanted { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    take(database, user, &wanted).await?;
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]

@@ -5,6 +5,7 @@
 
 mod backfill;
 mod first_bars;
+mod page;
 mod search;
 mod site;
 
@@ -36,6 +37,11 @@ enum What {
         #[arg(long, default_value_t = 0)]
         background: i64,
     },
+    /// The chart page in a browser: first paint, and how fluid many bars are
+    Page {
+        #[arg(long, default_value_t = 10_000)]
+        bars: i64,
+    },
     /// Searches for symbols, with as many in the directory as a provider lists
     Search {
         #[arg(long, default_value_t = 20_000)]
@@ -52,6 +58,7 @@ async fn main() -> anyhow::Result<()> {
     match cli.what {
         What::Backfill => backfill::measure(&market, cli.runs).await,
         What::FirstBars { background } => first_bars::measure(&market, cli.runs, background).await,
+        What::Page { bars } => page::measure(&market, cli.runs, bars).await,
         What::Search { symbols } => search::measure(&market, cli.runs, symbols).await,
     }
 }

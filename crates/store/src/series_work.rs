@@ -25,7 +25,7 @@ pub struct SeriesWork {
     pub rows: i64,
 }
 
-/// The series as `user`, who tracks it, sees it; gaps of the last `window_days`. `None`: it isn't kept.
+/// The series as `user`, who tracks it, sees it; gaps of the last `window_days`, as far as it is kept. `None`: it isn't kept.
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
@@ -39,7 +39,7 @@ pub async fn of(
     let mut tx = database.begin_as(user).await?.0;
     let row = query(
         "select d.id, d.suspended_at is not null, c.from_ts, c.to_ts, c.last_success_at,
-            (select count(*) from public.get_coverage_gaps(d.symbol, d.timeframe, $3)),
+            (select count(*) from public.get_coverage_gaps(d.symbol, d.timeframe, least($3, d.window_days))),
             r.queued, r.running, r.failed, r.succeeded, r.rows
         from public.job_definitions d
         left join public.coverage_status c on c.symbol = d.symbol and c.timeframe = d.timeframe

@@ -82,6 +82,32 @@ pub async fn sync(
     Ok(synced)
 }
 
+/// Whether the user wants a series already, and has said so lately enough: saying it again would change nothing.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn is_wanted(
+    database: &Database,
+    user: Uuid,
+    ticker: &Ticker,
+    timeframe: Timeframe,
+) -> Result<bool, StoreError> {
+    let mut tx = database.begin_as(user).await?;
+    Ok(query_scalar(
+        "select exists (
+            select from public.user_symbol_tracking t
+            join public.symbols s on s.id = t.symbol_id
+            where t.user_id = $1 and s.ticker = $2 and $3 = any (t.timeframes)
+                and (t.source = 'watchlist' or t.source = 'chart_view' and t.updated_at > now() - interval '1 day')
+        )",
+    )
+    .bind(user)
+    .bind(ticker.as_str())
+    .bind(timeframe.as_str())
+    .fetch_one(&mut *tx.0)
+    .await?)
+}
+
 /// Takes `user`'s interest in `tickers` back, from one source or from all. Returns how many symbols it was.
 ///
 /// # Errors

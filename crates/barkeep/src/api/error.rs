@@ -9,6 +9,7 @@ use store::StoreError;
 
 /// What every refusal says.
 #[derive(utoipa::ToSchema)]
+#[schema(as = Refusal)]
 #[expect(dead_code, reason = "the shape of an error for those who read the description of the API")]
 pub(super) struct Told {
     error: String,

@@ -12,7 +12,6 @@ mod host;
 mod metrics;
 mod openapi;
 mod origin;
-mod page;
 mod runs;
 mod sign_in;
 mod symbols;
@@ -37,7 +36,6 @@ pub(crate) use self::{
     error::ApiError,
     health::is_alive,
     host::AllowedHosts,
-    page::sign_in_page,
     sign_in::code_for,
 };
 

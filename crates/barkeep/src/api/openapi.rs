@@ -3,7 +3,10 @@
 use axum::Json;
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        Content, Ref, RefOr,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 
 use super::{
@@ -24,8 +27,8 @@ use super::{
         health::readyz, udf::describe::config, udf::describe::time, udf::describe::search, udf::describe::symbols,
         udf::history::history,
     ),
-    components(schemas(orchestrator::Status, watchlist_sync::Listed, error::Told)),
-    modifiers(&Securing),
+    components(schemas(orchestrator::Status, watchlist_sync::Listed, error::Told, udf::Told)),
+    modifiers(&Securing, &Refusing),
     tags(
         (name = "functions", description = "As the clients of the old system call them"),
         (name = "api", description = "Barkeep's own"),
@@ -44,6 +47,30 @@ impl Modify for Securing {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let session = ApiKey::Cookie(ApiKeyValue::new(COOKIE));
         components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    }
+}
+
+/// Every refusal has the same body, and every operation a name of its own.
+struct Refusing;
+
+impl Modify for Refusing {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let is_udf = path.starts_with("/udf/");
+            let methods = [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)];
+            for (method, operation) in methods.into_iter().filter_map(|(method, of)| Some((method, of.as_mut()?))) {
+                let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+                operation.operation_id = Some([method].into_iter().chain(words).collect::<Vec<_>>().join("_"));
+                for (status, response) in &mut operation.responses.responses {
+                    let RefOr::T(response) = response else { continue };
+                    if status.starts_with(['4', '5']) && response.content.is_empty() {
+                        let shape = if is_udf { "UdfError" } else { "Refusal" };
+                        let content = Content::new(Some(Ref::from_schema_name(shape)));
+                        response.content.insert("application/json".to_owned(), RefOr::T(content));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -22,9 +22,8 @@ use super::{
     App,
     auth::{self, COOKIE},
     error::ApiError,
-    page::sign_in as page,
 };
-use crate::passwords;
+use crate::{passwords, web::sign_in as page};
 
 /// How long a link is good for, and how long a browser stays signed in.
 pub(crate) const LINK_GOOD_FOR: Duration = Duration::from_secs(60 * 60);

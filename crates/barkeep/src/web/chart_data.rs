@@ -78,10 +78,11 @@ pub(super) async fn read(
     const MOST: i64 = 50_000;
     let far = Timestamp::MAX;
     let (range, limit) = match part {
-        Part::Newest(limit) => (None, limit),
-        Part::Before(before, limit) => (Range::new(Timestamp::MIN, before).ok(), limit),
-        Part::From(from) => (Range::new(from, far).ok(), MOST),
+        Part::Newest(limit) => (Ok(None), limit),
+        Part::Before(before, limit) => (Range::new(Timestamp::MIN, before).map(Some), limit),
+        Part::From(from) => (Range::new(from, far).map(Some), MOST),
     };
+    let Ok(range) = range else { return Ok(None) };
     // Before the bars: what is stored between the two questions is then both, and drawn as a bar.
     let gaps = show::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await?;
     let grid = Grid::Session(symbols::calendar(database, ticker).await?);

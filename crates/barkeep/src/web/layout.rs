@@ -142,7 +142,7 @@ fn simulated(state: &ProviderState) -> Markup {
 }
 
 /// A page for whoever comes, signed in or not.
-pub(crate) fn shown_to_strangers(status: StatusCode, title: &str, body: &Markup) -> Response {
+pub(super) fn shown_to_strangers(status: StatusCode, title: &str, body: &Markup) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {

@@ -15,6 +15,7 @@ mod layout;
 mod live;
 mod quote;
 mod search;
+pub(crate) mod sign_in;
 mod visitor;
 mod watchlist;
 mod words;
@@ -24,7 +25,7 @@ use axum::{
     routing::{get, post},
 };
 
-pub(crate) use self::{failure::not_found, layout::shown_to_strangers};
+pub(crate) use self::failure::not_found;
 use crate::api::App;
 
 /// Whether this build has the client at all.

@@ -7,7 +7,8 @@ use axum::{
 };
 use uuid::Uuid;
 
-use crate::api::{ApiError, App, Session, sign_in_page};
+use super::sign_in::sign_in_page;
+use crate::api::{ApiError, App, Session};
 
 /// A signed-in browser.
 #[derive(Clone, Debug)]

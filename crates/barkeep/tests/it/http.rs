@@ -239,6 +239,27 @@ async fn metrics_say_how_it_stands_and_name_no_symbol_and_nobody() {
     assert!(!text.contains("KO") && !text.contains("00000000-"), "{text}");
 }
 
+/// The addresses in the source, but for those that aren't for programs.
+fn routes() -> Vec<String> {
+    fn read(folder: &std::path::Path, into: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.path() {
+                path if path.is_dir() => read(&path, into),
+                path => {
+                    let text = std::fs::read_to_string(path).unwrap();
+                    let named = text.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+                    into.extend(named);
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api"), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    found.retain(|path| !["/metrics", "/openapi.json", "/sign-in", "/sign-out"].contains(&path.as_str()));
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_address_is_described_and_what_is_described_is_there() {
     let market = Market::start(Market::settings(AS_OF)).await;
@@ -246,38 +267,27 @@ async fn every_address_is_described_and_what_is_described_is_there() {
     let description: Value = reqwest::get(served.up.url("/openapi.json")).await.unwrap().json().await.unwrap();
     assert!(description["openapi"].as_str().unwrap().starts_with("3."));
     let paths = description["paths"].as_object().unwrap();
-    for path in [
-        "/functions/v1/sync-user-symbols",
-        "/functions/v1/orchestrator",
-        "/functions/v1/symbols-search",
-        "/functions/v1/watchlist-sync",
-        "/functions/v1/ensure-coverage",
-        "/functions/v1/chart",
-        "/udf/config",
-        "/udf/time",
-        "/udf/search",
-        "/udf/symbols",
-        "/udf/history",
-        "/api/v1/bars",
-        "/api/v1/coverage",
-        "/api/v1/runs",
-        "/api/v1/runs/retry",
-        "/api/v1/symbols",
-        "/api/v1/watchlist",
-        "/api/v1/watchlist/{symbol}",
-        "/api/v1/events",
-        "/healthz",
-        "/readyz",
-    ] {
-        assert!(paths.contains_key(path), "{path} is not described");
+    for path in routes() {
+        assert!(paths.contains_key(&path), "{path} is not described");
     }
+    let names: Vec<&str> = paths
+        .values()
+        .flat_map(|of| of.as_object().unwrap().values())
+        .map(|o| o["operationId"].as_str().unwrap())
+        .collect();
+    let once: std::collections::BTreeSet<&&str> = names.iter().collect();
+    assert_eq!(once.len(), names.len(), "each has a name of its own: {names:?}");
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             let url = served.up.url(&path.replace("{symbol}", "NEVER"));
             let method: Method = method.to_ascii_uppercase().parse().unwrap();
             let answer = Client::new().request(method.clone(), url).send().await.unwrap();
             assert!(![404, 405].contains(&answer.status().as_u16()), "{method} {path} is not there");
-            assert!(!operation["responses"].as_object().unwrap().is_empty(), "{method} {path}");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(!responses.is_empty(), "{method} {path}");
+            for (status, response) in responses.iter().filter(|(status, _)| status.starts_with('4')) {
+                assert!(response["content"]["application/json"]["schema"].is_object(), "{method} {path} {status}");
+            }
             // Whatever wants a token says so.
             let wants_one = operation.get("security").is_some();
             assert_eq!(answer.status() == 401, wants_one, "{method} {path}: {}", answer.status());

@@ -109,6 +109,43 @@ async fn a_window_that_does_not_fill_is_an_error_and_not_the_end_of_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_fetched_is_not_the_end_of_history_either() {
+    let market = Market::start(Market::settings(AS_OF)).await;
+    let served = served(&market).await;
+    let token = served.somebodys_token();
+    let path =
+        |from: &str, to: &str| format!("/udf/history?symbol=KO&resolution=15&from={}&to={}", secs(from), secs(to));
+    let whole = path("2026-06-16T13:30:00Z", "2026-06-17T20:00:00Z");
+    assert_eq!(times(&served.up.get(&token, &whole).await.1).len(), 52);
+    // A day is lost and its run has failed for good; the newest bar waits for its turn.
+    sqlx::raw_sql(
+        "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-17';
+        update coverage_status set covered = covered - '{[2026-06-17, 2026-06-19)}'::tstzmultirange where timeframe = 'm15';
+        update job_definitions set next_due_at = '2027-01-01' where symbol = 'KO';
+        insert into job_runs (job_def_id, symbol, timeframe, job_type, slice_from, slice_to, status, failures,
+            error_code, error_message, finished_at)
+        select id, symbol, timeframe, job_type, '2026-06-17 13:30+00', '2026-06-17 20:00+00', 'failed', 5,
+            'refused', 'the provider refuses it', now()
+        from job_definitions where symbol = 'KO' and timeframe = 'm15'",
+    )
+    .execute(&mut served.sql().await)
+    .await
+    .unwrap();
+    let (_, lost) = served.up.get(&token, &path("2026-06-17T13:30:00Z", "2026-06-17T20:00:00Z")).await;
+    assert_eq!(lost["s"], "error");
+    assert!(lost["errmsg"].as_str().unwrap().contains("the provider refuses it"), "{lost}");
+    // What there is is told at once, whatever comes after it.
+    let (_, rest) = served.up.get(&token, &whole).await;
+    assert_eq!(times(&rest).len(), 26);
+    // Looking again and again says nothing new to anybody.
+    let said = "select updated_at::text from user_symbol_tracking";
+    let before: Vec<String> = sqlx::query_scalar(said).fetch_all(&mut served.sql().await).await.unwrap();
+    served.up.get(&token, &whole).await;
+    let after: Vec<String> = sqlx::query_scalar(said).fetch_all(&mut served.sql().await).await.unwrap();
+    assert_eq!(before, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_is_an_error_in_the_protocols_form() {
     let market = Market::start(Market::settings(AS_OF)).await;
     let served = served(&market).await;
@@ -123,6 +160,7 @@ async fn what_cannot_be_meant_is_an_error_in_the_protocols_form() {
         ("history?symbol=ZZQQX&resolution=60&from=1&to=2", "unknown symbol"),
         ("symbols?symbol=%F0%9F%9A%80", "\u{1f680}"),
         ("search?query=a&limit=many", "limit"),
+        ("search?query=a&query=b", "query"),
     ] {
         let (status, told) = served.up.get(&served.anon_key, &format!("/udf/{path}")).await;
         assert!([200, 400].contains(&status) && told["s"] == "error", "{path}: {status} {told}");

@@ -7,14 +7,14 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::{bars::StoredBar, coverage, symbols, tracking::Source};
+use store::{StoreError, bars::StoredBar, coverage, symbols};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
     adjust,
     api::{App, TokenUser, body::Body, error::ApiError},
-    interest::{self, Wanted},
+    interest,
 };
 
 const USUAL_DAYS: i64 = 30;
@@ -140,7 +140,9 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
     let days = days
         .filter(|days| (1..=MOST_DAYS).contains(days))
         .ok_or_else(|| ApiError::bad_request(format!("Invalid days: a number from 1 to {MOST_DAYS} is expected")))?;
-    let symbol_id = match symbols::id(&app.database, &symbol).await? {
+    let id = symbols::id(&app.database, &symbol).await?;
+    let is_there = id.is_some();
+    let symbol_id = match id {
         Some(id) => id,
         None => {
             let listed = app.directory.search(user, symbol.as_str(), 1).await?;
@@ -148,9 +150,13 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
             known.ok_or_else(|| ApiError::not_found(format!("Symbol {symbol} not found")))?.id
         }
     };
-    let wanted = Wanted { tickers: vec![symbol.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
-    interest::take(&app.database, user, &wanted).await?;
-    app.signals.wake_here();
+    match interest::look_at(&app.database, user, &symbol, timeframe).await {
+        Ok(true) => app.signals.wake_here(),
+        Ok(false) => {}
+        // Who wants too much already may look at what is there all the same.
+        Err(StoreError::Refused(_)) if is_there => {}
+        Err(error) => return Err(error.into()),
+    }
 
     let now = store::clock::read(&app.database).await?.now();
     let from = now.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
@@ -165,6 +171,9 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
     let stored = adjust::read(&app.database, Some(user), wanted).await?.unwrap_or_default();
     let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
     let state = series.iter().find(|of| of.timeframe == timeframe).map_or("", |of| of.state.as_str());
+    if state == "unknown" {
+        return Err(ApiError::not_found(format!("Symbol {symbol} not found: no provider knows it")));
+    }
     let status = match state {
         "filling" => "refreshing",
         _ if stored.is_empty() => "no_data",

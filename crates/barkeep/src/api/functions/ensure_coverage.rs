@@ -6,17 +6,14 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::{
-    series_work::{self, SeriesWork},
-    tracking::Source,
-};
+use store::series_work::{self, SeriesWork};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     api::{App, TokenUser, body::Body, error::ApiError},
-    interest::{self, Wanted},
+    interest,
 };
 
 /// As far back as one looks where nobody says.
@@ -33,7 +30,7 @@ pub(in crate::api) struct Asked {
     symbol: String,
     #[serde(default)]
     timeframe: String,
-    /// 7 where left out
+    /// 7 where left out; what is kept of the series at most
     window_days: Option<i32>,
 }
 
@@ -98,10 +95,10 @@ pub(in crate::api) async fn ensure_coverage(
         return Err(ApiError::bad_request(format!("Invalid window_days: a number from 1 to {MOST_DAYS} is expected")));
     }
     let _waits = app.turns.somebody_waits();
-    let wanted = Wanted { tickers: vec![symbol.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
-    interest::take(&app.database, user, &wanted).await?;
     let mut signals = app.signals.queue.clone();
-    app.signals.wake_here();
+    if interest::look_at(&app.database, user, &symbol, timeframe).await? {
+        app.signals.wake_here();
+    }
     let until = Instant::now() + PLANNED_WITHIN;
     loop {
         signals.mark_unchanged();
@@ -136,7 +133,11 @@ fn told(symbol: Ticker, timeframe: Timeframe, work: &SeriesWork) -> Ensured {
             running_slices: work.running,
             queued_slices: work.queued,
             failed_slices: work.failed,
-            progress_percent: if total == 0 { 0 } else { work.succeeded * 100 / total },
+            progress_percent: match (total, work.gaps) {
+                (0, 0) => 100,
+                (0, _) => 0,
+                (total, _) => work.succeeded * 100 / total,
+            },
             bars_written: work.rows,
         },
     }

@@ -1,16 +1,13 @@
 //! What there is: `/udf/config`, `/udf/time`, `/udf/search`, `/udf/symbols`.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use market::{AssetClass, Ticker, calendar::StockHours};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::directory::Found;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Asker, RESOLUTIONS, UdfError};
+use super::{Asker, RESOLUTIONS, UdfError, UdfQuery};
 use crate::api::App;
 
 const USUAL: usize = 30;
@@ -90,7 +87,7 @@ pub(in crate::api) struct Hit {
 pub(in crate::api) async fn search(
     State(app): State<App>,
     Asker(user): Asker,
-    Query(looking): Query<Looking>,
+    UdfQuery(looking): UdfQuery<Looking>,
 ) -> Result<Json<Vec<Hit>>, UdfError> {
     let limit = match looking.limit.as_deref().map(str::trim) {
         None | Some("") => USUAL,
@@ -108,8 +105,8 @@ pub(in crate::api) async fn search(
         (looking.kind.is_empty() || found.asset_type == looking.kind)
             && (looking.exchange.is_empty() || exchange(found).eq_ignore_ascii_case(&looking.exchange))
     };
-    // What doesn't fit is left out after the search: as many more are looked through.
-    let found = app.directory.search(user, &text, MOST * 4).await?;
+    // What doesn't fit is left out after the search: all that the text may mean are looked through.
+    let found = app.directory.search(user, &text, usize::MAX).await?;
     let hits = found.into_iter().filter(fits).take(limit).map(|found| Hit {
         full_name: found.ticker.to_string(),
         exchange: exchange(&found),
@@ -170,7 +167,7 @@ pub(in crate::api) struct Symbol {
 pub(in crate::api) async fn symbols(
     State(app): State<App>,
     Asker(user): Asker,
-    Query(which): Query<Which>,
+    UdfQuery(which): UdfQuery<Which>,
 ) -> Result<Json<Symbol>, UdfError> {
     let ticker = parse(&which.symbol)?;
     let found = known(&app, user, &ticker).await?;

@@ -6,24 +6,17 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use jiff::{SignedDuration, Timestamp};
 use market::{Adjustment, AssetClass, Calendar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::{bars::StoredBar, coverage, show, tracking::Source};
+use store::{StoreError, bars::StoredBar, coverage, show, symbols};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Asker, UdfError, describe, timeframe};
-use crate::{
-    adjust,
-    api::App,
-    interest::{self, Wanted},
-};
+use super::{Asker, UdfError, UdfQuery, describe, timeframe};
+use crate::{adjust, api::App, interest};
 
 /// Charts show that they load, and give up after half a minute.
 const WAIT: Duration = Duration::from_secs(8);
@@ -87,23 +80,33 @@ struct Window {
 pub(in crate::api) async fn history(
     State(app): State<App>,
     Asker(user): Asker,
-    Query(question): Query<Question>,
+    UdfQuery(question): UdfQuery<Question>,
 ) -> Result<Json<History>, UdfError> {
     let window = parse(&app, &question).await?;
     describe::known(&app, user, &window.ticker).await?;
     let _waits = app.turns.somebody_waits();
-    let wanted =
-        Wanted { tickers: vec![window.ticker.clone()], source: Source::ChartView, timeframes: vec![window.timeframe] };
-    interest::take(&app.database, user, &wanted).await?;
-    app.signals.wake_here();
+    match interest::look_at(&app.database, user, &window.ticker, window.timeframe).await {
+        Ok(true) => app.signals.wake_here(),
+        Ok(false) => {}
+        // Who wants too much already may look at what is there all the same.
+        Err(StoreError::Refused(_)) if symbols::id(&app.database, &window.ticker).await?.is_some() => {}
+        Err(error) => return Err(error.into()),
+    }
     let (mut ended, until) = (app.signals.events.clone(), Instant::now() + WAIT);
     loop {
         ended.mark_unchanged();
         let bars = read(&app, user, &window).await?;
-        if !is_filling(&app, user, &window, &bars).await? {
-            // Once more: what was missing may have come between the two questions.
-            let bars = read(&app, user, &window).await?;
-            return answer(&app, user, &window, &bars).await.map(Json);
+        match standing(&app, user, &window, &bars).await? {
+            Standing::Known => {
+                // Once more: what was missing may have come between the two questions.
+                let bars = read(&app, user, &window).await?;
+                return answer(&app, user, &window, &bars).await.map(Json);
+            }
+            Standing::Failed(reason) => {
+                let (ticker, timeframe) = (&window.ticker, window.timeframe);
+                return Err(UdfError::told(format!("{ticker} {timeframe} could not be fetched: {reason}")));
+            }
+            Standing::Filling => {}
         }
         if Instant::now() >= until {
             // Part of a window would be taken for all of it.
@@ -168,11 +171,12 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
         Some(_) => Timestamp::MIN,
         None => window.from.saturating_sub(slack).unwrap_or(window.from),
     };
+    let Ok(range) = Range::new(from, to) else { return Ok(Vec::new()) };
     let limit = window.countback.map_or(MOST, |count| count.saturating_add(2));
     let wanted = adjust::Wanted {
         ticker: &window.ticker,
         timeframe: window.timeframe,
-        range: Range::new(from, to).ok(),
+        range: Some(range),
         limit,
         adjustment: Adjustment::Splits,
     };
@@ -188,12 +192,21 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
     Ok(bars)
 }
 
-/// Whether bars of the window are on their way: what is missing is queued, or about to be.
-async fn is_filling(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<bool, UdfError> {
+/// How a window stands.
+enum Standing {
+    /// Nothing more comes that would belong before what is there.
+    Known,
+    /// Some of it is on its way.
+    Filling,
+    /// There is nothing, and that is not the end of history.
+    Failed(String),
+}
+
+async fn standing(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<Standing, UdfError> {
     let series = coverage::of_symbol(&app.database, Some(user), &window.ticker).await?;
     let state = series.iter().find(|of| of.timeframe == window.timeframe).map_or("", |of| of.state.as_str());
-    if state != "filling" {
-        return Ok(false);
+    if !["filling", "failing", "unknown"].contains(&state) {
+        return Ok(Standing::Known);
     }
     let oldest = match (window.countback, bars.first()) {
         // There are as many as were asked for: only holes among them matter.
@@ -201,12 +214,20 @@ async fn is_filling(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) 
         (Some(_), _) => Timestamp::MIN,
         (None, _) => window.from,
     };
-    let Ok(part) = Range::new(oldest, window.to) else { return Ok(false) };
+    // What is missing after the newest bar comes by itself: charts ask for it again and again.
+    let newest = bars.last().map_or(window.to, |bar| bar.bar.start);
+    let Ok(part) = Range::new(oldest, newest) else { return Ok(Standing::Known) };
     let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&window.ticker)), 5_000).await?;
-    let is_open = |gap: &show::Gap| !["failed", "suspended"].contains(&gap.state.as_str());
-    Ok(gaps
-        .iter()
-        .any(|gap| gap.timeframe == window.timeframe && is_open(gap) && gap.range.intersection(&part).is_some()))
+    let of_window = |gap: &&show::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&part).is_some();
+    let is_lost = |gap: &&show::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
+    let (lost, open): (Vec<&show::Gap>, Vec<&show::Gap>) = gaps.iter().filter(of_window).partition(is_lost);
+    Ok(match lost.first() {
+        _ if !open.is_empty() => Standing::Filling,
+        Some(gap) if bars.is_empty() => {
+            Standing::Failed(gap.reason.clone().unwrap_or_else(|| "no reason is known".to_owned()))
+        }
+        _ => Standing::Known,
+    })
 }
 
 async fn answer(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<History, UdfError> {
@@ -228,10 +249,11 @@ async fn answer(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> R
 
 /// The newest bar before the window.
 async fn before(app: &App, user: Uuid, window: &Window) -> Result<Option<i64>, UdfError> {
+    let Ok(range) = Range::new(Timestamp::MIN, window.from) else { return Ok(None) };
     let wanted = adjust::Wanted {
         ticker: &window.ticker,
         timeframe: window.timeframe,
-        range: Range::new(Timestamp::MIN, window.from).ok(),
+        range: Some(range),
         limit: 1,
         adjustment: Adjustment::Raw,
     };

@@ -9,12 +9,13 @@ pub(super) mod history;
 
 use axum::{
     Json, Router,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, Query},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::get,
 };
 use market::Timeframe;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use store::StoreError;
 use uuid::Uuid;
@@ -47,6 +48,16 @@ pub(super) fn routes() -> Router<App> {
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker(Uuid);
+
+/// What every refusal says, as the protocol wants it.
+#[derive(utoipa::ToSchema)]
+#[schema(as = UdfError)]
+#[expect(dead_code, reason = "the shape of an error for those who read the description of the API")]
+pub(super) struct Told {
+    /// error
+    s: String,
+    errmsg: String,
+}
 
 /// In the protocol's form.
 #[derive(Debug)]
@@ -95,6 +106,20 @@ impl FromRequestParts<App> for Asker {
             true => Ok(Self(User::from_request_parts(parts, app).await?.0)),
             false => Ok(Self(TokenUser::from_request_parts(parts, app).await?.0)),
         }
+    }
+}
+
+/// Parameters; what is wrong with them is said in the protocol's form.
+#[derive(Debug)]
+pub(super) struct UdfQuery<T>(T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for UdfQuery<T> {
+    type Rejection = UdfError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+        let Query(parameters) =
+            Query::from_request_parts(parts, app).await.map_err(|rejection| UdfError::bad(rejection.body_text()))?;
+        Ok(Self(parameters))
     }
 }
 

@@ -4,10 +4,8 @@ use axum::{http::StatusCode, response::Response};
 use maud::{Markup, html};
 use store::people;
 
-use crate::{
-    api::{App, error::ApiError},
-    web,
-};
+use super::layout::shown_to_strangers;
+use crate::api::{ApiError, App};
 
 /// For whoever comes to a page without being signed in.
 pub(crate) async fn sign_in_page(app: &App) -> Result<Response, ApiError> {
@@ -15,7 +13,7 @@ pub(crate) async fn sign_in_page(app: &App) -> Result<Response, ApiError> {
 }
 
 /// `wrong`: what was wrong with the last try.
-pub(in crate::api) async fn shown(app: &App, status: StatusCode, wrong: Option<&str>) -> Result<Response, ApiError> {
+pub(crate) async fn shown(app: &App, status: StatusCode, wrong: Option<&str>) -> Result<Response, ApiError> {
     let has_passwords = people::has_passwords(&app.database).await?;
     let body = html! {
         h1 { "Sign in" }
@@ -24,17 +22,17 @@ pub(in crate::api) async fn shown(app: &App, status: StatusCode, wrong: Option<&
         @if has_passwords { (form()) }
         (by_link(has_passwords))
     };
-    Ok(web::shown_to_strangers(status, "Sign in", &body))
+    Ok(shown_to_strangers(status, "Sign in", &body))
 }
 
-pub(in crate::api) fn link_is_used_up() -> Response {
+pub(crate) fn link_is_used_up() -> Response {
     let body = html! {
         h1 { "Sign in" }
         p { "This link has been used, or its hour is over. Each is good once." }
         p { "Print a new one:" }
         pre { "barkeep sign-in" }
     };
-    web::shown_to_strangers(StatusCode::UNAUTHORIZED, "Sign in", &body)
+    shown_to_strangers(StatusCode::UNAUTHORIZED, "Sign in", &body)
 }
 
 fn form() -> Markup {
