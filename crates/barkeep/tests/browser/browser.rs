@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -27,6 +27,28 @@ pub(crate) struct Browser {
 }
 
 struct ChromeDriver(Child);
+
+impl ChromeDriver {
+    /// On a free port. `None`: it took one that another program took at the same moment, and gave up.
+    fn start(program: &Path) -> Option<(Self, u16)> {
+        let mut process = Command::new(program)
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let process = Self(process);
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())?;
+        // Read on, or the pipe fills and it stops.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some((process, port))
+    }
+}
 
 impl Drop for ChromeDriver {
     fn drop(&mut self) {
@@ -65,21 +87,8 @@ impl Browser {
     pub(crate) async fn stranger(served: &Served) -> Option<Self> {
         let (chromedriver, chromium) = programs()?;
         let profile = tempfile::tempdir().unwrap();
-        let mut process = Command::new(chromedriver)
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let process = ChromeDriver(process);
-        let port: u16 = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())
-            .expect("ChromeDriver says its port");
-        std::thread::spawn(move || lines.for_each(drop));
+        let (process, port) =
+            (0..20).find_map(|_| ChromeDriver::start(&chromedriver)).expect("ChromeDriver finds a port, twenty times");
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(&chromium.to_string_lossy()).unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
