@@ -103,7 +103,7 @@ async fn signed_in_clients_hold_what_they_need_and_no_more(owner: Owner) {
         functions_of(&site, "authenticated").await,
         [
             r#"("barkeep.canonical_ticker(text)")"#,
-            "(barkeep.coverage_of_symbols(text[]))",
+            r#"("barkeep.coverage_of_symbols(text[])")"#,
             r#"("barkeep.expected_bars(text, text, timestamp with time zone, timestamp with time zone)")"#,
             r#"("barkeep.final_until(text, text, timestamp with time zone)")"#,
             r#"("barkeep.job_type(text)")"#,
