@@ -8,6 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use clap::Args;
+use engine::calendar_exceptions;
 use jiff::Timestamp;
 use market::AssetClass;
 use providers::{
@@ -16,9 +18,37 @@ use providers::{
 };
 use serde::Deserialize;
 
-use crate::{cli::Common, jwks::Jwks, sessions};
+use server::auth::{Jwks, Secret};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4780);
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// Where the private database, keys and secrets are [default: ~/.local/share/barkeep]
+    #[arg(long, global = true, env = "BARKEEP_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// PostgreSQL 15 or newer to use instead of a private one
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+
+    /// Where to listen [default: 127.0.0.1:4780; market-sim: 127.0.0.1:9100]
+    #[arg(long, global = true, env = "BARKEEP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Runs the market's clock from that instant on, for history
+    #[arg(long, global = true, env = "BARKEEP_AS_OF", value_name = "INSTANT", value_parser = market::instant)]
+    pub(crate) as_of: Option<Timestamp>,
+
+    /// Settings file [default: barkeep.toml in the current directory, where there is one]
+    #[arg(long, global = true, env = "BARKEEP_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Prints the result as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
 
 /// What a run of Barkeep goes by.
 #[derive(Debug)]
@@ -41,32 +71,13 @@ pub(crate) struct Config {
     /// Names under which the server may be called, besides loopback's.
     pub(crate) allowed_hosts: Vec<String>,
     /// What is said of sessions.
-    pub(crate) sessions: sessions::Wanted,
+    pub(crate) sessions: calendar_exceptions::Wanted,
     /// Whether to listen for notifications of the database and to send them. Without, one looks more often.
     pub(crate) notify: bool,
 }
 
-/// A text that no `Debug` shows.
-#[derive(Clone)]
-pub(crate) struct Secret(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde's own words would quote what stands there instead.
-        let text =
-            String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("a text in quotes is expected"));
-        text.map(Self)
-    }
-}
-
 /// A database URL, whose password no `Debug` shows.
 pub(crate) type Url = Secret;
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
-    }
-}
 
 /// `barkeep.toml`. A name that isn't known is refused: a misspelt setting would be ignored in silence.
 #[derive(Debug, Default, Deserialize)]
@@ -140,7 +151,7 @@ impl Config {
             allowed_hosts,
             jwks: variable("BARKEEP_JWKS_URL").or(file.jwks_url).map(|url| Jwks::at(&url)).transpose()?,
             public_url,
-            sessions: sessions::Wanted {
+            sessions: calendar_exceptions::Wanted {
                 file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
                 hours: variable("BARKEEP_STOCK_HOURS")
                     .or(file.stock_hours)
@@ -238,6 +249,12 @@ fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
         let line = before.matches('\n').count() + 1;
         anyhow::anyhow!("the settings file {} is wrong in line {line}: {}", path.display(), error.message())
     })
+}
+
+/// An address to listen on; `localhost` is 127.0.0.1.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
+    numbers.parse().map_err(|_| "an address and a port such as 127.0.0.1:4790 are expected".to_owned())
 }
 
 /// `$XDG_DATA_HOME/barkeep`, else `~/.local/share/barkeep`.

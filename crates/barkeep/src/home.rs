@@ -6,10 +6,9 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use cluster::{Cluster, ClusterError, ClusterSettings};
 use store::{
-    Database, StoreError,
-    cluster::{Cluster, ClusterError, ClusterSettings},
-    installation,
+    Database, StoreError, installation,
     migrations::{self, Migrated},
 };
 use tokio::sync::Mutex;
@@ -45,15 +44,15 @@ impl Home {
         let cluster = Cluster::open(&settings).await?;
         let name = database_name(config);
         let connected = async {
-            store::cluster::ensure_database(&cluster, &name).await?;
-            Database::connect(&cluster.url(&name), connections).await
+            cluster::ensure_database(&cluster, &name).await?;
+            anyhow::Ok(Database::connect(&cluster.url(&name), connections).await?)
         }
         .await;
         match connected {
             Ok(database) => Ok(Self { database, cluster: Some(Arc::new(Mutex::new(cluster))), settings }),
             Err(error) => {
                 cluster.close().await?;
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -83,7 +82,7 @@ impl Home {
         }
         let url = {
             let cluster = cluster.lock().await;
-            if !store::cluster::has_database(&cluster, SIMULATED).await? {
+            if !cluster::has_database(&cluster, SIMULATED).await? {
                 return Ok(0);
             }
             cluster.url(SIMULATED)
@@ -134,7 +133,7 @@ pub(crate) fn cluster_settings(config: &Config) -> ClusterSettings {
     let mut settings = ClusterSettings::new(&config.data_dir);
     settings.pg_bin = std::env::var_os("PG_BIN").filter(|dir| !dir.is_empty()).map(Into::into);
     if std::env::var_os("BARKEEP_PG_SOURCE").is_some_and(|source| source == "npm") {
-        settings.search = store::cluster::BinarySearch::npm_only();
+        settings.search = cluster::BinarySearch::npm_only();
     }
     settings
 }

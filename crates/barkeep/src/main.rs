@@ -1,33 +1,15 @@
-//! Barkeep: demand-driven backfill of market data. The stages, in the order in which a bar passes them: [`interest`],
-//! [`plan`], [`dispatch`], [`fetch`], [`shape`]; what is stored and how is the `store` crate's, and [`api`] shows it.
+//! Barkeep: demand-driven backfill of market data. The binary: the command line, the settings, and which parts a process runs.
+//! The stages are the `engine` crate's, HTTP is the `server` crate's, SQL the `store` crate's.
 
-mod accounts;
-mod actions;
-mod adjust;
-mod api;
 mod cli;
 mod config;
-mod directory;
-mod dispatch;
-mod engine;
-mod fetch;
+mod heartbeat;
 mod home;
 mod instance;
-mod interest;
-mod jwks;
-mod keys;
-mod passwords;
-mod plan;
-mod plausible;
-mod provider;
-mod route;
-mod sessions;
-mod shape;
-mod suggest;
+mod shutdown;
+mod simulate;
+mod supervisor;
 mod telemetry;
-mod turns;
-mod verify;
-mod web;
 
 use std::process::ExitCode;
 

@@ -121,6 +121,16 @@ fn scale(bar: &mut Bar, price: f64, volume: f64) {
     bar.volume *= volume;
 }
 
+/// As near to a ratio of small numbers as a night's news may leave it.
+const NEAR: f64 = 0.04;
+
+/// The ratio of small numbers that `step` is near to.
+pub fn ratio_near(step: f64) -> Option<(u32, u32)> {
+    let near = |(new, old): &(u32, u32)| (step * f64::from(*old) / f64::from(*new) - 1.0).abs() < NEAR;
+    let whole = (2..=100).map(|n| (n, 1)).chain([(3, 2), (5, 2), (4, 3), (5, 4)]);
+    whole.clone().find(near).or_else(|| whole.map(|(new, old)| (old, new)).find(near))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]

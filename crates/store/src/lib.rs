@@ -1,4 +1,4 @@
-//! All SQL: the schema, the statements, and the private PostgreSQL that Barkeep runs where it is given none.
+//! All SQL: the schema and the statements.
 //!
 //! In: typed values from the stages. Out: rows as typed values. No HTTP and no provider is known here.
 //!
@@ -7,10 +7,10 @@
 //! of it.
 
 pub mod actions;
+pub mod adjusted;
 pub mod bars;
 pub mod budget;
 pub mod clock;
-pub mod cluster;
 pub mod coverage;
 mod database;
 pub mod definitions;

@@ -8,10 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ::cluster::{BinarySearch, Cluster, ClusterSettings};
 use anyhow::Context;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
-use store::cluster::{BinarySearch, Cluster, ClusterSettings};
 use tokio::sync::OnceCell;
 
 use crate::memory;

@@ -11,7 +11,7 @@ mod pooler;
 mod template;
 mod watchdog;
 
-pub use cluster::{Server, shared};
+pub use self::cluster::{Server, shared};
 pub use database::TestDatabase;
 pub use owner::{ALICE, BOB, OwnedDatabase, Owner, migrated, unmigrated};
 pub use pooler::{Pooler, pooler_is_installed};

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use store::cluster::ClusterSettings;
+use ::cluster::ClusterSettings;
 
 /// Where Linux keeps files in memory.
 const MEMORY: &str = "/dev/shm";

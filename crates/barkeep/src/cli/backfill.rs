@@ -20,20 +20,23 @@ use store::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::{Common, beat, note, say, signals::stop_on_signal};
+use super::output::{note, say};
 use crate::{
-    actions,
-    config::Config,
-    dispatch,
-    engine::Engine,
+    config::{Common, Config},
+    heartbeat,
     home::{self, Home},
     instance::Instance,
-    interest::USUAL_TIMEFRAMES,
-    plan::{self, Clip},
-    provider::{self, listed},
-    sessions,
-    turns::Turns,
+    shutdown::stop_on_signal,
+    simulate,
 };
+use engine::{
+    Engine, calendar_exceptions, dispatch,
+    foreground::Foreground,
+    plan::{self, Clip},
+    providers::connect,
+    splits::corporate_actions,
+};
+use server::interest::USUAL_TIMEFRAMES;
 
 const CONNECTIONS: u32 = 16;
 const SLOTS: u16 = 5;
@@ -56,10 +59,10 @@ pub(super) struct Backfill {
     #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES", requires = "symbols")]
     timeframes: Vec<Timeframe>,
     /// From then on, this once [default: each timeframe's own window]
-    #[arg(long, value_name = "INSTANT", value_parser = super::instant, conflicts_with = "days")]
+    #[arg(long, value_name = "INSTANT", value_parser = market::instant, conflicts_with = "days")]
     from: Option<Timestamp>,
     /// Up to then [default: now]
-    #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     to: Option<Timestamp>,
     /// So many days back, from now on
     #[arg(long, value_name = "N", requires = "symbols", value_parser = clap::value_parser!(i32).range(1..=36_600))]
@@ -124,7 +127,7 @@ impl Backfill {
         json: bool,
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
-        sessions::begin(&home.database, &config.sessions).await?;
+        calendar_exceptions::begin(&home.database, &config.sessions).await?;
         home.take_interest_along(config).await?;
         let worker: Arc<str> =
             instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker);
@@ -148,16 +151,16 @@ impl Backfill {
         // Stops after those who ask it.
         let stop_simulator = CancellationToken::new();
         let _stop_in_the_end = stop_simulator.clone().drop_guard();
-        provider::simulate_if_none(config, clock, &stop_simulator).await?;
+        simulate::simulate_if_none(config, clock, &stop_simulator).await?;
         let clock = SharedClock::new(clock);
-        let routes = provider::connect(config, &home.database, &clock).await?;
+        let routes = connect::connect(&config.providers, &home.database, &clock).await?;
         let engine = Engine {
             database: home.database.clone(),
             routes,
             clock,
             signals: if config.notify { events::listen(&home.database, stop.clone()) } else { Signals::deaf() },
             teller: if config.notify { Teller::start(&home.database, stop.clone()) } else { Teller::silent() },
-            turns: Turns::default(),
+            foreground: Foreground::default(),
             worker,
             stop: stop.clone(),
         };
@@ -177,11 +180,11 @@ impl Backfill {
         let tasks = TaskTracker::new();
         let living = engine.clone();
         tasks.spawn(async move {
-            let process = beat::introduction(&living.worker, vec![Part::Backfill], SLOTS, None);
-            beat::beat(&living.database, &process, &living.clock, &living.signals, &living.stop).await;
+            let process = heartbeat::introduction(&living.worker, vec![Part::Backfill], SLOTS, None);
+            heartbeat::beat(&living.database, &process, &living.clock, &living.signals, &living.stop).await;
         });
         let asking = engine.clone();
-        tasks.spawn(async move { actions::catch_up(&asking).await });
+        tasks.spawn(async move { corporate_actions::catch_up(&asking).await });
         let waiting = dispatch::For::Waiting(self.symbols.clone());
         tasks.spawn(dispatch::run(engine.clone(), usize::from(SLOTS), waiting));
         let watched = self.until_nothing_is_missing(&engine, clip.as_ref(), began, json).await;
@@ -370,4 +373,9 @@ impl Shown {
     fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Tickers as an argument list takes them.
+fn listed(tickers: &[Ticker]) -> String {
+    tickers.iter().map(Ticker::as_str).collect::<Vec<_>>().join(", ")
 }

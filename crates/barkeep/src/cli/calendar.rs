@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::{Common, say};
-use crate::{config::Config, sessions};
+use super::output::say;
+use crate::config::{Common, Config};
+use engine::calendar_exceptions;
 
 #[derive(Args, Debug)]
 pub(super) struct Calendar {
@@ -25,7 +26,7 @@ impl Calendar {
         anyhow::ensure!(self.from < self.to, "--to must be after --from: it is the day after the last");
         // The database isn't asked: this is to be had without one.
         let wanted = Config::load(common)?.sessions;
-        let days = wanted.file.as_deref().map(sessions::read).transpose()?.unwrap_or_default();
+        let days = wanted.file.as_deref().map(calendar_exceptions::read).transpose()?.unwrap_or_default();
         days.with_hours(wanted.hours.unwrap_or_default()).put_in_force();
         if common.json {
             say(serde_json::to_string(&self.calendar.sessions(self.from, self.to))?)?;

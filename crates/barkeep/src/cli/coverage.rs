@@ -10,8 +10,9 @@ use store::{
     show,
 };
 
-use super::{Common, look, note, table};
-use crate::suggest;
+use super::{output::note, read_only, table};
+use crate::config::Common;
+use store::directory::suggest;
 
 #[derive(Args, Debug)]
 pub(super) struct Coverage {
@@ -28,7 +29,7 @@ struct OfSymbol {
 
 impl Coverage {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let database = &home.database;

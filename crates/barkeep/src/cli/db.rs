@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Subcommand;
+use cluster::Cluster;
 use serde_json::json;
-use store::cluster::Cluster;
 
-use super::{Common, say};
-use crate::{config::Config, home};
+use super::output::say;
+use crate::{
+    config::{Common, Config},
+    home,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Db {

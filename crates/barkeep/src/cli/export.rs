@@ -13,12 +13,13 @@ use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::Serialize;
 use store::bars::StoredBar;
 
-use super::Common;
 use crate::{
-    adjust::{self, Wanted},
-    config::Config,
+    config::{Common, Config},
     home::Home,
-    suggest,
+};
+use store::{
+    adjusted::{self, Wanted},
+    directory::suggest,
 };
 
 #[derive(Args, Debug)]
@@ -29,10 +30,10 @@ pub(super) struct Export {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// First instant [default: the oldest bar's]
-    #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     from: Option<Timestamp>,
     /// Bars that start before it [default: all]
-    #[arg(long, value_name = "INSTANT", value_parser = super::instant)]
+    #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     to: Option<Timestamp>,
     /// raw: as traded; splits: in today's shares; all: and dividends reinvested
     #[arg(long, value_name = "ADJUSTMENT", default_value = "raw")]
@@ -64,7 +65,7 @@ impl Export {
         let home = Home::open(&Config::load(common)?, 2).await?;
         let found = async {
             home.migrate_own().await?;
-            let found = adjust::read(&home.database, None, wanted).await?;
+            let found = adjusted::read(&home.database, None, wanted).await?;
             match found {
                 Some(found) => Ok(found),
                 None => {

@@ -6,7 +6,8 @@ use clap::Args;
 use market::Ticker;
 use store::show::{self, Gap};
 
-use super::{Common, look, table};
+use super::{read_only, table};
+use crate::config::Common;
 
 #[derive(Args, Debug)]
 pub(super) struct Gaps {
@@ -20,11 +21,11 @@ pub(super) struct Gaps {
 
 impl Gaps {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
-                look::say_what_nobody_keeps(home, &self.symbols).await?;
+                read_only::say_what_nobody_keeps(home, &self.symbols).await?;
                 Ok(show::gaps(&home.database, tickers, self.limit).await?)
             },
             |gaps| render(gaps),

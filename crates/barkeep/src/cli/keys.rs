@@ -4,15 +4,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Common, say};
-use crate::config::Config;
+use super::output::say;
+use crate::config::{Common, Config};
 
 #[derive(Args, Debug)]
 pub(super) struct Keys {}
 
 impl Keys {
     pub(super) fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let ring = crate::keys::Keys::open(&Config::load(common)?)?.ring()?;
+        let config = Config::load(common)?;
+        let ring = server::auth::Keys::open(config.jwt_secret.as_ref(), &config.data_dir)?.ring()?;
         if common.json {
             say(serde_json::to_string(&ring)?)?;
         } else {

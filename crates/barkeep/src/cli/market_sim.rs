@@ -9,8 +9,11 @@ use market::Ticker;
 use simulator::{Clock, Fault, Settings, Simulator, Source, read_actions};
 use tokio::net::TcpListener;
 
-use super::{Common, say, signals::stop_on_signal};
-use crate::config::Config;
+use super::output::say;
+use crate::{
+    config::{Common, Config},
+    shutdown::stop_on_signal,
+};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9100);
 

@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::{Common, say};
-use crate::{config::Config, home::Home};
+use super::output::say;
+use crate::{
+    config::{Common, Config},
+    home::Home,
+};
 
 pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
     let config = Config::load(common)?;

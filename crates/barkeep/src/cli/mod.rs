@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 
+mod accounts;
 mod backfill;
-mod beat;
 mod calendar;
 mod coverage;
 mod db;
@@ -9,17 +9,15 @@ mod doctor;
 mod export;
 mod gaps;
 mod keys;
-mod look;
 mod market_sim;
 mod migrate;
-mod part;
-mod parts;
-mod people;
+mod output;
 mod providers;
+mod read_only;
 mod runs;
+mod serve_plan_work;
 mod server;
 mod sign_in;
-mod signals;
 mod status;
 mod table;
 mod token;
@@ -28,10 +26,11 @@ mod up;
 mod user;
 mod verify;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use jiff::Timestamp;
+use clap::{Parser, Subcommand};
+
+use crate::config::Common;
 
 /// Keeps OHLC bars of what people look at: complete, correct, in PostgreSQL.
 #[derive(Debug, Parser)]
@@ -43,44 +42,16 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-/// What every command takes.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Common {
-    /// Where the private database, keys and secrets are [default: ~/.local/share/barkeep]
-    #[arg(long, global = true, env = "BARKEEP_DATA_DIR", value_name = "DIR")]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// PostgreSQL 15 or newer to use instead of a private one
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub(crate) database_url: Option<String>,
-
-    /// Where to listen [default: 127.0.0.1:4780; market-sim: 127.0.0.1:9100]
-    #[arg(long, global = true, env = "BARKEEP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
-    pub(crate) listen: Option<SocketAddr>,
-
-    /// Runs the market's clock from that instant on, for history
-    #[arg(long, global = true, env = "BARKEEP_AS_OF", value_name = "INSTANT", value_parser = instant)]
-    pub(crate) as_of: Option<Timestamp>,
-
-    /// Settings file [default: barkeep.toml in the current directory, where there is one]
-    #[arg(long, global = true, env = "BARKEEP_CONFIG", value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Prints the result as JSON
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything in one process: database, HTTP, planner and workers
     Up(up::Up),
     /// HTTP alone, beside a planner and workers on the same database
-    Serve(part::Serve),
+    Serve(serve_plan_work::Serve),
     /// The planner alone; or, with --dry-run, what it would have fetched
-    Plan(part::Plan),
+    Plan(serve_plan_work::Plan),
     /// Workers alone
-    Work(part::Work),
+    Work(serve_plan_work::Work),
     /// Brings the database's schema up to date
     Migrate,
     /// About the database
@@ -91,7 +62,7 @@ enum Command {
     /// Prints a token for one user
     Token(token::Token),
     /// People who sign in with a password
-    User(people::User),
+    User(accounts::User),
     /// Prints a link that signs a browser in, once
     SignIn(sign_in::SignIn),
     /// Says that somebody wants symbols
@@ -130,7 +101,7 @@ impl Cli {
         match self.command {
             Command::Up(_)
             | Command::Serve(_)
-            | Command::Plan(part::Plan { dry_run: false, .. })
+            | Command::Plan(serve_plan_work::Plan { dry_run: false, .. })
             | Command::Work(_)
             | Command::MarketSim(_) => "info,sqlx=warn",
             _ => "warn",
@@ -166,46 +137,5 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Calendar(calendar) => calendar.run(common),
         Command::Export(export) => export.run(common).await,
         Command::MarketSim(sim) => sim.run(common).await,
-    }
-}
-
-/// An instant, or a date for its UTC midnight.
-pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
-    if let Ok(instant) = text.parse() {
-        return Ok(instant);
-    }
-    text.parse::<jiff::civil::Date>()
-        .ok()
-        .and_then(|date| jiff::tz::TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).ok())
-        .ok_or_else(|| "an instant such as 2026-11-23T14:30:00Z or a date such as 2026-11-23 is expected".to_owned())
-}
-
-/// An address to listen on; `localhost` is 127.0.0.1.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
-    numbers.parse().map_err(|_| "an address and a port such as 127.0.0.1:4790 are expected".to_owned())
-}
-
-/// Prints a line to standard error; whether anybody reads it is not our concern.
-fn note(line: impl std::fmt::Display) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
-}
-
-/// Prints a line that somebody may read or not: who works on is not ended by a reader that has gone away.
-fn announce(line: impl std::fmt::Display) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-/// Prints a line; a reader that has gone away (`| head`) ends the program quietly.
-fn say(line: impl std::fmt::Display) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        written => Ok(written?),
     }
 }

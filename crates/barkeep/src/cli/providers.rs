@@ -9,8 +9,8 @@ use store::{
     providers::{self as health, Health},
 };
 
-use super::{Common, look, table};
-use crate::config::Config;
+use super::{read_only, table};
+use crate::config::{Common, Config};
 
 #[derive(Args, Debug)]
 pub(super) struct Providers {}
@@ -42,7 +42,7 @@ impl Providers {
             .collect();
         let place = |name: &str| config.providers.iter().position(|p| p.name() == name).unwrap_or(usize::MAX);
         providers.sort_by_key(|provider| place(provider.name));
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let (budgets, health) = (budget::standings(&home.database).await?, health::all(&home.database).await?);

@@ -10,8 +10,9 @@ use store::{
     show::{self, Run, Which},
 };
 
-use super::{Common, look, table};
-use crate::suggest;
+use super::{read_only, table};
+use crate::config::Common;
+use store::directory::suggest;
 
 #[derive(Args, Debug)]
 pub(super) struct Runs {
@@ -54,7 +55,7 @@ impl Runs {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let status = if self.failed { Some(StatusName::Failed) } else { self.status };
         let statuses: Vec<&str> = status.iter().map(|status| status.as_str()).collect();
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
@@ -110,7 +111,7 @@ struct Retried {
 
 impl Retry {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let known = show::kept(&home.database, &self.symbols).await?;

@@ -6,7 +6,9 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use store::{tracking::Synced, users};
 
-use crate::{config::Config, interest::Wanted, keys::Keys};
+use server::{auth::Keys, interest::Wanted};
+
+use crate::config::Config;
 
 /// Where it is, and as whom to go there.
 #[derive(Debug)]
@@ -27,7 +29,10 @@ impl Server {
         let (token, anon_key) = (variable("BARKEEP_TOKEN"), variable("SUPABASE_ANON_KEY"));
         let (address, token) = match (named, variable("SUPABASE_URL"), token.or(anon_key)) {
             (Some(address), _, Some(token)) => (address.to_owned(), token),
-            (Some(address), _, None) => (address.to_owned(), Keys::open(config)?.token(users::LOCAL, "", 300)?),
+            (Some(address), _, None) => (
+                address.to_owned(),
+                Keys::open(config.jwt_secret.as_ref(), &config.data_dir)?.token(users::LOCAL, "", 300)?,
+            ),
             (None, Some(address), Some(token)) => (address, token),
             (None, _, _) => return Ok(None),
         };

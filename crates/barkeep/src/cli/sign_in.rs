@@ -7,8 +7,11 @@ use serde_json::json;
 use store::{processes, users};
 use uuid::Uuid;
 
-use super::{Common, say, user};
-use crate::{api, config::Config, home::Home};
+use super::{output::say, user};
+use crate::{
+    config::{Common, Config},
+    home::Home,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct SignIn {
@@ -55,6 +58,6 @@ pub(super) async fn link(home: &Home, address: SocketAddr, user: Uuid) -> anyhow
 
 async fn link_to(home: &Home, base: &str, user: Uuid) -> anyhow::Result<String> {
     anyhow::ensure!(users::exists(&home.database, user).await?, "there is no such user in this database");
-    let code = api::code_for(&home.database, user).await?;
+    let code = server::auth::code_for(&home.database, user).await?;
     Ok(format!("{base}/sign-in?code={code}"))
 }

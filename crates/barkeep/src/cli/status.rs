@@ -14,7 +14,8 @@ use store::{
     show::{self, Totals},
 };
 
-use super::{Common, look, table};
+use super::{read_only, table};
+use crate::config::Common;
 
 #[derive(Args, Debug)]
 pub(super) struct Status {}
@@ -41,7 +42,7 @@ struct Scheduler {
 
 impl Status {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        look::at(
+        read_only::at(
             common,
             async |home| {
                 let database = &home.database;

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 use store::users;
 
-use super::{Common, say};
-use crate::{config::Config, home::Home, keys::Keys};
+use super::output::say;
+use crate::{
+    config::{Common, Config},
+    home::Home,
+};
+use server::auth::Keys;
 
 #[derive(Args, Debug)]
 pub(super) struct Token {
@@ -21,7 +25,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let config = Config::load(common)?;
-        let keys = Keys::open(&config)?;
+        let keys = Keys::open(config.jwt_secret.as_ref(), &config.data_dir)?;
         let home = Home::open(&config, 2).await?;
         let user = async {
             home.migrate_own().await?;

@@ -8,12 +8,12 @@ use market::{Ticker, Timeframe};
 use serde_json::json;
 use store::tracking::{self, Source, Synced};
 
-use super::{Common, say, server::Server, user};
+use super::{output::say, server::Server, user};
 use crate::{
-    config::Config,
+    config::{Common, Config},
     home::Home,
-    interest::{self, USUAL_TIMEFRAMES, Wanted},
 };
+use server::interest::{self, USUAL_TIMEFRAMES, Wanted};
 
 #[derive(Args, Debug)]
 pub(super) struct Track {

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use clap::Args;
 use store::users;
 
-use super::{
-    Common,
-    parts::{Parts, Started},
-    sign_in,
+use super::{output, sign_in};
+use crate::{
+    config::{Common, Config},
+    instance::Instance,
+    supervisor::{Parts, Started},
 };
-use crate::{config::Config, instance::Instance};
 
 #[derive(Args, Debug)]
 pub(super) struct Up {
@@ -25,12 +25,12 @@ impl Up {
         let instance = Instance::acquire_or_say(&config.data_dir)?;
         let parts = Parts { serve: true, plan: true, work: Some(self.concurrency) };
         let json = common.json;
-        parts.run(config, Some(instance), async move |started: Started<'_>| announce(started, json).await).await
+        parts.run(config, Some(instance), async move |started: Started<'_>| print_start(started, json).await).await
     }
 }
 
 /// What a person needs to go on, on standard output.
-pub(super) async fn announce(started: Started<'_>, json: bool) -> anyhow::Result<()> {
+pub(super) async fn print_start(started: Started<'_>, json: bool) -> anyhow::Result<()> {
     let Started { address: Some(address), simulated, clock, keys: Some(keys), home } = started else { return Ok(()) };
     let url = format!("http://{address}");
     let link = match sign_in::link(home, address, users::LOCAL).await {
@@ -47,22 +47,22 @@ pub(super) async fn announce(started: Started<'_>, json: bool) -> anyhow::Result
         let started = serde_json::json!({
             "url": url, "sign_in": link, "anon_key": anon_key, "simulated": simulated, "market_as_of": as_of,
         });
-        return super::announce(started);
+        return output::announce(started);
     }
-    super::announce(format!("Barkeep is at {url}"))?;
+    output::announce(format!("Barkeep is at {url}"))?;
     if simulated {
-        super::announce("  Market data: SIMULATED. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY for real bars.")?;
+        output::announce("  Market data: SIMULATED. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY for real bars.")?;
     }
     if let Some(as_of) = clock.as_of {
-        super::announce(format!("  The market's clock runs from {as_of}."))?;
+        output::announce(format!("  The market's clock runs from {as_of}."))?;
     }
     if let Some(link) = link {
-        super::announce(format!("  Sign your browser in (once, within the hour):  {link}"))?;
+        output::announce(format!("  Sign your browser in (once, within the hour):  {link}"))?;
     }
-    super::announce("  Ask for a symbol:")?;
-    super::announce(format!(
+    output::announce("  Ask for a symbol:")?;
+    output::announce(format!(
         "    curl -s {url}/functions/v1/sync-user-symbols -H 'Authorization: Bearer {anon_key}' \\\n      \
          -d '{{\"symbols\":[\"AAPL\"],\"source\":\"watchlist\"}}'"
     ))?;
-    super::announce("  and look at it:  barkeep coverage AAPL;  barkeep export AAPL m15;  psql \"$(barkeep db url)\"")
+    output::announce("  and look at it:  barkeep coverage AAPL;  barkeep export AAPL m15;  psql \"$(barkeep db url)\"")
 }

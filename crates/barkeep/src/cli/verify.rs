@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use market::Ticker;
 
-use super::{Common, look, say, table};
-use crate::verify::{Depth, Report, keep, verify};
+use super::{output::say, read_only, table};
+use crate::config::Common;
+use engine::verify::{Depth, Report, keep, verify};
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
@@ -22,7 +23,7 @@ impl Verify {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
         let of = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
         let depth = Depth { sessions: usize::from(self.sessions) };
-        let reports = look::with_provider(common, &self.symbols, async |engine| {
+        let reports = read_only::with_provider(common, &self.symbols, async |engine| {
             let reports = verify(engine, of, depth).await?;
             for report in &reports {
                 keep(engine, report).await?;

@@ -7,6 +7,7 @@
 mod index;
 mod lists;
 mod search;
+pub mod suggest;
 
 use market::Ticker;
 

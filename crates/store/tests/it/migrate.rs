@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use store::{Database, StoreError, cluster::Cluster, cluster::ClusterSettings, migrations, tracking, tracking::Source};
+use cluster::{Cluster, ClusterSettings};
+use store::{Database, StoreError, migrations, tracking, tracking::Source};
 use testkit::{ALICE, OwnedDatabase, Owner};
 
 use crate::site::{Site, rows_in, ticker};
@@ -176,7 +177,7 @@ async fn a_plain_owner_makes_the_roles_where_there_are_none() {
         ClusterSettings { root_base, durable: false, ..ClusterSettings::new(folder.path().join("data")) };
     settings.pg_bin = std::env::var_os("PG_BIN").map(Into::into);
     if std::env::var("BARKEEP_TEST_PG_SOURCE").is_ok_and(|source| source == "npm") {
-        settings.search = store::cluster::BinarySearch::npm_only();
+        settings.search = cluster::BinarySearch::npm_only();
     }
     let cluster = Cluster::open(&settings).await.unwrap();
     let superuser = Database::connect(&cluster.url("postgres"), 2).await.unwrap();

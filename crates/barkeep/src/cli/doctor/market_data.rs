@@ -1,12 +1,13 @@
 //! The provider: whether it answers, knows our key, and allows anything.
 
+use engine::providers::connect;
 use jiff::{SignedDuration, Timestamp};
 use market::{AssetClass, Calendar, Range, Timeframe};
 use providers::{BarSource, BarsRequest, FetchError, budget::Urgency};
 use store::{Database, budget, clock, clock::SharedClock};
 
 use super::Finding;
-use crate::{config::Config, provider};
+use crate::config::Config;
 
 const REACHABLE: &str = "provider";
 const KEY: &str = "provider's key";
@@ -21,7 +22,7 @@ pub(super) async fn checks(config: &Config, database: &Database) -> anyhow::Resu
         )]);
     }
     let clock = SharedClock::new(clock::read(database).await?);
-    let routes = match provider::look_at(config, database, &clock).await {
+    let routes = match connect::look_at(&config.providers, database, &clock).await {
         Ok(routes) => routes,
         Err(error) => {
             return Ok(vec![Finding::broken(

@@ -9,8 +9,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Common, say};
-use crate::{config::Config, home::Home};
+use super::output::say;
+use crate::{
+    config::{Common, Config},
+    home::Home,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {}

@@ -1,0 +1,256 @@
+//! Chooses what is fetched together: one request for as many symbols and as long a range as is worth it.
+//!
+//! In: the run whose turn it is, others that could go along, and what the provider takes. Out: the runs chosen and the
+//! timeframe to be asked for. A request is a rectangle: all its symbols over all its range. Holds: the head is always
+//! among the chosen; nothing goes along that costs a request more than it saves; no pack is longer than a few pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use market::{Range, Ticker, Timeframe};
+use providers::Limits;
+use store::runs::{Place, QueuedRun};
+use uuid::Uuid;
+
+use crate::{
+    bases::{Rows, bases_of},
+    fetch::{asked_range, hull},
+    providers::routes::has_bars,
+};
+
+/// Pages come one after the other: a longer pack would keep a slot from what comes meanwhile.
+const MOST_PAGES: usize = 5;
+
+/// A pack whose pages are as full as this is not made longer: shorter ones can be fetched side by side.
+const FULL_ENOUGH: f64 = 0.9;
+
+/// Rows of a symbol that come about at once: while somebody waits for the newest stretch, nothing makes it longer.
+const ROWS_AT_ONCE: usize = 500;
+
+/// What was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// In the order in which they were added: the head first.
+    pub runs: Vec<Uuid>,
+    /// What is to be asked for.
+    pub base: Timeframe,
+    pub range: Range,
+    pub tickers: BTreeSet<Ticker>,
+    /// Rows at most, and the pages that they fill.
+    pub rows: usize,
+    pub pages: usize,
+}
+
+/// What the choice goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Chooser<'a> {
+    pub limits: &'a Limits,
+    pub rows: &'a Rows,
+    /// The market's time.
+    pub now: Timestamp,
+    /// Nobody else waits: background work and interest may be mixed as one likes.
+    pub mixed: bool,
+}
+
+impl Chooser<'_> {
+    /// Chooses among `candidates`, the first of which is the head. `None`: there is none, or nothing that the provider has
+    /// can be made into it.
+    pub fn choose(&self, candidates: &[QueuedRun]) -> Option<Pack> {
+        let (head, others) = candidates.split_first()?;
+        let mut pack = Growing::new(self, head)?;
+        // Those of the head's kind before the others, who may only ride along.
+        let (same, other): (Vec<_>, Vec<_>) =
+            others.iter().partition(|run| self.mixed || run.by_interest == head.by_interest);
+        for kind in [same, other] {
+            let mut left: Vec<&QueuedRun> = Vec::with_capacity(kind.len());
+            for run in kind {
+                // The head's symbol, where it is fetched anyway.
+                let touches = run.place == Place::Own && run.slice.intersection(&head.slice).is_some();
+                if !(touches && pack.add_if_it_saves(run)) {
+                    left.push(run);
+                }
+            }
+            pack.fill(&mut left);
+            for run in left {
+                pack.add_if_it_saves(run);
+            }
+        }
+        Some(pack.finish())
+    }
+}
+
+/// A pack while runs are added to it.
+#[derive(Debug)]
+struct Growing<'a> {
+    by: &'a Chooser<'a>,
+    head: &'a QueuedRun,
+    runs: Vec<&'a QueuedRun>,
+    tickers: BTreeSet<&'a Ticker>,
+    /// Those that all of the runs can be made of, the coarsest first.
+    bases: Vec<Timeframe>,
+    range: Range,
+    rows: usize,
+    /// Rows of one symbol that the range may grow to.
+    reach: usize,
+}
+
+impl<'a> Growing<'a> {
+    fn new(by: &'a Chooser<'a>, head: &'a QueuedRun) -> Option<Self> {
+        let bases = bases_of(head.timeframe, head.calendar, by.limits);
+        let range = by.asked(head);
+        let rows = by.rows.of(range, head.calendar, *bases.first()?);
+        let waited_for = head.by_interest && rows <= ROWS_AT_ONCE && !by.mixed;
+        let reach = if waited_for { ROWS_AT_ONCE } else { usize::MAX };
+        Some(Self { by, head, runs: vec![head], tickers: BTreeSet::from([&head.ticker]), bases, range, rows, reach })
+    }
+
+    /// Adds a run where one request for all takes fewer pages than a request of its own on top.
+    fn add_if_it_saves(&mut self, run: &'a QueuedRun) -> bool {
+        let Some(grown) = self.with(run) else { return false };
+        let limit = MOST_PAGES.max(self.pages(self.rows));
+        let alone = self.pages(self.by.alone(run));
+        let saves = self.pages(grown.rows) < self.pages(self.rows) + alone && self.pages(grown.rows) <= limit;
+        if saves && self.may_ride(run, grown.rows) && grown.reach <= self.reach {
+            (self.bases, self.range, self.rows) = (grown.bases, grown.range, grown.rows);
+            self.tickers.insert(&run.ticker);
+            self.runs.push(run);
+            return true;
+        }
+        false
+    }
+
+    /// Adds whole symbols that need just what is asked for, as long as that fills pages: no row comes in vain.
+    fn fill(&mut self, left: &mut Vec<&'a QueuedRun>) {
+        let Some(base) = self.bases.first().copied() else { return };
+        let each = self.by.rows.of(self.range, self.head.calendar, base);
+        let mut by_symbol: BTreeMap<&Ticker, (usize, Vec<&'a QueuedRun>)> = BTreeMap::new();
+        for (order, run) in left.iter().enumerate() {
+            let fits = self.range.encloses(&self.by.asked(run))
+                && bases_of(run.timeframe, run.calendar, self.by.limits).contains(&base)
+                && run.calendar == self.head.calendar
+                && self.by.has(run)
+                && !self.tickers.contains(&run.ticker);
+            if fits {
+                by_symbol.entry(&run.ticker).or_insert((order, Vec::new())).1.push(run);
+            }
+        }
+        let mut symbols: Vec<_> = by_symbol.into_values().collect();
+        symbols.sort_by_key(|(order, _)| *order);
+        symbols.retain(|(_, runs)| runs.iter().map(|run| self.by.alone(run)).max() >= Some(each));
+
+        let mut added: Vec<(Vec<&'a QueuedRun>, usize)> = Vec::new();
+        let mut rows = self.rows;
+        for (_, runs) in symbols {
+            let grown = rows + each;
+            let all = self.tickers.len() + added.len();
+            if all >= self.symbols_at_most() || self.pages(grown) > MOST_PAGES {
+                break;
+            }
+            if runs.iter().all(|run| self.may_ride(run, grown)) {
+                added.push((runs, grown));
+                rows = grown;
+            }
+        }
+        added.truncate(self.where_pages_are_full(&added));
+        for (runs, rows) in added {
+            self.rows = rows;
+            self.tickers.extend(runs.iter().map(|run| &run.ticker));
+            left.retain(|run| !runs.iter().any(|added| added.id == run.id));
+            self.runs.extend(runs);
+        }
+    }
+
+    /// How many of the symbols to take: all where they fit a page, else the fewest that fill their pages well enough, or
+    /// those that fill them best.
+    fn where_pages_are_full(&self, added: &[(Vec<&QueuedRun>, usize)]) -> usize {
+        let totals: Vec<usize> = std::iter::once(self.rows).chain(added.iter().map(|(_, rows)| *rows)).collect();
+        if totals.last().is_none_or(|rows| self.pages(*rows) <= 1) {
+            return added.len();
+        }
+        let filled = |rows: usize| rows as f64 / (self.pages(rows) * self.by.limits.rows_per_page) as f64;
+        let mut best = 0;
+        for (count, rows) in totals.iter().enumerate() {
+            let ends_a_page = totals.get(count + 1).is_none_or(|next| self.pages(*next) > self.pages(*rows));
+            if ends_a_page && filled(*rows) >= filled(totals[best]) {
+                best = count;
+            }
+            if ends_a_page && filled(*rows) >= FULL_ENOUGH {
+                return count;
+            }
+        }
+        best
+    }
+
+    /// Whether a run may go along that is of the other kind than the head: background work must not make those wait who
+    /// asked, nor be made to carry much.
+    fn may_ride(&self, run: &QueuedRun, rows: usize) -> bool {
+        self.by.mixed || run.by_interest == self.head.by_interest || rows <= self.by.limits.rows_per_page / 4
+    }
+
+    /// A quarter as many for each time that they failed: what spoils a request for all is alone in the end.
+    fn symbols_at_most(&self) -> usize {
+        let halvings = u32::try_from(2 * self.head.failures).unwrap_or(0);
+        self.by.limits.symbols_per_request.checked_shr(halvings).unwrap_or(0).max(1)
+    }
+
+    /// What the pack would be with that run; `None` where it can't be.
+    fn with(&self, run: &QueuedRun) -> Option<Grown> {
+        if run.calendar != self.head.calendar || !self.by.has(run) {
+            return None;
+        }
+        let more = usize::from(!self.tickers.contains(&run.ticker));
+        let symbols = self.tickers.len() + more;
+        if symbols > self.symbols_at_most() {
+            return None;
+        }
+        let theirs = bases_of(run.timeframe, run.calendar, self.by.limits);
+        let bases: Vec<_> = self.bases.iter().copied().filter(|base| theirs.contains(base)).collect();
+        let range = hull(self.range, self.by.asked(run));
+        let each = self.by.rows.of(range, self.head.calendar, *bases.first()?);
+        Some(Grown { bases, range, rows: symbols * each, reach: each })
+    }
+
+    fn pages(&self, rows: usize) -> usize {
+        rows.div_ceil(self.by.limits.rows_per_page.max(1)).max(1)
+    }
+
+    fn finish(self) -> Pack {
+        Pack {
+            runs: self.runs.iter().map(|run| run.id).collect(),
+            base: self.bases.first().copied().unwrap_or(self.head.timeframe),
+            range: self.range,
+            tickers: self.tickers.iter().map(|ticker| (*ticker).clone()).collect(),
+            rows: self.rows,
+            pages: self.pages(self.rows),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Grown {
+    bases: Vec<Timeframe>,
+    range: Range,
+    rows: usize,
+    reach: usize,
+}
+
+impl Chooser<'_> {
+    /// Whether the provider's history goes back that far.
+    fn has(&self, run: &QueuedRun) -> bool {
+        has_bars(self.limits, run.timeframe, run.calendar, run.slice.from(), self.now)
+    }
+
+    fn asked(&self, run: &QueuedRun) -> Range {
+        asked_range(run.calendar, run.timeframe, run.slice, self.now)
+    }
+
+    /// Rows that the run would bring by itself.
+    fn alone(&self, run: &QueuedRun) -> usize {
+        let base = bases_of(run.timeframe, run.calendar, self.limits).first().copied();
+        base.map_or(0, |base| self.rows.of(self.asked(run), run.calendar, base))
+    }
+}
+
+#[cfg(test)]
+#[path = "pack_tests.rs"]
+mod tests;

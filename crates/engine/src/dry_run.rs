@@ -1,0 +1,274 @@
+//! What would be fetched, without fetching it: the requests that the queue and the gaps come to, why, and how few they
+//! could be.
+//!
+//! In: all series that are kept, and what is queued. Out: [`DryRun`]. Writes nothing and asks no provider.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use market::{AssetClass, Range, RangeSet, Ticker, Timeframe};
+use providers::Limits;
+use serde::Serialize;
+use store::{
+    StoreError, coverage, definitions,
+    definitions::Definition,
+    runs::{self, Place, QueuedRun},
+};
+use uuid::Uuid;
+
+use crate::{
+    bases::{Rows, base_of},
+    dispatch::{Chooser, Pack},
+    engine::Engine,
+    fetch::asked_range,
+    plan::{by_symbol, plan_symbol},
+};
+
+/// Beyond it the list would be of no use to anybody.
+const MOST_RUNS: i64 = 20_000;
+
+/// What would be sent.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    /// Those that would be asked.
+    pub providers: Vec<String>,
+    /// In the order in which they would be sent, were there one worker.
+    pub requests: Vec<PlannedRequest>,
+    /// HTTP requests, pages counted, where every bar that could trade did.
+    pub total: usize,
+    /// Fewer than this can't do: the rows that are missing, in pages, for each kind of request.
+    pub minimum: usize,
+    /// Runs that the requests answer: queued ones, and those that planning would queue.
+    pub queued: usize,
+    pub to_be_queued: usize,
+}
+
+/// One request, and what for.
+#[derive(Debug, Serialize)]
+pub struct PlannedRequest {
+    pub provider: String,
+    /// What is asked for.
+    pub timeframe: Timeframe,
+    pub symbols: Vec<Ticker>,
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// At most.
+    pub rows: usize,
+    pub pages: usize,
+    /// Timeframes that are made of it.
+    pub serves: Vec<Timeframe>,
+    pub runs: usize,
+    /// Who wants the run whose turn it is, and why it is missing.
+    pub wanted_by: &'static str,
+    pub priority: i32,
+    pub because: &'static str,
+}
+
+/// Sees what would be sent for the series of `tickers`, or all.
+pub async fn dry_run(engine: &Engine, tickers: Option<&[Ticker]>) -> Result<DryRun, StoreError> {
+    let kept = definitions::kept(&engine.database, tickers).await?;
+    let mut tx = engine.database.begin().await?;
+    let gaps = coverage::gaps(&mut tx, &kept, None).await?;
+    let windows = coverage::windows(&mut tx, &kept).await?;
+    drop(tx);
+    let mut queued = runs::all_queued(&engine.database, MOST_RUNS).await?;
+    queued.retain(|run| tickers.is_none_or(|tickers| tickers.contains(&run.ticker)));
+    let already = queued.len();
+    let mut runs = queued;
+    for series in by_symbol(&kept) {
+        let class = series[0].ticker.asset_class();
+        let (limits, name) = (engine.routes.limits(class), engine.routes.name(class));
+        let plan = plan_symbol(&series, &gaps, None, &limits, &name, engine.clock.now());
+        for (definition, slices) in plan.slices {
+            let taken: RangeSet = runs[..already]
+                .iter()
+                .filter(|run| run.ticker == definition.ticker && run.timeframe == definition.timeframe)
+                .map(|run| run.slice)
+                .collect();
+            for slice in slices {
+                let fresh = RangeSet::from(slice).subtract(&taken);
+                runs.extend(fresh.iter().map(|slice| to_be_queued(definition, slice)));
+            }
+        }
+    }
+    runs.sort_by_key(|run| {
+        let first_come = (!run.by_interest, -run.priority, std::cmp::Reverse(run.slice.to()));
+        (first_come, run.ticker.clone(), run.timeframe)
+    });
+    let minimum = minimum(engine, &runs);
+    let count = runs.len();
+    let whole = |d: &&Definition| gaps.get(&d.id).is_some_and(|gaps| windows.get(&d.id).is_some_and(|w| gaps == &[*w]));
+    let history = History {
+        fresh: kept.iter().filter(whole).map(|d| (&d.ticker, d.timeframe)).collect(),
+        ends: kept.iter().filter_map(|d| Some(((&d.ticker, d.timeframe), windows.get(&d.id)?.to()))).collect(),
+    };
+    let requests = packed(engine, runs, &history);
+    Ok(DryRun {
+        providers: engine.routes.all().map(|source| source.endpoint().provider.clone()).collect(),
+        total: requests.iter().map(|request| request.pages).sum(),
+        requests,
+        minimum,
+        queued: already,
+        to_be_queued: count - already,
+    })
+}
+
+fn to_be_queued(definition: &Definition, slice: Range) -> QueuedRun {
+    QueuedRun {
+        place: Place::Next,
+        id: Uuid::new_v4(),
+        ticker: definition.ticker.clone(),
+        symbol_id: Uuid::nil(),
+        calendar: definition.calendar,
+        timeframe: definition.timeframe,
+        slice,
+        by_interest: definition.by_interest,
+        priority: definition.priority,
+        failures: 0,
+    }
+}
+
+/// What is known of series before anything is fetched.
+struct History<'a> {
+    /// Nothing of their windows is there.
+    fresh: BTreeSet<(&'a Ticker, Timeframe)>,
+    /// Where their windows end.
+    ends: BTreeMap<(&'a Ticker, Timeframe), Timestamp>,
+}
+
+impl History<'_> {
+    /// Why a run's slice is missing.
+    fn because(&self, run: &QueuedRun) -> &'static str {
+        let series = (&run.ticker, run.timeframe);
+        if self.fresh.contains(&series) {
+            "never fetched"
+        } else if self.ends.get(&series).is_some_and(|end| run.slice.to() >= *end) {
+            "new bars"
+        } else {
+            "missing in between"
+        }
+    }
+}
+
+/// Claims as workers do, until nothing is left.
+fn packed(engine: &Engine, mut runs: Vec<QueuedRun>, history: &History<'_>) -> Vec<PlannedRequest> {
+    let (rows, now) = (Rows::default(), engine.clock.now());
+    let mut requests = Vec::new();
+    while !runs.is_empty() {
+        let candidates = candidates(&runs);
+        let head = candidates[0].clone();
+        let chosen = engine.routes.first_with(&head, now).and_then(|source| {
+            let limits = source.limits(head.ticker.asset_class());
+            let chooser = Chooser { limits: &limits, rows: &rows, now, mixed: false };
+            Some((source, chooser.choose(&candidates)?))
+        });
+        let Some((source, pack)) = chosen else {
+            runs.retain(|run| run.id != head.id);
+            continue;
+        };
+        let chosen: BTreeSet<Uuid> = pack.runs.iter().copied().collect();
+        let serves: BTreeSet<Timeframe> =
+            candidates.iter().filter(|run| chosen.contains(&run.id)).map(|run| run.timeframe).collect();
+        let provider = source.endpoint().provider.clone();
+        requests.push(described(provider, pack, &head, serves, history.because(&head)));
+        runs.retain(|run| !chosen.contains(&run.id));
+    }
+    requests
+}
+
+/// The first of the queue and the others, in the order in which the database gives them.
+fn candidates(runs: &[QueuedRun]) -> Vec<QueuedRun> {
+    let head = &runs[0];
+    let ends: BTreeSet<Timestamp> = runs
+        .iter()
+        .filter(|run| run.ticker == head.ticker && run.slice.intersection(&head.slice).is_some())
+        .map(|run| run.slice.to())
+        .collect();
+    let mut candidates: Vec<QueuedRun> = runs
+        .iter()
+        .enumerate()
+        .filter(|(_, run)| run.calendar == head.calendar && run.failures == head.failures)
+        .map(|(index, run)| {
+            let place = match run {
+                _ if index == 0 => Place::Head,
+                run if run.ticker == head.ticker => Place::Own,
+                run if ends.contains(&run.slice.to()) => Place::Alike,
+                _ => Place::Next,
+            };
+            QueuedRun { place, ..run.clone() }
+        })
+        .collect();
+    candidates.sort_by_key(|run| match run.place {
+        Place::Head => 0,
+        Place::Own => 1,
+        Place::Alike => 2,
+        Place::Next => 3,
+    });
+    candidates
+}
+
+fn described(
+    provider: String,
+    pack: Pack,
+    head: &QueuedRun,
+    serves: BTreeSet<Timeframe>,
+    because: &'static str,
+) -> PlannedRequest {
+    let wanted_by = match (head.by_interest, head.priority) {
+        (false, _) => "background",
+        (true, 300..) => "watchlist",
+        (true, 200..) => "chart view",
+        (true, _) => "search",
+    };
+    PlannedRequest {
+        provider,
+        timeframe: pack.base,
+        symbols: pack.tickers.into_iter().collect(),
+        from: pack.range.from(),
+        to: pack.range.to(),
+        rows: pack.rows,
+        pages: pack.pages,
+        serves: serves.into_iter().collect(),
+        runs: pack.runs.len(),
+        wanted_by,
+        priority: head.priority,
+        because,
+    }
+}
+
+/// However they are packed: all rows that must come, each counted once in the finest bars that it is wanted in, in full
+/// pages; and no more symbols a request than the provider takes. Stocks and crypto, and a stock's days, are asked for
+/// apart.
+fn minimum(engine: &Engine, runs: &[QueuedRun]) -> usize {
+    let (counter, now) = (Rows::default(), engine.clock.now());
+    let mut kinds: BTreeMap<(AssetClass, bool), (usize, BTreeSet<&Ticker>)> = BTreeMap::new();
+    let first = |class| engine.routes.limits(class).into_iter().next().unwrap_or_else(Limits::nothing);
+    let mut by_symbol: BTreeMap<&Ticker, Vec<(Timeframe, &QueuedRun)>> = BTreeMap::new();
+    for run in runs {
+        let limits = first(run.ticker.asset_class());
+        if let Some(base) = base_of(run.timeframe, run.calendar, &limits) {
+            by_symbol.entry(&run.ticker).or_default().push((base, run));
+        }
+    }
+    for (ticker, mut of_symbol) in by_symbol {
+        of_symbol.sort_by_key(|(base, _)| *base);
+        let (mut intraday, mut days) = (RangeSet::new(), RangeSet::new());
+        for (base, run) in of_symbol {
+            let taken = if base == Timeframe::D1 { &mut days } else { &mut intraday };
+            let asked = asked_range(run.calendar, run.timeframe, run.slice, now);
+            let fresh = RangeSet::from(asked).subtract(taken);
+            let rows: usize = fresh.iter().map(|range| counter.of(range, run.calendar, base)).sum();
+            taken.insert(asked);
+            let kind = kinds.entry((ticker.asset_class(), base == Timeframe::D1)).or_default();
+            kind.0 += rows;
+            kind.1.insert(ticker);
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|((class, _), (rows, symbols))| {
+            let limits = first(class);
+            rows.div_ceil(limits.rows_per_page.max(1)).max(symbols.len().div_ceil(limits.symbols_per_request.max(1)))
+        })
+        .sum()
+}

@@ -1,0 +1,40 @@
+//! What the stages share: the database, the provider, the market's clock, the signals and the stop sign.
+
+use std::sync::Arc;
+
+use store::{
+    Database,
+    clock::SharedClock,
+    events::{Signals, Teller},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{foreground::Foreground, providers::routes::Routes};
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub database: Database,
+    pub routes: Arc<Routes>,
+    pub clock: SharedClock,
+    pub signals: Signals,
+    pub teller: Teller,
+    pub foreground: Foreground,
+    /// Names this process's workers. Those of a dead process on the same data directory share the beginning.
+    pub worker: Arc<str>,
+    pub stop: CancellationToken,
+}
+
+impl Engine {
+    /// Slices were queued: tells the slots here, and those elsewhere.
+    pub fn tell_queued(&self) {
+        self.signals.queued_here();
+        self.teller.queued();
+    }
+
+    /// Runs ended: tells those who show it, here and elsewhere.
+    pub fn tell_ended(&self) {
+        self.signals.ended_here();
+        self.teller.ended();
+    }
+}

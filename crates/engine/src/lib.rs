@@ -1,0 +1,21 @@
+//! The stages that keep series complete: plan, dispatch, fetch, shape, commit; and what watches over the result: verify.
+//!
+//! In: definitions, coverage and the queue, from the store; bars, from the providers. Out: bars and coverage, in the store; signals.
+//! Nothing here listens, and nobody here knows HTTP.
+
+pub mod asset_lists;
+pub(crate) mod bases;
+pub mod calendar_exceptions;
+pub(crate) mod commit;
+pub mod dispatch;
+pub mod dry_run;
+mod engine;
+pub(crate) mod fetch;
+pub mod foreground;
+pub mod plan;
+pub mod providers;
+pub(crate) mod shape;
+pub mod splits;
+pub mod verify;
+
+pub use engine::Engine;

@@ -1,0 +1,231 @@
+//! Where bars come from: for each class of assets its providers, in order.
+//!
+//! In: providers that are connected to, what their accounts allow and how they fare. Out: the one to be asked for a
+//! run. Holds: the first that has the bars and may be asked now is asked; one that fails again and again is left alone for
+//! a while, then tried by one request, and others do its work meanwhile where they can.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use market::{AssetClass, Calendar, Ticker, Timeframe};
+use providers::{BarSource, Limits};
+use store::{
+    Database, StoreError,
+    budget::{self, Standing},
+    providers::{self as health, FAILING},
+    runs::QueuedRun,
+};
+
+use crate::bases::base_of;
+
+/// Where history ends moves on with the clock: what was planned a moment ago is still asked for.
+const MOVES_ON: SignedDuration = SignedDuration::from_hours(12);
+
+/// The rest of a provider whose work nobody else can do.
+const NOT_FOR_LONG: SignedDuration = SignedDuration::from_secs(4);
+
+/// While somebody else tries it.
+const A_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+
+/// A series that a provider has refused is offered to it again after this.
+const AVOIDED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// The providers, in the order of the settings.
+#[derive(Debug, Default)]
+pub struct Routes {
+    routes: Vec<Route>,
+    /// Series that an account couldn't give though it seemed so.
+    avoided: Mutex<HashMap<(String, Ticker, Timeframe), Instant>>,
+}
+
+/// One provider.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub source: Arc<dyn BarSource>,
+    pub serves: Vec<AssetClass>,
+}
+
+/// How everything stands at one moment.
+#[derive(Debug)]
+pub struct Moment {
+    standings: HashMap<String, Standing>,
+    /// Accounts that are left alone.
+    resting: HashMap<String, Rest>,
+    now: Timestamp,
+}
+
+/// Until when an account is left alone.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// Where others can do its work.
+    until: Option<Timestamp>,
+    /// Where nobody can.
+    alone: Option<Timestamp>,
+}
+
+impl Routes {
+    pub fn new(routes: Vec<Route>) -> Self {
+        Self { routes, avoided: Mutex::default() }
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn BarSource>> {
+        self.routes.iter().map(|route| &route.source)
+    }
+
+    /// Those that have bars of the class, in order.
+    pub fn of(&self, class: AssetClass) -> impl Iterator<Item = &Arc<dyn BarSource>> {
+        self.routes.iter().filter(move |route| route.serves.contains(&class)).map(|route| &route.source)
+    }
+
+    /// What each of those gives, in order.
+    pub fn limits(&self, class: AssetClass) -> Vec<Limits> {
+        self.of(class).map(|source| source.limits(class)).collect()
+    }
+
+    /// How long bars of the class may still change at the provider that is asked first.
+    pub fn grace(&self, class: AssetClass) -> SignedDuration {
+        self.of(class).next().map_or(SignedDuration::ZERO, |source| source.limits(class).grace)
+    }
+
+    /// The name of the first, for messages about the class.
+    pub fn name(&self, class: AssetClass) -> String {
+        self.of(class).next().map_or_else(|| "no provider".to_owned(), |source| source.endpoint().provider.clone())
+    }
+
+    /// What all accounts allow now, and how their providers fare.
+    ///
+    /// # Errors
+    /// Where the database is gone.
+    pub async fn moment(&self, database: &Database) -> Result<Moment, StoreError> {
+        let mut standings = HashMap::new();
+        for source in self.all() {
+            if let Some(standing) = budget::standing(database, source.account()).await? {
+                standings.insert(source.account().to_owned(), standing);
+            }
+        }
+        let now = Timestamp::now();
+        let mut resting = HashMap::new();
+        for health in health::all(database).await?.into_iter().filter(|health| health.failures >= FAILING) {
+            let Some(route) = self.routes.iter().find(|route| route.source.account() == health.account) else {
+                continue;
+            };
+            // Where nobody else can do its work, only one that isn't there at all is left alone, and not for long.
+            let soon = health.last_failed_at.and_then(|at| at.checked_add(NOT_FOR_LONG).ok());
+            let alone = soon.filter(|_| health.unreachable);
+            let mut rest = Rest { until: health.resting_until, alone };
+            let over = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
+            let shared = route.serves.iter().any(|class| self.of(*class).count() > 1);
+            if over(if shared { rest.until } else { rest.alone })
+                && (shared || health.unreachable)
+                && !health::try_again(database, &health.account).await?
+            {
+                let moment = now.checked_add(A_MOMENT).ok();
+                rest = Rest { until: moment, alone: moment.filter(|_| health.unreachable) };
+            }
+            resting.insert(health.account, rest);
+        }
+        Ok(Moment { standings, resting, now })
+    }
+
+    /// The provider to be asked for a run: the first that has its bars and may be asked now.
+    pub fn choose(&self, run: &QueuedRun, moment: &Moment, market_now: Timestamp) -> Option<&Arc<dyn BarSource>> {
+        let alone = self.is_alone(run.ticker.asset_class());
+        self.of(run.ticker.asset_class()).find(|source| {
+            has(source.as_ref(), run, market_now)
+                && moment.allows(source.account(), !run.by_interest, alone)
+                && !self.is_avoided(source.account(), run)
+        })
+    }
+
+    /// Whether there is just one provider of the class.
+    fn is_alone(&self, class: AssetClass) -> bool {
+        self.of(class).count() == 1
+    }
+
+    /// Whether another than `account` could be asked for the series.
+    pub fn has_another(&self, account: &str, run: &QueuedRun, market_now: Timestamp) -> bool {
+        self.of(run.ticker.asset_class()).any(|source| {
+            source.account() != account
+                && has(source.as_ref(), run, market_now)
+                && !self.is_avoided(source.account(), run)
+        })
+    }
+
+    /// The first provider that has bars that the run could be made of, whether or not it may be asked now.
+    pub fn first_with(&self, run: &QueuedRun, market_now: Timestamp) -> Option<&Arc<dyn BarSource>> {
+        self.of(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market_now))
+    }
+
+    /// The account couldn't give this series: others are asked for it for a while.
+    pub fn avoid(&self, account: &str, ticker: &Ticker, timeframe: Timeframe) {
+        let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        avoided.retain(|_, since| since.elapsed() < AVOIDED_FOR);
+        avoided.insert((account.to_owned(), ticker.clone(), timeframe), Instant::now());
+    }
+
+    fn is_avoided(&self, account: &str, run: &QueuedRun) -> bool {
+        let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
+        !avoided.is_empty()
+            && avoided
+                .get(&(account.to_owned(), run.ticker.clone(), run.timeframe))
+                .is_some_and(|since| since.elapsed() < AVOIDED_FOR)
+    }
+
+    /// Whether anything may be asked of the class now: for what people ask for, and for background work. And how long
+    /// until it may where not.
+    pub fn allows(&self, class: AssetClass, moment: &Moment) -> (bool, bool, Duration) {
+        let (accounts, alone): (Vec<&str>, _) = (self.of(class).map(|s| s.account()).collect(), self.is_alone(class));
+        let now = accounts.iter().any(|account| moment.allows(account, false, alone));
+        let background = accounts.iter().any(|account| moment.allows(account, true, alone));
+        let wait = accounts.iter().map(|account| moment.wait(account, alone)).min();
+        (now, background, wait.unwrap_or(Duration::ZERO))
+    }
+}
+
+impl Moment {
+    /// `alone`: nobody else could do the work.
+    fn allows(&self, account: &str, background: bool, alone: bool) -> bool {
+        // An account that nobody has used yet allows what it opens with.
+        self.rests_until(account, alone).is_none()
+            && self.standings.get(account).is_none_or(|standing| match background {
+                true => standing.left_for_background > 0,
+                false => standing.left > 0,
+            })
+    }
+
+    fn rests_until(&self, account: &str, alone: bool) -> Option<Timestamp> {
+        let rest = self.resting.get(account)?;
+        if alone { rest.alone } else { rest.until }.filter(|until| *until > self.now)
+    }
+
+    /// Until the account may be asked again.
+    fn wait(&self, account: &str, alone: bool) -> Duration {
+        let rest = self.rests_until(account, alone).map(|until| until.duration_since(self.now));
+        let rest = rest.and_then(|rest| Duration::try_from(rest).ok()).unwrap_or_default();
+        self.standings.get(account).map_or(rest, |standing| standing.wait.max(rest))
+    }
+}
+
+/// Whether the provider has what the run is to be made of.
+fn has(source: &dyn BarSource, run: &QueuedRun, market_now: Timestamp) -> bool {
+    let limits = source.limits(run.ticker.asset_class());
+    has_bars(&limits, run.timeframe, run.calendar, run.slice.from(), market_now)
+}
+
+/// Whether bars of `timeframe` from `from` on can be made of what the limits say.
+pub fn has_bars(
+    limits: &Limits,
+    timeframe: Timeframe,
+    calendar: Calendar,
+    from: Timestamp,
+    market_now: Timestamp,
+) -> bool {
+    base_of(timeframe, calendar, limits).is_some_and(|base| {
+        let earliest = limits.earliest_of(base, market_now);
+        earliest.checked_sub(MOVES_ON).map_or(true, |earliest| from >= earliest)
+    })
+}

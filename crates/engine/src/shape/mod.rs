@@ -1,0 +1,198 @@
+//! Bars as they are stored: checked, in order, on the sessions' grid, marked where not yet final.
+//!
+//! In: bars as a provider sent them, of whatever finer timeframe. Out: one bar per bucket that traded. Holds: no bar
+//! that can't be true, none outside the slice or the session, none twice.
+
+mod plausible;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use market::{Bar, Calendar, Range, RangeSet, Timeframe, grid::Grid, resample::resample};
+use store::bars::{InsaneBar, ShapedBar};
+
+use self::plausible::implausible;
+
+/// What is asked for, and what is known of when.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    pub calendar: Calendar,
+    pub timeframe: Timeframe,
+    /// What the provider answered for.
+    pub answered: Range,
+    /// The market's time before the request went out.
+    pub asked_at: Timestamp,
+    pub grace: SignedDuration,
+}
+
+/// The outcome.
+#[derive(Debug, PartialEq)]
+pub struct Shaped {
+    pub bars: Vec<ShapedBar>,
+    /// What can't be true, with its reason. Buckets that it belongs to are left out of `bars`.
+    pub insane: Vec<InsaneBar>,
+}
+
+/// What came of one symbol, looked at as a whole once, whatever is made of it.
+#[derive(Debug)]
+pub struct Looked {
+    /// In order; of those with one start the later sent last. With the reason why one can't be true.
+    bars: Vec<(Bar, Option<String>)>,
+}
+
+impl Looked {
+    /// At bars of `base`.
+    pub fn at(sent: &[Bar], calendar: Calendar, base: Timeframe) -> Self {
+        let in_order: BTreeMap<Timestamp, Bar> =
+            sent.iter().filter(|bar| bar.check().is_ok()).map(|bar| (bar.start, *bar)).collect();
+        let in_order: Vec<Bar> = in_order.into_values().collect();
+        let together: BTreeMap<Timestamp, String> = implausible(&in_order, calendar, base >= Timeframe::D1)
+            .into_iter()
+            .filter_map(|(index, reason)| Some((in_order.get(index)?.start, reason)))
+            .collect();
+        let reason = |bar: &Bar| match bar.check() {
+            Ok(()) => together.get(&bar.start).cloned(),
+            Err(defect) => Some(defect.to_string()),
+        };
+        let mut bars: Vec<_> = sent.iter().map(|bar| (*bar, reason(bar))).collect();
+        bars.sort_by_key(|(bar, _)| bar.start);
+        Self { bars }
+    }
+
+    fn within(&self, range: Range) -> &[(Bar, Option<String>)] {
+        let place = |at: Timestamp| self.bars.partition_point(|(bar, _)| bar.start < at);
+        self.bars.get(place(range.from())..place(range.to())).unwrap_or_default()
+    }
+}
+
+/// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
+pub fn shape(looked: &Looked, frame: &Frame) -> Shaped {
+    let grid = Grid::Session(frame.calendar);
+    let mut insane = Vec::new();
+    let mut by_start = BTreeMap::new();
+    for (bar, reason) in looked.within(frame.answered) {
+        // What no bucket takes, such as the hours before the open, is nobody's concern.
+        if grid.bucket_of(frame.timeframe, bar.start).is_none() {
+            continue;
+        }
+        match reason {
+            None => {
+                by_start.insert(bar.start, *bar);
+            }
+            Some(reason) => insane.push(InsaneBar { bar: *bar, reason: reason.clone() }),
+        }
+    }
+    // A bucket without one of its parts would be a bar that can't be told from a true one.
+    let spoilt: RangeSet =
+        insane.iter().filter_map(|insane| grid.bucket_of(frame.timeframe, insane.bar.start)).collect();
+    let base: Vec<Bar> = by_start.into_values().collect();
+    let bars = resample(&base, &grid, frame.timeframe)
+        .into_iter()
+        // The first bucket may begin before what was asked for, and then holds only a part of its bars.
+        .filter(|made| made.range.from() >= frame.answered.from() && !spoilt.encloses(&made.range))
+        .map(|made| ShapedBar { bar: made.bar, is_final: is_final(made.range, frame) })
+        .collect();
+    Shaped { bars, insane }
+}
+
+/// Whether the bucket had ended, and everything in it been answered for, when the request went out.
+fn is_final(bucket: Range, frame: &Frame) -> bool {
+    let settled = bucket.to().checked_add(frame.grace).is_ok_and(|settled| settled <= frame.asked_at);
+    settled && bucket.to() <= frame.answered.to()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn bar(start: &str, close: f64) -> Bar {
+        Bar {
+            start: at(start),
+            open: 100.0,
+            high: close.max(100.0),
+            low: close.min(100.0),
+            close,
+            volume: 10.0,
+            vwap: None,
+            trade_count: None,
+        }
+    }
+
+    fn frame(timeframe: Timeframe, from: &str, to: &str, asked_at: &str) -> Frame {
+        Frame {
+            calendar: Calendar::Xnys,
+            timeframe,
+            answered: Range::new(at(from), at(to)).unwrap(),
+            asked_at: at(asked_at),
+            grace: SignedDuration::from_mins(1),
+        }
+    }
+
+    fn shaped(sent: &[Bar], frame: &Frame) -> Shaped {
+        shape(&Looked::at(sent, frame.calendar, Timeframe::M15), frame)
+    }
+
+    #[test]
+    fn bars_before_the_open_are_not_part_of_the_session() {
+        let sent = [bar("2026-11-23T14:00:00Z", 90.0), bar("2026-11-23T14:30:00Z", 101.0)];
+        let frame = frame(Timeframe::H1, "2026-11-23T13:00:00Z", "2026-11-23T21:00:00Z", "2026-11-24T00:00:00Z");
+        let shaped = shaped(&sent, &frame);
+        assert_eq!(shaped.bars.len(), 1);
+        assert_eq!(shaped.bars[0].bar.start, at("2026-11-23T14:30:00Z"));
+        assert_eq!(shaped.bars[0].bar.low, 100.0);
+    }
+
+    #[test]
+    fn a_bar_whose_end_and_grace_have_not_passed_is_provisional() {
+        let sent = [bar("2026-11-23T14:30:00Z", 101.0), bar("2026-11-23T14:45:00Z", 102.0)];
+        let asked = |asked_at| {
+            let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", asked_at);
+            shaped(&sent, &frame).bars.iter().map(|b| b.is_final).collect::<Vec<_>>()
+        };
+        assert_eq!(asked("2026-11-23T15:00:30Z"), [true, false]);
+        assert_eq!(asked("2026-11-23T15:01:00Z"), [true, true]);
+    }
+
+    #[test]
+    fn what_the_provider_held_back_is_not_final() {
+        let sent = [bar("2026-11-23T14:30:00Z", 101.0)];
+        let frame = frame(Timeframe::H1, "2026-11-23T14:30:00Z", "2026-11-23T15:14:00Z", "2026-11-24T00:00:00Z");
+        assert!(!shaped(&sent, &frame).bars[0].is_final);
+    }
+
+    #[test]
+    fn unsorted_and_doubled_bars_come_out_in_order_and_once() {
+        let sent = [
+            bar("2026-11-23T14:45:00Z", 102.0),
+            bar("2026-11-23T14:30:00Z", 101.0),
+            bar("2026-11-23T14:30:00Z", 101.0),
+        ];
+        let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", "2026-11-24T00:00:00Z");
+        let starts: Vec<_> = shaped(&sent, &frame).bars.iter().map(|b| b.bar.start).collect();
+        assert_eq!(starts, [at("2026-11-23T14:30:00Z"), at("2026-11-23T14:45:00Z")]);
+    }
+
+    #[test]
+    fn an_insane_bar_takes_its_bucket_with_it_and_no_other() {
+        let mut insane = bar("2026-11-23T15:00:00Z", 101.0);
+        insane.high = 1.0;
+        let sent = [bar("2026-11-23T14:30:00Z", 101.0), insane, bar("2026-11-23T15:30:00Z", 103.0)];
+        let frame = frame(Timeframe::H1, "2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z", "2026-11-24T00:00:00Z");
+        let shaped = shaped(&sent, &frame);
+        assert_eq!(shaped.insane.len(), 1);
+        assert_eq!(shaped.bars.iter().map(|b| b.bar.start).collect::<Vec<_>>(), [at("2026-11-23T15:30:00Z")]);
+    }
+
+    #[test]
+    fn bars_outside_what_was_asked_for_are_dropped() {
+        let sent = [bar("2026-11-20T15:00:00Z", 101.0), bar("2026-11-23T14:30:00Z", 101.0)];
+        let frame = frame(Timeframe::M15, "2026-11-23T14:30:00Z", "2026-11-23T15:00:00Z", "2026-11-24T00:00:00Z");
+        assert_eq!(shaped(&sent, &frame).bars.len(), 1);
+    }
+}

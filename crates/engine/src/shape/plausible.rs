@@ -1,0 +1,153 @@
+//! Bars that are possible each for itself, and not true together: prices in cents, times of a clock on the wall.
+//!
+//! In: the bars of one symbol as sent, oldest first. Out: those that can't be, with the reason. Holds: a real move, a split
+//! and a quiet stock are left alone: only what no market does is found.
+
+use jiff::{Timestamp, civil::time};
+use market::{Bar, Calendar};
+
+/// A few bars whose prices are so many times those before and after them are a mistake: no stock does that and comes back.
+const MANY_TIMES: f64 = 10.0;
+
+/// As many bars on either side must agree, with one another and with the other side's, to testify against those between.
+const WITNESSES: usize = 3;
+const AGREE: f64 = 2.0;
+
+/// Such mistakes come in a few bars: more of them are another price.
+const LONGEST_SPIKE: usize = 5;
+
+/// Fewer bars, or sessions, say nothing of their clock.
+const ENOUGH_BARS: usize = 20;
+const ENOUGH_DAYS: usize = 2;
+
+/// What can't be, by its place in `bars`, which are in order and have each start once. `daily`: each is a day's or longer.
+pub fn implausible(bars: &[Bar], calendar: Calendar, daily: bool) -> Vec<(usize, String)> {
+    if !daily && let Some(reason) = wrong_clock(bars, calendar) {
+        return (0..bars.len()).map(|index| (index, reason.clone())).collect();
+    }
+    spikes(bars)
+}
+
+/// Runs of a few bars between two groups of witnesses. At the ends of an answer nobody can tell a mistake from a split.
+fn spikes(bars: &[Bar]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut index = WITNESSES;
+    while index + WITNESSES < bars.len() {
+        let spike = (1..=LONGEST_SPIKE).find(|length| is_spike(bars, index, *length));
+        let Some(length) = spike else {
+            index += 1;
+            continue;
+        };
+        for place in index..index + length {
+            if let (Some(bar), Some(usual)) = (bars.get(place), bars.get(index - 1)) {
+                let times = bar.close / usual.close;
+                found.push((place, format!("its close of {} is {times:.2} times what those around it are", bar.close)));
+            }
+        }
+        index += length;
+    }
+    found
+}
+
+fn is_spike(bars: &[Bar], from: usize, length: usize) -> bool {
+    let (before, after) = (from.checked_sub(WITNESSES), from + length);
+    let parts = before.and_then(|before| {
+        Some((bars.get(before..from)?, bars.get(from..after)?, bars.get(after..after + WITNESSES)?))
+    });
+    let Some((before, between, after)) = parts else { return false };
+    let extremes = |least: f64, most: f64, bar: &Bar| (least.min(bar.low), most.max(bar.high));
+    let (least, most) =
+        before.iter().chain(after).fold((f64::INFINITY, 0.0), |(least, most), bar| extremes(least, most, bar));
+    let witnesses_agree = least > 0.0 && most / least <= AGREE;
+    witnesses_agree && between.iter().all(|bar| bar.low >= most * MANY_TIMES || bar.high <= least / MANY_TIMES)
+}
+
+/// Times in New York's hours and called UTC: the session's morning seems to lie before the open, and its afternoon is
+/// missing on every day.
+fn wrong_clock(bars: &[Bar], calendar: Calendar) -> Option<String> {
+    if calendar == Calendar::AlwaysOpen || bars.len() < ENOUGH_BARS {
+        return None;
+    }
+    let zone = calendar.time_zone();
+    let clock = |at: Timestamp| zone.to_datetime(at).time();
+    let early = bars.iter().filter(|bar| clock(bar.start) < time(9, 30, 0, 0)).count();
+    let afternoon = bars.iter().any(|bar| {
+        let at = clock(bar.start);
+        at >= time(12, 0, 0, 0) && at < time(16, 0, 0, 0)
+    });
+    let mut days: Vec<_> = bars.iter().map(|bar| calendar.date_of(bar.start)).collect();
+    days.dedup();
+    // A day under way may have no afternoon yet: two others must lack theirs.
+    let full = days.iter().filter(|day| calendar.session_on(**day).is_some()).count() > ENOUGH_DAYS;
+    (full && !afternoon && early * 5 >= bars.len())
+        .then(|| "its time looks like New York's, called UTC: no day has an afternoon".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn bar(start: Timestamp, close: f64) -> Bar {
+        Bar { start, open: close, high: close, low: close, close, volume: 1.0, vwap: None, trade_count: None }
+    }
+
+    /// Quarters of an hour of three sessions, shifted by so many hours.
+    fn sessions(hours: i64) -> Vec<Bar> {
+        let mut bars = Vec::new();
+        for day in ["2026-06-15", "2026-06-16", "2026-06-17"] {
+            let session = Calendar::Xnys.session_on(day.parse().unwrap()).unwrap();
+            for n in 0..26 {
+                bars.push(bar(session.open + SignedDuration::from_mins(15 * n + 60 * hours), 100.0));
+            }
+        }
+        bars
+    }
+
+    #[test]
+    fn prices_in_cents_among_dollars_are_found_and_a_split_is_not() {
+        let mut bars = sessions(0);
+        for index in [10, 40, 41] {
+            let bar = &mut bars[index];
+            (bar.open, bar.high, bar.low, bar.close) =
+                (bar.open * 100.0, bar.high * 100.0, bar.low * 100.0, bar.close * 100.0);
+        }
+        let found: Vec<usize> = implausible(&bars, Calendar::Xnys, false).into_iter().map(|(index, _)| index).collect();
+        assert_eq!(found, [10, 40, 41]);
+        // Wherever in an answer it falls, its last bars among them.
+        for at in 1..78 {
+            let mut split = sessions(0);
+            for bar in &mut split[at..] {
+                (bar.open, bar.high, bar.low, bar.close) = (5.0, 5.0, 5.0, 5.0);
+            }
+            assert_eq!(implausible(&split, Calendar::Xnys, false), [], "{at}");
+        }
+    }
+
+    #[test]
+    fn local_time_called_utc_is_found_whatever_its_distance() {
+        for hours in [-4, -5] {
+            assert_eq!(implausible(&sessions(hours), Calendar::Xnys, false).len(), 78, "{hours}");
+        }
+        assert_eq!(implausible(&sessions(0), Calendar::Xnys, false), []);
+        // A day's bars start at midnight.
+        let days: Vec<Bar> = (0..40)
+            .map(|n| {
+                bar("2026-03-02T05:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * n), 9.0)
+            })
+            .collect();
+        assert_eq!(implausible(&days, Calendar::Xnys, true), []);
+    }
+
+    #[test]
+    fn a_quiet_stock_and_one_that_trades_in_the_morning_alone_are_left_alone() {
+        let few: Vec<Bar> = sessions(0).into_iter().step_by(9).collect();
+        assert_eq!(implausible(&few, Calendar::Xnys, false), []);
+        let mornings: Vec<Bar> = sessions(0).chunks(26).flat_map(|day| day[..8].to_vec()).collect();
+        assert_eq!(implausible(&mornings, Calendar::Xnys, false), []);
+        assert_eq!(implausible(&[], Calendar::Xnys, false), []);
+    }
+}

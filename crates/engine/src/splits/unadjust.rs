@@ -1,0 +1,174 @@
+//! Bars that a provider sends adjusted for splits, put back to what was traded.
+//!
+//! In: bars as sent, the stock's known splits, and what is stored of the sessions before. Out: bars as traded. Holds: a
+//! split that nobody has told of shows in the overlap with what is stored, and is noted; what fits no split is left as it
+//! is, for `verify` to find.
+
+use jiff::{Timestamp, civil::Date};
+use market::{Action, ActionKind, Adjustment, Bar, Calendar, Range, Ticker, action, action::ratio_near};
+use providers::BarSource;
+use store::{StoreError, actions, adjusted::steps, bars, runs::ClaimedRun};
+
+use super::corporate_actions::{Look, look};
+use crate::{
+    dispatch::answer::Brought,
+    engine::Engine,
+    shape::{Frame, Looked, shape},
+};
+
+/// Sessions that are asked for once more: of days one would be a single bar.
+const OVERLAP: usize = 3;
+
+/// Adjusted prices differ from stored ones by rounding alone, or by a split.
+const ROUNDING: f64 = 0.01;
+const NO_ROUNDING: f64 = 0.1;
+
+/// Why bars can't be put back to what was traded.
+#[derive(Debug)]
+pub enum Unknown {
+    /// It isn't known now whether the stocks have split.
+    Now,
+    /// No provider that is set up tells of splits.
+    Ever,
+}
+
+/// The bars as traded, where the provider adjusts what was asked for. `Some`: nobody can tell, and they must not be stored.
+pub async fn as_traded(
+    engine: &Engine,
+    source: &dyn BarSource,
+    runs: &[&ClaimedRun],
+    brought: &mut Brought<'_>,
+) -> Result<Option<Unknown>, StoreError> {
+    let limits = source.limits(brought.request.asset_class);
+    if !limits.split_adjusted.contains(&brought.request.timeframe) {
+        return Ok(None);
+    }
+    let tickers: Vec<Ticker> = brought.bars.keys().cloned().collect();
+    let unknown = actions::not_known(&engine.database, &tickers).await?;
+    if !unknown.is_empty() {
+        match look(engine, &unknown).await? {
+            Look::Known => {}
+            Look::NotNow => return Ok(Some(Unknown::Now)),
+            Look::NobodyTells => return Ok(Some(Unknown::Ever)),
+        }
+    }
+    for ticker in tickers {
+        let Some(sent) = brought.bars.get(&ticker).cloned() else { continue };
+        let mut raw = undone(engine, &ticker, &sent).await?;
+        let run = runs.iter().find(|run| run.ticker == ticker);
+        if let Some(run) = run
+            && let Some(split) = noticed(engine, run, brought, &raw).await?
+        {
+            tracing::warn!(
+                symbol = %ticker, ex_date = %split.ex_date,
+                "{ticker} has split on {} as its bars show, though nobody has told of it", split.ex_date
+            );
+            let day = (split.ex_date, split.ex_date);
+            actions::keep(&engine.database, &ticker, actions::NOTICED, day, &[split]).await?;
+            raw = undone(engine, &ticker, &sent).await?;
+        }
+        brought.bars.insert(ticker, raw);
+    }
+    Ok(None)
+}
+
+async fn undone(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Bar>, StoreError> {
+    let steps = steps(&engine.database, None, ticker, Adjustment::Splits).await?;
+    let mut raw = sent.to_vec();
+    action::undo(&mut raw, &steps);
+    if !steps.is_empty() {
+        // What multiplying has left behind the digits that prices have.
+        for bar in &mut raw {
+            for price in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
+                *price = (*price * 1e4).round() / 1e4;
+            }
+        }
+    }
+    Ok(raw)
+}
+
+/// A split that shows between the sessions before the run's slice as they are stored and as they are sent now. It counts
+/// from the first session after those.
+async fn noticed(
+    engine: &Engine,
+    run: &ClaimedRun,
+    brought: &Brought<'_>,
+    raw: &[Bar],
+) -> Result<Option<Action>, StoreError> {
+    let Some(before) = run.calendar.previous_session(run.slice.from()) else { return Ok(None) };
+    let Some(overlap) = sessions_before(run.calendar, run.slice.from()) else { return Ok(None) };
+    let frame = Frame {
+        calendar: run.calendar,
+        timeframe: run.timeframe,
+        answered: overlap,
+        asked_at: brought.asked_at,
+        grace: jiff::SignedDuration::ZERO,
+    };
+    let stored = bars::read(&engine.database, None, &run.ticker, run.timeframe, Some(overlap), i64::MAX).await?;
+    let stored = stored.unwrap_or_default();
+    let closes: Vec<(f64, f64)> = shape(&Looked::at(raw, run.calendar, brought.request.timeframe), &frame)
+        .bars
+        .iter()
+        .filter_map(|now| {
+            let then = stored.iter().find(|bar| bar.is_final && bar.bar.start == now.bar.start)?;
+            Some((then.bar.close, now.bar.close))
+        })
+        .collect();
+    let ex_date = run.calendar.next_session(before.close).map(|session| session.date);
+    Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
+}
+
+/// The last sessions that have closed by then, from the midnight before them: there a day's bar starts.
+pub fn sessions_before(calendar: Calendar, at: Timestamp) -> Option<Range> {
+    let last = calendar.previous_session(at)?;
+    let mut first = last;
+    for _ in 1..OVERLAP {
+        first = calendar.previous_session(first.open).unwrap_or(first);
+    }
+    Range::new(calendar.midnight(first.date)?, last.close).ok()
+}
+
+/// The split that makes of each first price the second one.
+fn split_between(closes: &[(f64, f64)], ex_date: Date) -> Option<Action> {
+    let mut ratios: Vec<f64> = closes.iter().map(|(then, now)| then / now).filter(|ratio| ratio.is_finite()).collect();
+    ratios.sort_by(f64::total_cmp);
+    let middle = *ratios.get(ratios.len() / 2)?;
+    let steady = ratios.iter().all(|ratio| (ratio / middle - 1.0).abs() < ROUNDING);
+    if ratios.len() < 2 || !steady || (middle - 1.0).abs() < NO_ROUNDING {
+        return None;
+    }
+    let (new, old) = ratio_near(middle)?;
+    Some(Action { ex_date, kind: ActionKind::Split { new: f64::from(new), old: f64::from(old) } })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    const DAY: Date = date(2014, 6, 9);
+
+    #[test]
+    fn prices_that_all_differ_by_one_ratio_show_a_split() {
+        let seven = [(644.0, 92.0), (645.57, 92.2243), (647.35, 92.4786)];
+        let split = split_between(&seven, DAY).map(|action| action.kind);
+        assert_eq!(split, Some(ActionKind::Split { new: 7.0, old: 1.0 }));
+        let one_for_ten = [(1.0, 10.0), (1.1, 11.0)];
+        let split = split_between(&one_for_ten, DAY).map(|action| action.kind);
+        assert_eq!(split, Some(ActionKind::Split { new: 1.0, old: 10.0 }));
+    }
+
+    #[test]
+    fn rounding_a_single_bar_and_prices_that_differ_this_way_and_that_show_none() {
+        for closes in [
+            &[(100.0, 100.01), (101.0, 101.0)][..],
+            &[(644.0, 92.0)],
+            &[(100.0, 50.0), (100.0, 48.0)],
+            &[(100.0, 0.0), (0.0, 0.0)],
+            &[],
+        ] {
+            assert_eq!(split_between(closes, DAY), None, "{closes:?}");
+        }
+    }
+}

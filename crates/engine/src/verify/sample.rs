@@ -1,0 +1,113 @@
+//! A few sessions fetched once more, and held against what is stored.
+
+use std::collections::BTreeMap;
+
+use market::{Bar, Calendar, Range, RangeSet, Timeframe};
+use providers::{BarsRequest, FetchError, budget::Urgency};
+use store::{bars::StoredBar, definitions::Definition};
+
+use super::{Finding, Kind, bucket, difference};
+use crate::{
+    bases::base_of,
+    engine::Engine,
+    fetch::asked_range,
+    shape::{Frame, Looked, shape},
+};
+
+/// What a comparison brought.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) bars: usize,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// `count` sessions (weeks for weeks) of which bars are stored, the newest among them, spread over all there are.
+pub(super) fn sessions(stored: &[StoredBar], timeframe: Timeframe, calendar: Calendar, count: usize) -> Vec<Range> {
+    let mut all: Vec<Range> = stored
+        .iter()
+        .filter(|bar| bar.is_final)
+        .filter_map(|bar| {
+            let own = bucket(calendar, timeframe, bar.bar.start)?;
+            match timeframe {
+                Timeframe::D1 | Timeframe::W1 => Some(own),
+                _ => calendar.session_at(own.from()).map(|session| session.range()),
+            }
+        })
+        .collect();
+    all.dedup();
+    let last = all.len().saturating_sub(1);
+    let mut chosen: Vec<Range> = match count.min(all.len()) {
+        0 => Vec::new(),
+        1 => all.last().copied().into_iter().collect(),
+        count => (0..count).filter_map(|n| all.get(n * last / (count - 1)).copied()).collect(),
+    };
+    chosen.dedup();
+    chosen
+}
+
+/// Fetches the bars of `session` as they would be today. Bars from another feed are not compared: they differ by right.
+pub(super) async fn compare(
+    engine: &Engine,
+    definition: &Definition,
+    stored: &[StoredBar],
+    covered: &RangeSet,
+    session: Range,
+) -> Result<Compared, FetchError> {
+    let (calendar, timeframe) = (definition.calendar, definition.timeframe);
+    let class = definition.ticker.asset_class();
+    let asked_at = engine.clock.now();
+    // Where the bars of that session came from.
+    let feed = stored.iter().find(|bar| session.contains(bar.bar.start)).map_or("", |bar| bar.provider.as_str());
+    let found = engine.routes.of(class).find_map(|source| {
+        let limits = source.limits(class);
+        let base = base_of(timeframe, calendar, &limits)?;
+        let has = session.from() >= limits.earliest_of(base, asked_at) && !limits.split_adjusted.contains(&base);
+        (has && feed.starts_with(&source.endpoint().provider)).then_some((source, limits, base))
+    });
+    let Some((source, limits, base)) = found else { return Ok(Compared::default()) };
+    let range = asked_range(calendar, timeframe, session, asked_at);
+    let request = BarsRequest {
+        asset_class: class,
+        tickers: vec![definition.ticker.clone()],
+        timeframe: base,
+        range,
+        urgency: Urgency::Background,
+    };
+    let fetched = source.bars(&request).await?;
+    let Some(answered) = fetched.answered else { return Ok(Compared::default()) };
+    let sent = fetched.bars.get(&definition.ticker).map(Vec::as_slice).unwrap_or_default();
+    let frame = Frame { calendar, timeframe, answered, asked_at, grace: limits.grace };
+    let theirs: BTreeMap<_, Bar> = shape(&Looked::at(sent, calendar, base), &frame)
+        .bars
+        .into_iter()
+        .filter(|shaped| shaped.is_final && session.contains(shaped.bar.start))
+        .map(|shaped| (shaped.bar.start, shaped.bar))
+        .collect();
+    let mine: BTreeMap<_, &StoredBar> = stored
+        .iter()
+        .filter(|bar| bar.is_final && session.contains(bar.bar.start))
+        .map(|bar| (bar.bar.start, bar))
+        .collect();
+    let mut compared = Compared { bars: theirs.len(), findings: Vec::new() };
+    let mut find = |kind, at, message| compared.findings.push(Finding { kind, at, message });
+    for (start, theirs) in &theirs {
+        match mine.get(start) {
+            Some(mine) if mine.provider == fetched.provenance => {
+                if let Some(told) = difference(&mine.bar, theirs) {
+                    find(Kind::Differs, *start, format!("{} sends other bars now: {told}", fetched.provenance));
+                }
+            }
+            Some(_) => {}
+            None if bucket(calendar, timeframe, *start).is_some_and(|bucket| covered.encloses(&bucket)) => {
+                find(Kind::Missing, *start, format!("{} has it, and the time counts as covered", fetched.provenance));
+            }
+            None => {}
+        }
+    }
+    for (start, mine) in &mine {
+        if !theirs.contains_key(start) && mine.provider == fetched.provenance {
+            find(Kind::Unknown, *start, format!("{} has no such bar", fetched.provenance));
+        }
+    }
+    Ok(compared)
+}

@@ -1,0 +1,106 @@
+//! What stored bars say of themselves, and of one another.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use market::{
+    Action, ActionKind, Bar, Calendar, RangeSet, Timeframe, action::ratio_near, grid::Grid, resample::resample,
+};
+use store::bars::StoredBar;
+
+use super::{FINAL_BY, Finding, Kind, bucket, difference};
+
+/// Between two sessions a price that has changed by more than this is looked at as a split.
+const LIKE_A_SPLIT: f64 = 0.3;
+
+/// Each bar for itself: possible prices, a start on the grid, final in time.
+pub(super) fn alone(
+    stored: &[StoredBar],
+    timeframe: Timeframe,
+    calendar: Calendar,
+    now: Timestamp,
+    grace: SignedDuration,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for StoredBar { bar, is_final, .. } in stored {
+        let mut find = |kind, message| findings.push(Finding { kind, at: bar.start, message });
+        if let Err(defect) = bar.check() {
+            find(Kind::Impossible, defect.to_string());
+        }
+        match bucket(calendar, timeframe, bar.start) {
+            None => find(Kind::OffGrid, format!("no {timeframe} bar of {calendar} starts then")),
+            Some(bucket) if !is_final => {
+                let by = bucket.to().checked_add(grace).and_then(|end| end.checked_add(FINAL_BY));
+                if by.is_ok_and(|by| by < now) {
+                    find(Kind::NeverFinal, format!("ended at {} and is still provisional", bucket.to()));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    findings
+}
+
+/// Steps between sessions that look like a split that nobody has told of.
+pub(super) fn jumps(stored: &[StoredBar], calendar: Calendar, actions: &[Action]) -> Vec<Finding> {
+    if calendar == Calendar::AlwaysOpen {
+        return Vec::new();
+    }
+    let day = |bar: &Bar| calendar.date_of(bar.start);
+    let mut findings = Vec::new();
+    for pair in stored.windows(2) {
+        let [before, after] = [&pair[0].bar, &pair[1].bar];
+        let step = before.close / after.open;
+        if day(before) == day(after) || (step - 1.0).abs() < LIKE_A_SPLIT && (1.0 / step - 1.0).abs() < LIKE_A_SPLIT {
+            continue;
+        }
+        let known = actions.iter().any(|action| {
+            matches!(action.kind, ActionKind::Split { .. })
+                && action.ex_date > day(before)
+                && action.ex_date <= day(after)
+        });
+        if let Some((new, old)) = ratio_near(step).filter(|_| !known) {
+            let message =
+                format!("opens at {} after a close of {}: a split of {new} for {old}?", after.open, before.close);
+            findings.push(Finding { kind: Kind::Jump, at: after.start, message });
+        }
+    }
+    findings
+}
+
+/// Whether `timeframe` is a sum of whole bars of `shorter`. A day has an auction that shorter bars don't.
+pub(super) fn can_be_made_of(timeframe: Timeframe, shorter: Timeframe) -> bool {
+    match (timeframe, shorter) {
+        (Timeframe::W1, Timeframe::D1) => true,
+        (Timeframe::W1 | Timeframe::D1, _) | (_, Timeframe::W1 | Timeframe::D1) => false,
+        (long, short) => short < long,
+    }
+}
+
+/// Bars against the same made of `shorter`, where all of the time is covered by final ones from the same feed.
+pub(super) fn sums(
+    stored: &[StoredBar],
+    timeframe: Timeframe,
+    shorter: &[StoredBar],
+    covered: &RangeSet,
+    calendar: Calendar,
+) -> Vec<Finding> {
+    let grid = Grid::Session(calendar);
+    let parts: Vec<Bar> = shorter.iter().filter(|part| part.is_final).map(|part| part.bar).collect();
+    let own: HashMap<Timestamp, &StoredBar> = stored.iter().map(|bar| (bar.bar.start, bar)).collect();
+    let mut findings = Vec::new();
+    for made in resample(&parts, &grid, timeframe) {
+        let Some(mine) = own.get(&made.bar.start).filter(|mine| mine.is_final) else { continue };
+        let first = shorter.partition_point(|part| part.bar.start < made.range.from());
+        let after = shorter.partition_point(|part| part.bar.start < made.range.to());
+        let parts = shorter.get(first..after).unwrap_or_default();
+        if parts.iter().all(|part| part.is_final && part.provider == mine.provider)
+            && covered.encloses(&made.range)
+            && let Some(told) = difference(&mine.bar, &made.bar)
+        {
+            let message = format!("made of {} shorter bars: {told}", parts.len());
+            findings.push(Finding { kind: Kind::NotTheSum, at: mine.bar.start, message });
+        }
+    }
+    findings
+}

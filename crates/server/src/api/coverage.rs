@@ -1,0 +1,65 @@
+//! `GET /api/v1/coverage[?symbol=AAPL]`: how far each series has come, as its user sees it.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+};
+use market::Ticker;
+use serde::{Deserialize, Serialize};
+use store::{
+    coverage::{self, SeriesCoverage},
+    show,
+};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{app::App, auth::User, error::ApiError};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    /// All that the user tracks where left out
+    symbol: Option<String>,
+}
+
+/// With a symbol: `symbol` and `series`. Without: `symbols`, each with both.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = CoverageOfOneOrAll)]
+pub(crate) enum Answer {
+    One(Coverage),
+    All { symbols: Vec<Coverage> },
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Coverage {
+    #[schema(value_type = String)]
+    pub(crate) symbol: Ticker,
+    pub(crate) series: Vec<SeriesCoverage>,
+}
+
+/// How far the series of a symbol have come, or of all that the user tracks.
+#[utoipa::path(
+    get, path = "/api/v1/coverage", tag = "api", params(Question),
+    responses((status = 200, body = Answer), (status = 400), (status = 401)),
+    security(("bearer" = []), ("session" = []))
+)]
+pub(crate) async fn coverage(
+    State(app): State<App>,
+    User(user): User,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Result<Json<Answer>, ApiError> {
+    let Query(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    if let Some(symbol) = question.symbol {
+        let symbol: Ticker = symbol.parse().map_err(ApiError::invalid)?;
+        let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
+        return Ok(Json(Answer::One(Coverage { symbol, series })));
+    }
+    Ok(Json(Answer::All { symbols: of_tracked(&app, user).await? }))
+}
+
+/// The coverage of everything that the user tracks.
+pub(crate) async fn of_tracked(app: &App, user: uuid::Uuid) -> Result<Vec<Coverage>, ApiError> {
+    let tracked = show::tracked(&app.database, user).await?;
+    let found = coverage::of_symbols(&app.database, Some(user), &tracked).await?;
+    Ok(found.into_iter().map(|(symbol, series)| Coverage { symbol, series }).collect())
+}

@@ -1,0 +1,69 @@
+//! `/healthz`: the process lives. `/readyz`: database migrated, scheduler alive.
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde_json::{Value, json};
+use store::{
+    health,
+    providers::{FAILING, Health},
+};
+
+use crate::{
+    app::{App, ProviderState},
+    readiness::is_alive,
+};
+
+/// The process lives.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200)))]
+pub(crate) async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "alive" }))
+}
+
+/// The database is migrated and the scheduler alive.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200), (status = 503)))]
+pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let provider = match &*app.provider.borrow() {
+        ProviderState::Connecting(why) => json!({ "state": "unreachable", "reason": why }),
+        ProviderState::Connected(endpoints) => json!({
+            "state": "connected",
+            "name": endpoints.first().map(|endpoint| &endpoint.provider),
+            "others": endpoints.iter().skip(1).map(|endpoint| &endpoint.provider).collect::<Vec<_>>(),
+            "simulated": endpoints.iter().any(|endpoint| endpoint.simulated),
+        }),
+        ProviderState::Elsewhere => json!({ "state": "elsewhere" }),
+    };
+    // One that was connected to may have died since.
+    let failing = store::providers::all(&app.database).await.unwrap_or_default();
+    let failing = failing.into_iter().find(|health| health.failures >= FAILING);
+    let provider = match failing {
+        Some(Health { provider, last_error, .. }) => {
+            json!({ "state": "failing", "name": provider, "reason": last_error })
+        }
+        None => provider,
+    };
+    match health::readiness(&app.database).await {
+        Ok(ready) => {
+            let alive = is_alive(&ready);
+            let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let body = json!({
+                "status": if alive { "ready" } else { "waiting for the scheduler" },
+                "database": "migrated",
+                "scheduler": {
+                    "status": ready.scheduler_status,
+                    "message": ready.scheduler_message,
+                    "seen_seconds_ago": ready.scheduler_seen_secs_ago,
+                },
+                "provider": provider,
+            });
+            (status, Json(body))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "Not ready");
+            let reason =
+                if error.is_unreachable() { "the database can't be reached" } else { "the database is not in order" };
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Json(json!({ "status": "not ready", "reason": reason, "provider": provider })),
+            )
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Who asks, and whether they may: tokens, sessions of browsers, passwords; which hosts and pages are answered.
+
+pub(crate) mod csrf;
+pub(crate) mod host;
+mod identity;
+mod jwks;
+mod keys;
+pub mod passwords;
+mod secret;
+pub(crate) mod session;
+
+pub use self::{
+    host::AllowedHosts,
+    identity::Authenticator,
+    jwks::Jwks,
+    keys::{KeyRing, Keys},
+    secret::Secret,
+    session::code_for,
+};
+pub(crate) use self::{
+    identity::{Service, Session, TokenUser, User},
+    session::COOKIE,
+};

@@ -1,0 +1,117 @@
+//! Stored bars as they are to be read: as traded, in today's shares, or as if dividends had been reinvested.
+//!
+//! In: bars as traded and the stock's actions, both from the database. Out: bars with the factors applied. Holds: nothing
+//! stored changes; a week in which a split falls is made anew from its days, since it mixes two price levels.
+
+use jiff::civil::Date;
+use market::{
+    ActionKind, Adjustment, AssetClass, Bar, Calendar, Range, Ticker, Timeframe,
+    action::{self, Step},
+    grid::Grid,
+    resample::resample,
+};
+use uuid::Uuid;
+
+use crate::{
+    Database, StoreError, actions,
+    bars::{self, StoredBar},
+};
+
+/// What is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub ticker: &'a Ticker,
+    pub timeframe: Timeframe,
+    /// `None`: all there are.
+    pub range: Option<Range>,
+    /// Of more the newest.
+    pub limit: i64,
+    pub adjustment: Adjustment,
+}
+
+/// The bars, oldest first; `None` where nobody has asked for the symbol.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn read(
+    database: &Database,
+    user: Option<Uuid>,
+    wanted: Wanted<'_>,
+) -> Result<Option<Vec<StoredBar>>, StoreError> {
+    let Wanted { ticker, timeframe, range, limit, adjustment } = wanted;
+    let Some(mut stored) = bars::read(database, user, ticker, timeframe, range, limit).await? else {
+        return Ok(None);
+    };
+    if adjustment == Adjustment::Raw || stored.is_empty() {
+        return Ok(Some(stored));
+    }
+    let steps = steps(database, user, ticker, adjustment).await?;
+    if steps.is_empty() {
+        return Ok(Some(stored));
+    }
+    let mut plain: Vec<Bar> = stored.iter().map(|stored| stored.bar).collect();
+    action::apply(&mut plain, &steps);
+    for (stored, bar) in stored.iter_mut().zip(plain) {
+        stored.bar = bar;
+    }
+    if timeframe == Timeframe::W1 {
+        mend_weeks(database, user, ticker, &steps, &mut stored).await?;
+    }
+    Ok(Some(stored))
+}
+
+/// The factors that hold by now: what is announced for later days is not applied yet.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn steps(
+    database: &Database,
+    user: Option<Uuid>,
+    ticker: &Ticker,
+    adjustment: Adjustment,
+) -> Result<Vec<Step>, StoreError> {
+    if ticker.asset_class() != AssetClass::Stock {
+        return Ok(Vec::new());
+    }
+    let mut actions = actions::of(database, user, ticker).await?;
+    let today = Calendar::Xnys.date_of(crate::clock::read(database).await?.now());
+    actions.retain(|action| action.ex_date <= today);
+    let dividends: Vec<Date> = actions
+        .iter()
+        .filter(|action| adjustment == Adjustment::All && matches!(action.kind, ActionKind::Dividend { .. }))
+        .map(|action| action.ex_date)
+        .collect();
+    let closes = if dividends.is_empty() {
+        std::collections::HashMap::new()
+    } else {
+        actions::closes_before(database, user, ticker, &dividends).await?
+    };
+    Ok(action::steps(&actions, Calendar::Xnys, adjustment, |date| closes.get(&date).copied()))
+}
+
+/// Weeks that a step falls into are made of shorter bars, each adjusted for itself, where there are any.
+async fn mend_weeks(
+    database: &Database,
+    user: Option<Uuid>,
+    ticker: &Ticker,
+    steps: &[Step],
+    weeks: &mut [StoredBar],
+) -> Result<(), StoreError> {
+    let grid = Grid::Session(Calendar::Xnys);
+    for week in weeks {
+        let Some(bucket) = grid.bucket_of(Timeframe::W1, week.bar.start) else { continue };
+        if !steps.iter().any(|step| step.before > bucket.from() && step.before < bucket.to()) {
+            continue;
+        }
+        for shorter in [Timeframe::D1, Timeframe::H4, Timeframe::H1, Timeframe::M15] {
+            let found = bars::read(database, user, ticker, shorter, Some(bucket), i64::MAX).await?;
+            let mut days: Vec<Bar> = found.unwrap_or_default().iter().map(|stored| stored.bar).collect();
+            action::apply(&mut days, steps);
+            if let Some(made) = resample(&days, &grid, Timeframe::W1).into_iter().next() {
+                week.bar = Bar { start: week.bar.start, ..made.bar };
+                break;
+            }
+        }
+    }
+    Ok(())
+}
