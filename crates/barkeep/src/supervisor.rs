@@ -11,6 +11,7 @@ use store::{
     health,
     processes::{self, Part},
     runs,
+    sessions::SharedCalendars,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -108,7 +109,7 @@ impl Parts {
         if !migrated.applied.is_empty() {
             tracing::info!(migrations = migrated.applied.len(), "Brought the schema up to date");
         }
-        calendar_exceptions::begin(&home.database, &config.sessions).await?;
+        let calendars = calendar_exceptions::begin(&home.database, &config.sessions).await?;
         let worker: Arc<str> = match instance {
             Some(instance) => instance.worker(),
             None => format!("part/{}", Uuid::new_v4().simple()).into(),
@@ -147,7 +148,13 @@ impl Parts {
         let (provider_tx, provider_rx) = watch::channel(unknown);
         let tasks = TaskTracker::new();
         let (wanted, look_out) = (config.sessions.clone(), signals.clone());
-        tasks.spawn(calendar_exceptions::keep_up(home.database.clone(), wanted, look_out, stop.clone()));
+        tasks.spawn(calendar_exceptions::keep_up(
+            home.database.clone(),
+            calendars.clone(),
+            wanted,
+            look_out,
+            stop.clone(),
+        ));
         let on_failure = stop.clone();
         let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         if let (Some(listener), Some(address), Some(keys)) = (listener, address, keys.clone()) {
@@ -162,6 +169,7 @@ impl Parts {
                 ),
                 database: home.database.clone(),
                 directory: directory.clone(),
+                calendars: calendars.clone(),
                 provider: provider_rx,
                 signals: signals.clone(),
                 teller: teller.clone(),
@@ -190,6 +198,7 @@ impl Parts {
             config,
             home,
             clock: SharedClock::new(clock),
+            calendars,
             teller,
             foreground,
             signals,
@@ -250,6 +259,7 @@ struct Life<'a> {
     config: &'a Config,
     home: &'a Home,
     clock: SharedClock,
+    calendars: SharedCalendars,
     signals: Signals,
     teller: Teller,
     foreground: Foreground,
@@ -293,6 +303,7 @@ impl Life<'_> {
             database: self.home.database.clone(),
             routes,
             clock: self.clock.clone(),
+            calendars: self.calendars.clone(),
             signals: self.signals.clone(),
             teller: self.teller.clone(),
             foreground: self.foreground.clone(),

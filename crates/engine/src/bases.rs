@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Calendar, Range, Timeframe, calendar::StockHours};
+use market::{Calendar, Range, Sessions, Timeframe, calendar::StockHours};
 use providers::Limits;
 
 /// From the first trade before the open to the open: 04:00 to 09:30 New York.
@@ -16,10 +16,11 @@ const STOCK_DAY: SignedDuration = SignedDuration::from_hours(16);
 ///
 /// A provider's hours and longer are multiples of the clock and mix the time before the open in; 15 and 30 minutes fit
 /// both grids. Days are asked for as days where sessions end with an auction, which no shorter bar holds.
-pub fn bases_of(wanted: Timeframe, calendar: Calendar, limits: &Limits) -> Vec<Timeframe> {
+pub fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Vec<Timeframe> {
     use Timeframe::{D1, H1, H4, M1, M5, M15, M30, W1};
     // Hours of stocks only where they begin with the session.
-    let is_extended = calendar == Calendar::Xnys && StockHours::in_force() == StockHours::Extended;
+    let calendar = sessions.calendar();
+    let is_extended = calendar == Calendar::Xnys && sessions.stock_hours() == StockHours::Extended;
     if is_extended && wanted.step().is_some() && !limits.extended_hours {
         return Vec::new();
     }
@@ -40,11 +41,12 @@ pub fn bases_of(wanted: Timeframe, calendar: Calendar, limits: &Limits) -> Vec<T
 }
 
 /// The timeframe that is fetched for `wanted` alone. `None`: nothing that this provider has can be made into it.
-pub fn base_of(wanted: Timeframe, calendar: Calendar, limits: &Limits) -> Option<Timeframe> {
-    bases_of(wanted, calendar, limits).first().copied()
+pub fn base_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Option<Timeframe> {
+    bases_of(wanted, sessions, limits).first().copied()
 }
 
-/// Counts the rows that one symbol brings at most. Remembers: the same stretches come up again and again.
+/// Counts the rows that one symbol brings at most. Remembers: the same stretches come up again and again, under one set of
+/// calendars.
 #[derive(Debug, Default)]
 pub struct Rows(RefCell<HashMap<(Calendar, Timestamp, Timestamp), Stretch>>);
 
@@ -58,9 +60,9 @@ struct Stretch {
 
 impl Rows {
     /// Bars of `base` in `range`, extended hours included.
-    pub fn of(&self, range: Range, calendar: Calendar, base: Timeframe) -> usize {
-        let key = (calendar, range.from(), range.to());
-        let stretch = *self.0.borrow_mut().entry(key).or_insert_with(|| Stretch::of(range, calendar));
+    pub fn of(&self, range: Range, sessions: &Sessions, base: Timeframe) -> usize {
+        let key = (sessions.calendar(), range.from(), range.to());
+        let stretch = *self.0.borrow_mut().entry(key).or_insert_with(|| Stretch::of(range, sessions));
         match base.minutes() {
             // Every day may begin or end within a bar.
             Some(step) => usize::try_from((stretch.minutes + step - 1) / step).unwrap_or(0),
@@ -70,9 +72,9 @@ impl Rows {
 }
 
 impl Stretch {
-    fn of(range: Range, calendar: Calendar) -> Self {
+    fn of(range: Range, sessions: &Sessions) -> Self {
         let minutes = |range: Range| (range.duration().as_secs() + 59) / 60;
-        if calendar == Calendar::AlwaysOpen {
+        if sessions.calendar() == Calendar::AlwaysOpen {
             let days = usize::try_from(minutes(range).div_euclid(24 * 60)).unwrap_or(0) + 1;
             return Self { days, minutes: minutes(range) };
         }
@@ -80,7 +82,7 @@ impl Stretch {
         let to = range.to().checked_add(BEFORE_OPEN).unwrap_or(range.to());
         let around = Range::new(from, to).unwrap_or(range);
         let mut stretch = Self { days: 0, minutes: 0 };
-        for session in calendar.sessions_in(around) {
+        for session in sessions.sessions_in(around) {
             let first = session.open.checked_sub(BEFORE_OPEN).unwrap_or(session.open);
             let last = first.checked_add(STOCK_DAY).unwrap_or(session.close);
             let day = Range::new(first, last).ok().and_then(|day| day.intersection(&range));
@@ -104,7 +106,7 @@ mod tests {
     #[test]
     fn a_stocks_day_has_its_extended_hours_and_closed_days_have_nothing() {
         let rows = Rows::default();
-        let count = |from, to, base| rows.of(range(from, to), Calendar::Xnys, base);
+        let count = |from, to, base| rows.of(range(from, to), &Calendar::Xnys.by_rules(), base);
         // From a Friday's open to a Monday's close: the Friday's 09:30 to 20:00, the Monday's 04:00 to 16:00.
         assert_eq!(count("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z", Timeframe::M30), 21 + 24);
         assert_eq!(count("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z", Timeframe::D1), 2);
@@ -115,6 +117,6 @@ mod tests {
     #[test]
     fn crypto_never_closes() {
         let day = range("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
-        assert_eq!(Rows::default().of(day, Calendar::AlwaysOpen, Timeframe::M15), 96);
+        assert_eq!(Rows::default().of(day, &Calendar::AlwaysOpen.by_rules(), Timeframe::M15), 96);
     }
 }

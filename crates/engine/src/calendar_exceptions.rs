@@ -6,7 +6,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -15,7 +14,7 @@ use market::calendar::{Exceptions, StockHours};
 use store::{
     Database, ServiceTx, StoreError,
     events::Signals,
-    sessions::{self, Edition},
+    sessions::{self, Edition, SharedCalendars},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,43 +28,38 @@ const TICK_ALONE: Duration = Duration::from_secs(5);
 /// How often a list is applied that has to give way to other transactions.
 const GIVE_WAY: u32 = 3;
 
-/// Of what this process goes by. Written after that, so that it is never ahead of it.
-static EDITION: AtomicI64 = AtomicI64::new(0);
-
-/// The edition that this process goes by: to be asked before anything is computed that is to be stored.
-pub fn edition() -> i64 {
-    EDITION.load(Ordering::SeqCst)
-}
-
-/// Goes by what is in force in the database. Returns the edition.
-pub async fn follow(database: &Database) -> Result<i64, StoreError> {
-    let here = edition();
-    if sessions::edition(database).await? == here {
+/// Goes by what is in force in the database, and returns it.
+///
+/// # Errors
+/// Where the database is gone or not migrated.
+pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edition, StoreError> {
+    let here = shared.edition();
+    if sessions::edition(database).await? == here.number {
         return Ok(here);
     }
     let mut tx = database.begin().await?;
-    Ok(adopt(sessions::read(&mut tx).await?))
+    Ok(adopt(shared, sessions::read(&mut tx).await?))
 }
 
 /// The same in a transaction until whose end it stays so.
-pub async fn hold(tx: &mut ServiceTx) -> Result<(), StoreError> {
-    if sessions::hold(tx).await? != edition() {
-        adopt(sessions::read(tx).await?);
+pub(crate) async fn hold(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
+    if sessions::hold(tx).await? != shared.edition().number {
+        adopt(shared, sessions::read(tx).await?);
     }
     Ok(())
 }
 
 /// Fails where something that was made by `made_by` would be stored under another edition.
-pub async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
+pub(crate) async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
     if sessions::hold(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
 }
 
-fn adopt(Edition { number, exceptions }: Edition) -> i64 {
+fn adopt(shared: &SharedCalendars, edition: Edition) -> Edition {
+    let exceptions = edition.calendars.exceptions();
     let (days, hours) = (exceptions.len(), exceptions.hours().as_str());
-    exceptions.put_in_force();
-    EDITION.store(number, Ordering::SeqCst);
+    shared.set(edition.clone());
     tracing::info!(days, hours, "The calendars have {days} exceptions; stocks are kept in {hours} hours");
-    number
+    edition
 }
 
 /// Reads the file, whole.
@@ -84,23 +78,24 @@ pub struct Wanted {
 }
 
 /// For a start: puts what the settings say in force, and goes by what is. What goes wrong with the file ends the start.
-pub async fn begin(database: &Database, wanted: &Wanted) -> anyhow::Result<()> {
+pub async fn begin(database: &Database, wanted: &Wanted) -> anyhow::Result<SharedCalendars> {
     match &wanted.file {
         Some(path) => apply(database, wanted, read(path)?).await?,
         None if wanted.hours.is_some() => {
-            let in_force = sessions::read(&mut database.begin().await?).await?.exceptions;
+            let in_force = sessions::read(&mut database.begin().await?).await?.calendars.exceptions().clone();
             apply(database, wanted, in_force).await?;
         }
         None => {}
     }
-    follow(database).await?;
-    Ok(())
+    let shared = SharedCalendars::by_rules();
+    follow(database, &shared).await?;
+    Ok(shared)
 }
 
 async fn apply(database: &Database, wanted: &Wanted, days: Exceptions) -> Result<(), StoreError> {
     let hours = match wanted.hours {
         Some(hours) => hours,
-        None => sessions::read(&mut database.begin().await?).await?.exceptions.hours(),
+        None => sessions::read(&mut database.begin().await?).await?.calendars.stock_hours(),
     };
     let exceptions = &days.with_hours(hours);
     let mut tries = GIVE_WAY;
@@ -124,7 +119,13 @@ async fn apply(database: &Database, wanted: &Wanted, days: Exceptions) -> Result
 
 /// Keeps going by the file and by what other processes put in force, until stopped. A file that can't be read or meant
 /// changes nothing, and is complained of once.
-pub async fn keep_up(database: Database, wanted: Wanted, signals: Signals, stop: CancellationToken) {
+pub async fn keep_up(
+    database: Database,
+    shared: SharedCalendars,
+    wanted: Wanted,
+    signals: Signals,
+    stop: CancellationToken,
+) {
     let mut woken = signals.wake.clone();
     // Dealt with, and at the last look: a file that is just being written is left alone.
     let (mut dealt_with, mut before) = (None, None);
@@ -143,14 +144,14 @@ pub async fn keep_up(database: Database, wanted: Wanted, signals: Signals, stop:
         }
         if let Some(path) = &wanted.file {
             let now = stamp(path);
-            if now != dealt_with && now == before && look(&database, path, &wanted).await {
+            if now != dealt_with && now == before && look(&database, &shared, path, &wanted).await {
                 dealt_with = now;
             }
             before = now;
         }
         if signalled || asked.elapsed() >= signals.period(TICK, TICK_ALONE) {
             asked = std::time::Instant::now();
-            if let Err(error) = follow(&database).await {
+            if let Err(error) = follow(&database, &shared).await {
                 tracing::warn!(%error, "Whether sessions have changed could not be asked; the next tick tries again");
             }
         }
@@ -164,7 +165,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 }
 
 /// Whether the file as it is now has been dealt with.
-async fn look(database: &Database, path: &Path, wanted: &Wanted) -> bool {
+async fn look(database: &Database, shared: &SharedCalendars, path: &Path, wanted: &Wanted) -> bool {
     let exceptions = match read(path) {
         Ok(exceptions) => exceptions,
         Err(error) => {
@@ -174,7 +175,7 @@ async fn look(database: &Database, path: &Path, wanted: &Wanted) -> bool {
     };
     let applied = async {
         apply(database, wanted, exceptions.clone()).await?;
-        follow(database).await
+        follow(database, shared).await
     };
     match applied.await {
         Ok(_) => true,

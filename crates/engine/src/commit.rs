@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Bar, Range, Ticker, grid::Grid};
+use market::{Bar, Calendar, Range, Sessions, Ticker, grid::Grid};
 use metrics::counter;
 use providers::{BarSource, FetchError, budget::Urgency};
 use store::{
@@ -61,7 +61,9 @@ pub async fn keep(
     let looked: HashMap<&Ticker, Looked> = brought
         .bars
         .iter()
-        .filter_map(|(ticker, bars)| Some((ticker, Looked::at(bars, calendar_of(ticker)?, base))))
+        .filter_map(|(ticker, bars)| {
+            Some((ticker, Looked::at(bars, &sessions_of(brought, calendar_of(ticker)?), base)))
+        })
         .collect();
     let (spoilt, mut sound): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
@@ -135,31 +137,37 @@ async fn set_strays_apart(
     Ok(())
 }
 
+fn sessions_of(brought: &Brought<'_>, calendar: Calendar) -> Sessions {
+    brought.calendars.calendars.sessions_of(calendar)
+}
+
 fn shaped<'a>(
     run: &'a ClaimedRun,
     looked: Option<&Looked>,
     brought: &Brought<'_>,
     grace: SignedDuration,
 ) -> Shaped<'a> {
-    let asked = asked_range(run.calendar, run.timeframe, run.slice, brought.asked_at);
+    let sessions = sessions_of(brought, run.calendar);
+    let asked = asked_range(&sessions, run.timeframe, run.slice, brought.asked_at);
     let answered = brought.answered.and_then(|answered| answered.intersection(&asked));
     let settled = brought.asked_at.checked_sub(grace).unwrap_or(brought.asked_at);
     let (Some(answered), Some(looked)) = (answered, looked) else {
         return Shaped { run, covered: None, bars: Vec::new(), insane: Vec::new() };
     };
-    let frame = Frame { calendar: run.calendar, timeframe: run.timeframe, answered, asked_at: brought.asked_at, grace };
+    let frame =
+        Frame { sessions: sessions.clone(), timeframe: run.timeframe, answered, asked_at: brought.asked_at, grace };
     let shaped = shape(looked, &frame);
-    let covered = covered(run, answered.to().min(settled));
+    let covered = covered(run, sessions, answered.to().min(settled));
     Shaped { run, covered, bars: shaped.bars, insane: shaped.insane }
 }
 
 /// What of the slice counts as covered: up to the last bar that had ended for good, and of which the answer holds
 /// everything, `until` then. The same rule as makes a bar final.
-fn covered(run: &ClaimedRun, until: Timestamp) -> Option<Range> {
+fn covered(run: &ClaimedRun, sessions: Sessions, until: Timestamp) -> Option<Range> {
     if until >= run.slice.to() {
         return Some(run.slice);
     }
-    let grid = Grid::Session(run.calendar);
+    let grid = Grid::Session(sessions);
     let until = grid.bucket_of(run.timeframe, until).map_or(until, |bucket| bucket.from());
     Range::new(run.slice.from(), until.min(run.slice.to())).ok()
 }
@@ -167,7 +175,7 @@ fn covered(run: &ClaimedRun, until: Timestamp) -> Option<Range> {
 async fn write(engine: &Engine, sound: &[Shaped<'_>], brought: &Brought<'_>, requests: u32) -> Result<(), StoreError> {
     let provenance = &brought.provenance;
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::still(&mut tx, brought.sessions).await?;
+    calendar_exceptions::still(&mut tx, brought.calendars.number).await?;
     let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
     let held: HashSet<Uuid> = runs::hold(&mut tx, &runs).await?.into_iter().collect();
     let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));

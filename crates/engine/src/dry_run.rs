@@ -67,6 +67,7 @@ pub struct PlannedRequest {
 /// Sees what would be sent for the series of `tickers`, or all.
 pub async fn dry_run(engine: &Engine, tickers: Option<&[Ticker]>) -> Result<DryRun, StoreError> {
     let kept = definitions::kept(&engine.database, tickers).await?;
+    let market = engine.market();
     let mut tx = engine.database.begin().await?;
     let gaps = coverage::gaps(&mut tx, &kept, None).await?;
     let windows = coverage::windows(&mut tx, &kept).await?;
@@ -78,7 +79,7 @@ pub async fn dry_run(engine: &Engine, tickers: Option<&[Ticker]>) -> Result<DryR
     for series in by_symbol(&kept) {
         let class = series[0].ticker.asset_class();
         let (limits, name) = (engine.routes.limits(class), engine.routes.name(class));
-        let plan = plan_symbol(&series, &gaps, None, &limits, &name, engine.clock.now());
+        let plan = plan_symbol(&series, &gaps, None, &limits, &name, &market);
         for (definition, slices) in plan.slices {
             let taken: RangeSet = runs[..already]
                 .iter()
@@ -152,14 +153,14 @@ impl History<'_> {
 
 /// Claims as workers do, until nothing is left.
 fn packed(engine: &Engine, mut runs: Vec<QueuedRun>, history: &History<'_>) -> Vec<PlannedRequest> {
-    let (rows, now) = (Rows::default(), engine.clock.now());
+    let (rows, market) = (Rows::default(), engine.market());
     let mut requests = Vec::new();
     while !runs.is_empty() {
         let candidates = candidates(&runs);
         let head = candidates[0].clone();
-        let chosen = engine.routes.first_with(&head, now).and_then(|source| {
+        let chosen = engine.routes.first_with(&head, &market).and_then(|source| {
             let limits = source.limits(head.ticker.asset_class());
-            let chooser = Chooser { limits: &limits, rows: &rows, now, mixed: false };
+            let chooser = Chooser { limits: &limits, rows: &rows, market: &market, mixed: false };
             Some((source, chooser.choose(&candidates)?))
         });
         let Some((source, pack)) = chosen else {
@@ -240,13 +241,13 @@ fn described(
 /// pages; and no more symbols a request than the provider takes. Stocks and crypto, and a stock's days, are asked for
 /// apart.
 fn minimum(engine: &Engine, runs: &[QueuedRun]) -> usize {
-    let (counter, now) = (Rows::default(), engine.clock.now());
+    let (counter, market) = (Rows::default(), engine.market());
     let mut kinds: BTreeMap<(AssetClass, bool), (usize, BTreeSet<&Ticker>)> = BTreeMap::new();
     let first = |class| engine.routes.limits(class).into_iter().next().unwrap_or_else(Limits::nothing);
     let mut by_symbol: BTreeMap<&Ticker, Vec<(Timeframe, &QueuedRun)>> = BTreeMap::new();
     for run in runs {
         let limits = first(run.ticker.asset_class());
-        if let Some(base) = base_of(run.timeframe, run.calendar, &limits) {
+        if let Some(base) = base_of(run.timeframe, &market.sessions_of(run.calendar), &limits) {
             by_symbol.entry(&run.ticker).or_default().push((base, run));
         }
     }
@@ -255,9 +256,10 @@ fn minimum(engine: &Engine, runs: &[QueuedRun]) -> usize {
         let (mut intraday, mut days) = (RangeSet::new(), RangeSet::new());
         for (base, run) in of_symbol {
             let taken = if base == Timeframe::D1 { &mut days } else { &mut intraday };
-            let asked = asked_range(run.calendar, run.timeframe, run.slice, now);
+            let sessions = market.sessions_of(run.calendar);
+            let asked = asked_range(&sessions, run.timeframe, run.slice, market.now);
             let fresh = RangeSet::from(asked).subtract(taken);
-            let rows: usize = fresh.iter().map(|range| counter.of(range, run.calendar, base)).sum();
+            let rows: usize = fresh.iter().map(|range| counter.of(range, &sessions, base)).sum();
             taken.insert(asked);
             let kind = kinds.entry((ticker.asset_class(), base == Timeframe::D1)).or_default();
             kind.0 += rows;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use market::{Calendar, Calendars, Sessions};
 use store::{
     Database,
     clock::SharedClock,
     events::{Signals, Teller},
+    sessions::SharedCalendars,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +20,7 @@ pub struct Engine {
     pub database: Database,
     pub routes: Arc<Routes>,
     pub clock: SharedClock,
+    pub calendars: SharedCalendars,
     pub signals: Signals,
     pub teller: Teller,
     pub foreground: Foreground,
@@ -25,7 +29,25 @@ pub struct Engine {
     pub stop: CancellationToken,
 }
 
+/// The market at one moment: what time it is there, and the calendars to go by.
+#[derive(Clone, Debug)]
+pub struct Market {
+    pub now: Timestamp,
+    pub calendars: Calendars,
+}
+
+impl Market {
+    pub fn sessions_of(&self, calendar: Calendar) -> Sessions {
+        self.calendars.sessions_of(calendar)
+    }
+}
+
 impl Engine {
+    /// The market as this process knows it now.
+    pub fn market(&self) -> Market {
+        Market { now: self.clock.now(), calendars: self.calendars.current() }
+    }
+
     /// Slices were queued: tells the slots here, and those elsewhere.
     pub fn tell_queued(&self) {
         self.signals.queued_here();

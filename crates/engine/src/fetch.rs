@@ -4,17 +4,20 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Calendar, Range, Ticker, Timeframe, grid::Grid};
+use market::{Range, Sessions, Ticker, Timeframe, grid::Grid};
 use providers::{BarsRequest, budget::Urgency};
 use store::runs::ClaimedRun;
+
+use crate::engine::Market;
 
 /// Longer than two bars of any timeframe, closed hours included.
 const FORMING_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 24);
 
 /// The request that serves all of `runs`: their tickers, from the first of their bars to the last. `None` without runs.
-pub fn request(runs: &[&ClaimedRun], base: Timeframe, now: Timestamp, urgency: Urgency) -> Option<BarsRequest> {
+pub fn request(runs: &[&ClaimedRun], base: Timeframe, market: &Market, urgency: Urgency) -> Option<BarsRequest> {
     let first = runs.first()?;
-    let ranges = runs.iter().map(|run| asked_range(run.calendar, run.timeframe, run.slice, now));
+    let ranges =
+        runs.iter().map(|run| asked_range(&market.sessions_of(run.calendar), run.timeframe, run.slice, market.now));
     let range = ranges.reduce(hull)?;
     let tickers: BTreeSet<&Ticker> = runs.iter().map(|run| &run.ticker).collect();
     Some(BarsRequest {
@@ -28,8 +31,8 @@ pub fn request(runs: &[&ClaimedRun], base: Timeframe, now: Timestamp, urgency: U
 
 /// What is asked for a slice: from its first bar's start (a day's bar starts at midnight, before the open) on to its end,
 /// or to now where only the forming bar lies between.
-pub fn asked_range(calendar: Calendar, timeframe: Timeframe, slice: Range, now: Timestamp) -> Range {
-    let grid = Grid::Session(calendar);
+pub fn asked_range(sessions: &Sessions, timeframe: Timeframe, slice: Range, now: Timestamp) -> Range {
+    let grid = Grid::Session(sessions.clone());
     let from = grid.bucket_of(timeframe, slice.from()).map_or(slice.from(), |b| b.from());
     let from = from.min(slice.from());
     let forming = Range::new(slice.to(), now)

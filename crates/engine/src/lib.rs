@@ -18,4 +18,4 @@ pub(crate) mod shape;
 pub mod splits;
 pub mod verify;
 
-pub use engine::Engine;
+pub use engine::{Engine, Market};

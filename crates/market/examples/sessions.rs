@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [calendar, from, to] = arguments.as_slice() else {
         return Err("three arguments are expected: CALENDAR FROM TO, such as XNYS 2026-11-20 2026-12-01".into());
     };
-    let sessions = calendar.parse::<Calendar>()?.sessions(from.parse::<Date>()?, to.parse()?);
+    let sessions = calendar.parse::<Calendar>()?.by_rules().sessions(from.parse::<Date>()?, to.parse()?);
     let mut out = io::stdout().lock();
     writeln!(out, "date,open_utc,close_utc,early")?;
     for session in sessions {

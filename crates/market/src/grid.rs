@@ -10,13 +10,16 @@ use jiff::{
     civil::{Date, time},
 };
 
-use crate::{Calendar, Range, Session, Timeframe, calendar::monday_of};
+use crate::{
+    Calendar, Range, Session, Timeframe,
+    calendar::{Sessions, monday_of},
+};
 
 const NANOSECONDS_PER_MINUTE: i128 = 60_000_000_000;
 const NANOSECONDS_PER_DAY: i128 = 24 * 60 * NANOSECONDS_PER_MINUTE;
 
 /// How buckets are anchored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grid {
     /// On each session's open; the last bucket of a session is cut at its close. In New York `h1` starts at
     /// 09:30, 10:30, ... and 15:30 (30 minutes), `h4` at 09:30 and 13:30 (2.5 hours).
@@ -25,7 +28,7 @@ pub enum Grid {
     /// starts at the midnight that begins Monday, in each week with at least one session, and ends at the close of
     /// its last. So starts are those that providers give to daily and weekly bars, and ends are when the last trade
     /// is in. Only what happens within sessions belongs to such a bucket: see [`Grid::bucket_of`].
-    Session(Calendar),
+    Session(Sessions),
     /// On the clock in New York, all hours of all days: `h4` at 00:00, 04:00, ... and 20:00, `d1` at midnight,
     /// `w1` at midnight to Monday. This is how Alpaca aligns stock bars. When clocks change, the `h4` from 00:00 lasts
     /// three or five hours and the `d1` 23 or 25.
@@ -49,11 +52,16 @@ impl Place {
 }
 
 impl Grid {
+    /// The sessions' grid of a calendar as the rules know it, without exceptions and in regular hours.
+    pub fn by_rules(calendar: Calendar) -> Self {
+        Self::Session(calendar.by_rules())
+    }
+
     /// All buckets whose start lies in `range`, oldest first.
     pub fn buckets(&self, timeframe: Timeframe, range: Range) -> Vec<Range> {
-        match *self {
-            Self::Session(calendar) => {
-                let mut buckets = session_buckets(calendar, timeframe, range);
+        match self {
+            Self::Session(sessions) => {
+                let mut buckets = session_buckets(sessions, timeframe, range);
                 buckets.retain(|bucket| range.contains(bucket.from()));
                 buckets
             }
@@ -78,8 +86,8 @@ impl Grid {
 
     /// [`Grid::bucket_of`], with how far around `at` the answer stays the same.
     pub(crate) fn place(&self, timeframe: Timeframe, at: Timestamp) -> Option<Place> {
-        match *self {
-            Self::Session(calendar) => session_place(calendar, timeframe, at),
+        match self {
+            Self::Session(sessions) => session_place(sessions, timeframe, at),
             Self::ClockNewYork => clock_bucket(timeframe, at).map(Place::whole),
             Self::Epoch => epoch_bucket(timeframe, at).map(Place::whole),
         }
@@ -87,8 +95,8 @@ impl Grid {
 
     /// Whether a day of this grid begins at that instant: what a daily bar's start must be.
     pub(crate) fn day_begins(&self, at: Timestamp) -> bool {
-        let calendar = match *self {
-            Self::Session(calendar) => calendar,
+        let calendar = match self {
+            Self::Session(sessions) => sessions.calendar(),
             Self::ClockNewYork => Calendar::Xnys,
             Self::Epoch => Calendar::AlwaysOpen,
         };
@@ -97,32 +105,33 @@ impl Grid {
 }
 
 /// The buckets of all sessions that `range` touches.
-fn session_buckets(calendar: Calendar, timeframe: Timeframe, range: Range) -> Vec<Range> {
+fn session_buckets(sessions: &Sessions, timeframe: Timeframe, range: Range) -> Vec<Range> {
     if let Some(step) = timeframe.step() {
-        return calendar.sessions_in(range).into_iter().flat_map(|session| cut(session, step)).collect();
+        return sessions.sessions_in(range).into_iter().flat_map(|session| cut(session, step)).collect();
     }
     if timeframe == Timeframe::D1 {
-        let sessions = calendar.days_in(range).filter_map(|date| calendar.session_on(date));
-        return sessions.filter_map(|session| day_bucket(calendar, &session)).collect();
+        let days = sessions.calendar().days_in(range).filter_map(|date| sessions.session_on(date));
+        return days.filter_map(|session| day_bucket(sessions.calendar(), &session)).collect();
     }
-    let last = calendar.date_of(range.to());
-    iter::successors(monday_of(calendar.date_of(range.from())), |monday| monday.checked_add(1.week()).ok())
+    let last = sessions.calendar().date_of(range.to());
+    iter::successors(monday_of(sessions.calendar().date_of(range.from())), |monday| monday.checked_add(1.week()).ok())
         .take_while(|monday| *monday <= last)
-        .filter_map(|monday| week_bucket(calendar, monday))
+        .filter_map(|monday| week_bucket(sessions, monday))
         .collect()
 }
 
-fn session_place(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Option<Place> {
+fn session_place(sessions: &Sessions, timeframe: Timeframe, at: Timestamp) -> Option<Place> {
+    let calendar = sessions.calendar();
     let date = calendar.date_of(at);
     if let Some(step) = timeframe.step() {
-        let session = calendar.session_on(date).filter(|session| session.range().contains(at))?;
+        let session = sessions.session_on(date).filter(|session| session.range().contains(at))?;
         let steps = at.duration_since(session.open).as_nanos() / step.as_nanos();
         let from = session.open.checked_add(step.checked_mul(i32::try_from(steps).ok()?)?).ok()?;
         return step_bucket(&session, from, step).map(Place::whole);
     }
-    let session = calendar.session_on(date);
+    let session = sessions.session_on(date);
     let bucket = match timeframe {
-        Timeframe::W1 => week_bucket(calendar, monday_of(date)?)?,
+        Timeframe::W1 => week_bucket(sessions, monday_of(date)?)?,
         _ => day_bucket(calendar, &session?)?,
     };
     match session {
@@ -151,9 +160,9 @@ fn day_bucket(calendar: Calendar, session: &Session) -> Option<Range> {
 }
 
 /// The bucket of the week that begins on that Monday; `None` where no day of it has a session.
-fn week_bucket(calendar: Calendar, monday: Date) -> Option<Range> {
-    let last = calendar.sessions(monday, monday.checked_add(1.week()).ok()?).pop()?;
-    Range::new(calendar.midnight(monday)?, last.close).ok()
+fn week_bucket(sessions: &Sessions, monday: Date) -> Option<Range> {
+    let last = sessions.sessions(monday, monday.checked_add(1.week()).ok()?).pop()?;
+    Range::new(sessions.calendar().midnight(monday)?, last.close).ok()
 }
 
 fn clock_bucket(timeframe: Timeframe, at: Timestamp) -> Option<Range> {

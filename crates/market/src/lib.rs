@@ -1,5 +1,4 @@
-//! Market time and market data as pure values: no I/O, no clock, no SQL. One thing can be set: the sessions that differ
-//! from the rules ([`calendar::Exceptions`]).
+//! Market time and market data as pure values: no I/O, no clock, no SQL, no global state.
 //!
 //! In: tickers, timeframes and ranges as people and providers write them. Out: types that can't hold nonsense, the
 //! sessions of an exchange, the grid of bars to expect, and bars resampled on that grid.
@@ -19,7 +18,7 @@ mod timeframe;
 
 pub use action::{Action, ActionKind, Adjustment, InvalidAdjustment};
 pub use bar::{Bar, BarDefect};
-pub use calendar::{Calendar, InvalidCalendar, Session};
+pub use calendar::{Calendar, Calendars, InvalidCalendar, Session, Sessions};
 pub use coverage::RangeSet;
 pub use grid::Grid;
 pub use instant::instant;

@@ -115,7 +115,9 @@ mod tests {
     use super::*;
     use crate::Calendar;
 
-    const NEW_YORK: Grid = Grid::Session(Calendar::Xnys);
+    fn new_york() -> Grid {
+        Grid::by_rules(Calendar::Xnys)
+    }
 
     fn bar(start: &str, price: f64, volume: f64, vwap: Option<f64>) -> Bar {
         let start = start.parse().expect("an instant");
@@ -124,7 +126,7 @@ mod tests {
     }
 
     fn only(bars: &[Bar], timeframe: Timeframe) -> Bar {
-        let resampled = resample(bars, &NEW_YORK, timeframe);
+        let resampled = resample(bars, &new_york(), timeframe);
         assert_eq!(resampled.len(), 1, "{resampled:?}");
         resampled[0].bar
     }
@@ -144,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_bucket_begins_on_the_grid_also_where_its_first_bars_are_missing() {
-        let resampled = resample(&[bar("2026-11-24T20:45:00Z", 10.0, 1.0, None)], &NEW_YORK, Timeframe::H1);
-        let half_hour = NEW_YORK.bucket_of(Timeframe::H1, "2026-11-24T20:30:00Z".parse().expect("an instant"));
+        let resampled = resample(&[bar("2026-11-24T20:45:00Z", 10.0, 1.0, None)], &new_york(), Timeframe::H1);
+        let half_hour = new_york().bucket_of(Timeframe::H1, "2026-11-24T20:30:00Z".parse().expect("an instant"));
         assert_eq!(resampled.first().map(|r| r.range), half_hour);
         assert_eq!(resampled.first().map(|r| r.bar.start), half_hour.map(|bucket| bucket.from()));
         assert_eq!(half_hour.map(|bucket| bucket.duration()), Some(SignedDuration::from_mins(30)));
@@ -195,7 +197,7 @@ mod tests {
             bar("2026-11-27T05:00:00Z", 30.0, 3.0, None),
             bar("2026-11-30T05:00:00Z", 40.0, 4.0, None),
         ];
-        let weeks = resample(&bars, &NEW_YORK, Timeframe::W1);
+        let weeks = resample(&bars, &new_york(), Timeframe::W1);
         let summary: Vec<_> = weeks.iter().map(|week| (week.bar.start, week.bar.close, week.bar.volume)).collect();
         assert_eq!(summary, [(bars[0].start, 30.5, 6.0), (bars[3].start, 40.5, 4.0)]);
     }
@@ -208,9 +210,9 @@ mod tests {
             bar("2026-11-24T15:30:00Z", 30.0, 3.0, Some(30.0)),
         ];
         let shuffled = [sorted[2], sorted[0], sorted[1]];
-        let expected = resample(&sorted, &NEW_YORK, Timeframe::H1);
+        let expected = resample(&sorted, &new_york(), Timeframe::H1);
         assert_eq!(expected.len(), 2);
-        assert_eq!(resample(&shuffled, &NEW_YORK, Timeframe::H1), expected);
+        assert_eq!(resample(&shuffled, &new_york(), Timeframe::H1), expected);
     }
 
     /// Minutes around the change of clocks and the half day of November, in and out of sessions, with holes.
@@ -250,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn by_way_of_an_intermediate_timeframe_bars_are_the_same(minutes in any_minutes()) {
-            for grid in [NEW_YORK, Grid::Session(Calendar::AlwaysOpen), Grid::ClockNewYork, Grid::Epoch] {
+            for grid in [new_york(), Grid::by_rules(Calendar::AlwaysOpen), Grid::ClockNewYork, Grid::Epoch] {
                 for (between, last) in [
                     (Timeframe::M15, Timeframe::H1),
                     (Timeframe::M30, Timeframe::H4),
@@ -275,9 +277,9 @@ mod tests {
         fn what_belongs_to_a_bucket_is_in_its_bar_and_nothing_else(
             minutes in any_minutes(), timeframe in prop::sample::select(&Timeframe::ALL[..]),
         ) {
-            for (grid, calendar) in [(NEW_YORK, Calendar::Xnys), (Grid::Epoch, Calendar::AlwaysOpen)] {
+            for (grid, calendar) in [(new_york(), Calendar::Xnys), (Grid::Epoch, Calendar::AlwaysOpen)] {
                 let bucket_of = |minute: &&Bar| {
-                    calendar.session_at(minute.start).and_then(|_| grid.bucket_of(timeframe, minute.start))
+                    calendar.by_rules().session_at(minute.start).and_then(|_| grid.bucket_of(timeframe, minute.start))
                 };
                 let resampled = resample(&minutes, &grid, timeframe);
                 prop_assert!(resampled.windows(2).all(|pair| pair[0].range.to() <= pair[1].range.from()));

@@ -13,6 +13,7 @@ use crate::auth::Authenticator;
 pub struct App {
     pub database: store::Database,
     pub directory: store::directory::Directory,
+    pub calendars: store::sessions::SharedCalendars,
     pub provider: tokio::sync::watch::Receiver<ProviderState>,
     pub signals: store::events::Signals,
     pub teller: store::events::Teller,

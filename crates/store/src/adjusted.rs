@@ -5,7 +5,7 @@
 
 use jiff::civil::Date;
 use market::{
-    ActionKind, Adjustment, AssetClass, Bar, Calendar, Range, Ticker, Timeframe,
+    ActionKind, Adjustment, AssetClass, Bar, Calendar, Calendars, Range, Ticker, Timeframe,
     action::{self, Step},
     grid::Grid,
     resample::resample,
@@ -36,6 +36,7 @@ pub struct Wanted<'a> {
 pub async fn read(
     database: &Database,
     user: Option<Uuid>,
+    calendars: &Calendars,
     wanted: Wanted<'_>,
 ) -> Result<Option<Vec<StoredBar>>, StoreError> {
     let Wanted { ticker, timeframe, range, limit, adjustment } = wanted;
@@ -55,7 +56,7 @@ pub async fn read(
         stored.bar = bar;
     }
     if timeframe == Timeframe::W1 {
-        mend_weeks(database, user, ticker, &steps, &mut stored).await?;
+        mend_weeks(database, user, calendars, ticker, &steps, &mut stored).await?;
     }
     Ok(Some(stored))
 }
@@ -93,11 +94,12 @@ pub async fn steps(
 async fn mend_weeks(
     database: &Database,
     user: Option<Uuid>,
+    calendars: &Calendars,
     ticker: &Ticker,
     steps: &[Step],
     weeks: &mut [StoredBar],
 ) -> Result<(), StoreError> {
-    let grid = Grid::Session(Calendar::Xnys);
+    let grid = Grid::Session(calendars.sessions_of(Calendar::Xnys));
     for week in weeks {
         let Some(bucket) = grid.bucket_of(Timeframe::W1, week.bar.start) else { continue };
         if !steps.iter().any(|step| step.before > bucket.from() && step.before < bucket.to()) {

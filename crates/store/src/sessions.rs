@@ -5,13 +5,15 @@
 //! change touches brought into line in the same transaction, and an edition by which a process knows whether what it
 //! goes by is still in force.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use jiff::{
     Timestamp,
     civil::{Date, Time},
     tz::TimeZone,
 };
 use market::{
-    Calendar, Session,
+    Calendar, Calendars, Session,
     calendar::{Change, Exceptions, StockHours},
 };
 use sqlx::Row;
@@ -29,11 +31,35 @@ const FIRST_YEAR: i16 = 1990;
 /// How many years beyond this one are kept; `migrate` goes on as time does.
 const YEARS_AHEAD: i16 = 4;
 
-/// The exceptions of a database and which edition they are.
+/// The calendars of a database, and which edition of its exceptions they follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edition {
     pub number: i64,
-    pub exceptions: Exceptions,
+    pub calendars: Calendars,
+}
+
+/// The edition that this process goes by, for everybody in it. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct SharedCalendars(Arc<RwLock<Edition>>);
+
+impl SharedCalendars {
+    /// The rules alone, until an edition of a database is put in their place.
+    pub fn by_rules() -> Self {
+        Self(Arc::new(RwLock::new(Edition { number: 0, calendars: Calendars::default() })))
+    }
+
+    /// The edition and its calendars, as they are now.
+    pub fn edition(&self) -> Edition {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn current(&self) -> Calendars {
+        self.edition().calendars
+    }
+
+    pub fn set(&self, edition: Edition) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = edition;
+    }
 }
 
 /// What a change of the exceptions came to.
@@ -76,11 +102,11 @@ pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
     )
     .fetch_all(&mut **tx)
     .await?;
-    let mut edition = Edition { number: 0, exceptions: Exceptions::default() };
+    let (mut number, mut exceptions) = (0, Exceptions::default());
     for row in &rows {
-        edition.number = row.try_get(0)?;
+        number = row.try_get(0)?;
         let hours: StockHours = parsed(row, 5)?;
-        edition.exceptions = edition.exceptions.with_hours(hours);
+        exceptions = exceptions.with_hours(hours);
         if row.try_get::<Option<&str>, _>(1)?.is_none() {
             continue;
         }
@@ -93,9 +119,9 @@ pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
                 Change::Early(Time::new(part(hour), part(minute), 0, 0).map_err(|error| corrupt(&error))?)
             }
         };
-        edition.exceptions.insert(calendar, date, change).map_err(|why| corrupt(&why))?;
+        exceptions.insert(calendar, date, change).map_err(|why| corrupt(&why))?;
     }
-    Ok(edition)
+    Ok(Edition { number, calendars: Calendars::new(exceptions) })
 }
 
 fn corrupt(why: &dyn std::fmt::Display) -> StoreError {
@@ -109,12 +135,12 @@ fn corrupt(why: &dyn std::fmt::Display) -> StoreError {
 /// Where the database refuses or is gone.
 pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Option<Replaced>, StoreError> {
     let mut tx = database.begin().await?;
-    if read(&mut tx).await?.exceptions == *exceptions {
+    if read(&mut tx).await?.calendars.exceptions() == exceptions {
         return Ok(None);
     }
     lock(&mut tx).await?;
     // Once more: another process may have read the same file.
-    if read(&mut tx).await?.exceptions == *exceptions {
+    if read(&mut tx).await?.calendars.exceptions() == exceptions {
         return Ok(None);
     }
     let (mut calendars, mut dates, mut closes) = (Vec::new(), Vec::new(), Vec::new());
@@ -140,7 +166,7 @@ pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Optio
         .bind(exceptions.hours().as_str())
         .execute(&mut *tx)
         .await?;
-    let replaced = replace_all(&mut tx, exceptions).await?;
+    let replaced = replace_all(&mut tx, &Calendars::new(exceptions.clone())).await?;
     tx.commit().await?;
     Ok(Some(replaced))
 }
@@ -150,14 +176,14 @@ pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Optio
 /// # Errors
 /// Where the database refuses or is gone.
 pub(crate) async fn fill(tx: &mut ServiceTx) -> Result<(), StoreError> {
-    let exceptions = read(tx).await?.exceptions;
+    let calendars = read(tx).await?.calendars;
     // Nobody waits where there is nothing to be done, as at nearly every start.
-    if outdated(tx, &exceptions).await?.is_empty() {
+    if outdated(tx, &calendars).await?.is_empty() {
         return Ok(());
     }
     lock(tx).await?;
-    let exceptions = read(tx).await?.exceptions;
-    replace_all(tx, &exceptions).await?;
+    let calendars = read(tx).await?.calendars;
+    replace_all(tx, &calendars).await?;
     Ok(())
 }
 
@@ -167,9 +193,9 @@ async fn lock(tx: &mut ServiceTx) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn replace_all(tx: &mut ServiceTx, exceptions: &Exceptions) -> Result<Replaced, StoreError> {
+async fn replace_all(tx: &mut ServiceTx, calendars: &Calendars) -> Result<Replaced, StoreError> {
     let mut replaced = Replaced::default();
-    for (calendar, sessions) in outdated(tx, exceptions).await? {
+    for (calendar, sessions) in outdated(tx, calendars).await? {
         let of_calendar = replace(tx, calendar, &sessions).await?;
         replaced.days += of_calendar.days;
         replaced.bars_outside += of_calendar.bars_outside;
@@ -178,14 +204,14 @@ async fn replace_all(tx: &mut ServiceTx, exceptions: &Exceptions) -> Result<Repl
 }
 
 /// The calendars whose rows aren't their sessions, with these.
-async fn outdated(tx: &mut ServiceTx, exceptions: &Exceptions) -> Result<Vec<(Calendar, Vec<Session>)>, StoreError> {
+async fn outdated(tx: &mut ServiceTx, calendars: &Calendars) -> Result<Vec<(Calendar, Vec<Session>)>, StoreError> {
     let last_year = TimeZone::UTC.to_datetime(Timestamp::now()).year().max(2026) + YEARS_AHEAD;
     let (Ok(from), Ok(to)) = (Date::new(FIRST_YEAR, 1, 1), Date::new(last_year + 1, 1, 1)) else {
         return Err(StoreError::Corrupt(format!("the clock says that the year is {last_year} less {YEARS_AHEAD}")));
     };
     let mut outdated = Vec::new();
     for calendar in Calendar::ALL {
-        let sessions = exceptions.sessions(calendar, from, to);
+        let sessions = calendars.sessions_of(calendar).sessions(from, to);
         if !is_filled(tx, calendar, &sessions).await? {
             outdated.push((calendar, sessions));
         }

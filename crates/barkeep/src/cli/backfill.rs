@@ -127,7 +127,7 @@ impl Backfill {
         json: bool,
     ) -> anyhow::Result<Summary> {
         home.migrate().await?;
-        calendar_exceptions::begin(&home.database, &config.sessions).await?;
+        let calendars = calendar_exceptions::begin(&home.database, &config.sessions).await?;
         home.take_interest_along(config).await?;
         let worker: Arc<str> =
             instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker);
@@ -158,6 +158,7 @@ impl Backfill {
             database: home.database.clone(),
             routes,
             clock,
+            calendars,
             signals: if config.notify { events::listen(&home.database, stop.clone()) } else { Signals::deaf() },
             teller: if config.notify { Teller::start(&home.database, stop.clone()) } else { Teller::silent() },
             foreground: Foreground::default(),

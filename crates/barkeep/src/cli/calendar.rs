@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::output::say;
 use crate::config::{Common, Config};
 use engine::calendar_exceptions;
+use market::Calendars;
 
 #[derive(Args, Debug)]
 pub(super) struct Calendar {
@@ -27,13 +28,14 @@ impl Calendar {
         // The database isn't asked: this is to be had without one.
         let wanted = Config::load(common)?.sessions;
         let days = wanted.file.as_deref().map(calendar_exceptions::read).transpose()?.unwrap_or_default();
-        days.with_hours(wanted.hours.unwrap_or_default()).put_in_force();
+        let calendars = Calendars::new(days.with_hours(wanted.hours.unwrap_or_default()));
+        let sessions = calendars.sessions_of(self.calendar).sessions(self.from, self.to);
         if common.json {
-            say(serde_json::to_string(&self.calendar.sessions(self.from, self.to))?)?;
+            say(serde_json::to_string(&sessions)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         say("date,open_utc,close_utc,early")?;
-        for session in self.calendar.sessions(self.from, self.to) {
+        for session in sessions {
             say(format!("{},{},{},{}", session.date, session.open, session.close, u8::from(session.early)))?;
         }
         Ok(ExitCode::SUCCESS)

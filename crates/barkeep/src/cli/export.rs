@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::Serialize;
-use store::bars::StoredBar;
+use store::{bars::StoredBar, sessions};
 
 use crate::{
     config::{Common, Config},
@@ -65,7 +65,8 @@ impl Export {
         let home = Home::open(&Config::load(common)?, 2).await?;
         let found = async {
             home.migrate_own().await?;
-            let found = adjusted::read(&home.database, None, wanted).await?;
+            let calendars = sessions::read(&mut home.database.begin().await?).await?.calendars;
+            let found = adjusted::read(&home.database, None, &calendars, wanted).await?;
             match found {
                 Some(found) => Ok(found),
                 None => {

@@ -9,6 +9,7 @@ use store::{
     clock,
     clock::SharedClock,
     events::{Signals, Teller},
+    sessions::SharedCalendars,
     show,
 };
 use tokio_util::sync::CancellationToken;
@@ -63,7 +64,8 @@ pub(super) async fn with_provider<T>(
     let home = Home::open(&config, 4).await?;
     let looked = async {
         home.migrate_own().await?;
-        calendar_exceptions::follow(&home.database).await?;
+        let calendars = SharedCalendars::by_rules();
+        calendar_exceptions::follow(&home.database, &calendars).await?;
         let clock = clock::read(&home.database).await?;
         let stop_simulator = CancellationToken::new();
         let _stop_in_the_end = stop_simulator.clone().drop_guard();
@@ -73,6 +75,7 @@ pub(super) async fn with_provider<T>(
             database: home.database.clone(),
             routes: connect::look_at(&config.providers, &home.database, &clock).await?,
             clock,
+            calendars,
             signals: Signals::deaf(),
             teller: Teller::silent(),
             foreground: Foreground::default(),

@@ -40,7 +40,7 @@ async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
         let (first, last) = (*starts.first().unwrap(), *starts.last().unwrap());
         let range = Range::new(first, last + jiff::SignedDuration::from_secs(1)).unwrap();
         let expected: BTreeSet<Timestamp> =
-            Grid::Session(Calendar::Xnys).buckets(timeframe, range).iter().map(Range::from).collect();
+            Grid::by_rules(Calendar::Xnys).buckets(timeframe, range).iter().map(Range::from).collect();
         assert_eq!(starts, expected, "{timeframe}");
         // The first is the window's, the last the newest that can be final.
         assert_eq!(series["expected"], expected.len(), "{timeframe}: {series}");

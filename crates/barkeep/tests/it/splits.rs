@@ -100,6 +100,7 @@ async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::Atom
             let (from, to) = (secs("period1"), secs("period2"));
             let split: jiff::civil::Date = "2026-06-15".parse().unwrap();
             let days: Vec<_> = Calendar::Xnys
+                .by_rules()
                 .sessions(Calendar::Xnys.date_of(from), Calendar::Xnys.date_of(to).tomorrow().unwrap())
                 .into_iter()
                 .filter(|session| session.open >= from && session.open < to)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use market::{Bar, Range, Ticker};
 use providers::BarsRequest;
+use store::sessions::Edition;
 
 /// What came for some symbols, whole.
 pub struct Brought<'a> {
@@ -15,8 +16,8 @@ pub struct Brought<'a> {
     pub bars: BTreeMap<Ticker, Vec<Bar>>,
     /// The market's time before the request went out: what had ended by then can be final.
     pub asked_at: Timestamp,
-    /// The edition of the sessions that the request was made by.
-    pub sessions: i64,
+    /// The calendars that the request was made by.
+    pub calendars: Edition,
     /// Not counted with others before.
     pub requests: u32,
 }

@@ -13,7 +13,7 @@ use store::{
 use super::{For, LEASE, Pack, answer::Brought, failure, unknown_symbols, urgency};
 use crate::{
     calendar_exceptions, commit,
-    engine::Engine,
+    engine::{Engine, Market},
     fetch, plan,
     splits::unadjust::{Unknown, as_traded, sessions_before},
 };
@@ -119,16 +119,17 @@ impl UnderWay<'_> {
     async fn fetch(&mut self, runs: &[ClaimedRun]) -> Result<(), Ended> {
         let engine = self.engine;
         // After the claim: whoever planned these runs went by an edition that can be read by now.
-        let sessions = calendar_exceptions::follow(&engine.database).await.map_err(Ended::Store)?;
-        let asked_at = engine.clock.now();
+        let calendars = calendar_exceptions::follow(&engine.database, &engine.calendars).await.map_err(Ended::Store)?;
+        let market = Market { now: engine.clock.now(), calendars: calendars.calendars.clone() };
+        let asked_at = market.now;
         let by_reference: Vec<&ClaimedRun> = runs.iter().collect();
-        let Some(request) = fetch::request(&by_reference, self.base, asked_at, self.urgency) else { return Ok(()) };
+        let Some(request) = fetch::request(&by_reference, self.base, &market, self.urgency) else { return Ok(()) };
         let source = self.source;
         let mut request = request;
         let limits = source.limits(request.asset_class);
         if limits.split_adjusted.contains(&request.timeframe)
             && let Some(calendar) = runs.first().map(|run| run.calendar)
-            && let Some(before) = sessions_before(calendar, request.range.from())
+            && let Some(before) = sessions_before(&market.sessions_of(calendar), request.range.from())
         {
             // With what is stored of the sessions before: a split that nobody has told of shows there.
             let from = before.from().max(limits.earliest_of(request.timeframe, asked_at)).min(request.range.from());
@@ -171,8 +172,15 @@ impl UnderWay<'_> {
                 complete.iter().map(|ticker| (ticker.clone(), so_far.remove(ticker).unwrap_or_default())).collect();
             let requests = pages.requests() - counted;
             counted = pages.requests();
-            let mut brought =
-                Brought { request: &request, answered, provenance, bars: done, asked_at, sessions, requests };
+            let mut brought = Brought {
+                request: &request,
+                answered,
+                provenance,
+                bars: done,
+                asked_at,
+                calendars: calendars.clone(),
+                requests,
+            };
             let of_runs: Vec<&ClaimedRun> = runs.iter().collect();
             let unknown = as_traded(engine, source, &of_runs, &mut brought).await.map_err(Ended::Store)?;
             if let Some(unknown) = unknown {

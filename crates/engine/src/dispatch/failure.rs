@@ -141,8 +141,8 @@ pub async fn has_to_wait(engine: &Engine, runs: &[ClaimedRun], wait: Duration) -
 
 /// Whether all of the runs could be asked for elsewhere.
 fn another_has_it(engine: &Engine, source: &dyn BarSource, runs: &[ClaimedRun]) -> bool {
-    let now = engine.clock.now();
-    runs.iter().all(|run| engine.routes.has_another(source.account(), &run.as_queued(), now))
+    let market = engine.market();
+    runs.iter().all(|run| engine.routes.has_another(source.account(), &run.as_queued(), &market))
 }
 
 /// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out.

@@ -173,7 +173,7 @@ async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, St
         For::All => None,
         For::Waiting(tickers) => Some(tickers.as_slice()),
     };
-    let (moment, now) = (engine.routes.moment(&engine.database).await?, engine.clock.now());
+    let (moment, market) = (engine.routes.moment(&engine.database).await?, engine.market());
     let classes = [AssetClass::Stock, AssetClass::Crypto].map(|class| (class, engine.routes.allows(class, &moment)));
     let served = classes.iter().filter(|(class, _)| engine.routes.of(*class).next().is_some());
     let (ready, busy): (Vec<_>, Vec<_>) = served.partition(|(_, (now, ..))| *now);
@@ -206,17 +206,17 @@ async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, St
         let Some(head) = candidates.first() else { return Vec::new() };
         // Somebody waits for whatever is asked for here, background work too.
         let head = QueuedRun { by_interest: head.by_interest || waiting.is_some(), ..head.clone() };
-        let Some(source) = engine.routes.choose(&head, &moment, now) else {
+        let Some(source) = engine.routes.choose(&head, &moment, &market) else {
             // Claimed too: what can't be had at all, to be told so, and what has to wait, to let others pass.
-            nobody_has_it = engine.routes.first_with(&head, now).is_none();
+            nobody_has_it = engine.routes.first_with(&head, &market).is_none();
             if nobody_has_it {
                 return vec![head.id];
             }
-            let waits = |run: &&QueuedRun| engine.routes.choose(run, &moment, now).is_none();
+            let waits = |run: &&QueuedRun| engine.routes.choose(run, &moment, &market).is_none();
             return candidates.iter().filter(waits).map(|run| run.id).collect();
         };
         let limits = source.limits(head.ticker.asset_class());
-        let chooser = Chooser { limits: &limits, rows: &Rows::default(), now, mixed: waiting.is_some() };
+        let chooser = Chooser { limits: &limits, rows: &Rows::default(), market: &market, mixed: waiting.is_some() };
         let Some(pack) = chooser.choose(candidates) else { return vec![head.id] };
         let runs = pack.runs.clone();
         chosen = Some((Arc::clone(source), pack));

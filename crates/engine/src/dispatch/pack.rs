@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use market::{Range, Ticker, Timeframe};
+use market::{Range, Sessions, Ticker, Timeframe};
 use providers::Limits;
 use store::runs::{Place, QueuedRun};
 use uuid::Uuid;
 
 use crate::{
     bases::{Rows, bases_of},
+    engine::Market,
     fetch::{asked_range, hull},
     providers::routes::has_bars,
 };
@@ -46,8 +46,7 @@ pub struct Pack {
 pub struct Chooser<'a> {
     pub limits: &'a Limits,
     pub rows: &'a Rows,
-    /// The market's time.
-    pub now: Timestamp,
+    pub market: &'a Market,
     /// Nobody else waits: background work and interest may be mixed as one likes.
     pub mixed: bool,
 }
@@ -96,9 +95,9 @@ struct Growing<'a> {
 
 impl<'a> Growing<'a> {
     fn new(by: &'a Chooser<'a>, head: &'a QueuedRun) -> Option<Self> {
-        let bases = bases_of(head.timeframe, head.calendar, by.limits);
+        let bases = bases_of(head.timeframe, &by.sessions(head), by.limits);
         let range = by.asked(head);
-        let rows = by.rows.of(range, head.calendar, *bases.first()?);
+        let rows = by.rows.of(range, &by.sessions(head), *bases.first()?);
         let waited_for = head.by_interest && rows <= ROWS_AT_ONCE && !by.mixed;
         let reach = if waited_for { ROWS_AT_ONCE } else { usize::MAX };
         Some(Self { by, head, runs: vec![head], tickers: BTreeSet::from([&head.ticker]), bases, range, rows, reach })
@@ -122,11 +121,11 @@ impl<'a> Growing<'a> {
     /// Adds whole symbols that need just what is asked for, as long as that fills pages: no row comes in vain.
     fn fill(&mut self, left: &mut Vec<&'a QueuedRun>) {
         let Some(base) = self.bases.first().copied() else { return };
-        let each = self.by.rows.of(self.range, self.head.calendar, base);
+        let each = self.by.rows.of(self.range, &self.by.sessions(self.head), base);
         let mut by_symbol: BTreeMap<&Ticker, (usize, Vec<&'a QueuedRun>)> = BTreeMap::new();
         for (order, run) in left.iter().enumerate() {
             let fits = self.range.encloses(&self.by.asked(run))
-                && bases_of(run.timeframe, run.calendar, self.by.limits).contains(&base)
+                && bases_of(run.timeframe, &self.by.sessions(run), self.by.limits).contains(&base)
                 && run.calendar == self.head.calendar
                 && self.by.has(run)
                 && !self.tickers.contains(&run.ticker);
@@ -203,10 +202,10 @@ impl<'a> Growing<'a> {
         if symbols > self.symbols_at_most() {
             return None;
         }
-        let theirs = bases_of(run.timeframe, run.calendar, self.by.limits);
+        let theirs = bases_of(run.timeframe, &self.by.sessions(run), self.by.limits);
         let bases: Vec<_> = self.bases.iter().copied().filter(|base| theirs.contains(base)).collect();
         let range = hull(self.range, self.by.asked(run));
-        let each = self.by.rows.of(range, self.head.calendar, *bases.first()?);
+        let each = self.by.rows.of(range, &self.by.sessions(self.head), *bases.first()?);
         Some(Grown { bases, range, rows: symbols * each, reach: each })
     }
 
@@ -235,19 +234,24 @@ struct Grown {
 }
 
 impl Chooser<'_> {
+    fn sessions(&self, run: &QueuedRun) -> Sessions {
+        self.market.sessions_of(run.calendar)
+    }
+
     /// Whether the provider's history goes back that far.
     fn has(&self, run: &QueuedRun) -> bool {
-        has_bars(self.limits, run.timeframe, run.calendar, run.slice.from(), self.now)
+        has_bars(self.limits, run.timeframe, &self.sessions(run), run.slice.from(), self.market.now)
     }
 
     fn asked(&self, run: &QueuedRun) -> Range {
-        asked_range(run.calendar, run.timeframe, run.slice, self.now)
+        asked_range(&self.sessions(run), run.timeframe, run.slice, self.market.now)
     }
 
     /// Rows that the run would bring by itself.
     fn alone(&self, run: &QueuedRun) -> usize {
-        let base = bases_of(run.timeframe, run.calendar, self.limits).first().copied();
-        base.map_or(0, |base| self.rows.of(self.asked(run), run.calendar, base))
+        let sessions = self.sessions(run);
+        let base = bases_of(run.timeframe, &sessions, self.limits).first().copied();
+        base.map_or(0, |base| self.rows.of(self.asked(run), &sessions, base))
     }
 }
 

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use jiff::SignedDuration;
-use market::Calendar;
+use jiff::{SignedDuration, Timestamp};
+use market::{Calendar, Calendars};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +12,10 @@ const NOW: &str = "2026-11-24T00:00:00Z";
 
 fn instant(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+fn market() -> Market {
+    Market { now: instant(NOW), calendars: Calendars::default() }
 }
 
 fn limits() -> Limits {
@@ -30,7 +34,7 @@ fn limits() -> Limits {
 /// From the open of the session so many sessions ago to the close of the one `until` ago.
 fn sessions(from: usize, until: usize) -> Range {
     let around = Range::new(instant("2024-06-01T00:00:00Z"), instant(NOW)).unwrap();
-    let sessions = Calendar::Xnys.sessions_in(around);
+    let sessions = Calendar::Xnys.by_rules().sessions_in(around);
     let last = sessions.len() - 1;
     Range::new(sessions[last - from].open, sessions[last - until].close).unwrap()
 }
@@ -72,8 +76,8 @@ fn queue(mut runs: Vec<QueuedRun>) -> Vec<QueuedRun> {
 
 fn choose(runs: Vec<QueuedRun>) -> (Pack, Vec<QueuedRun>) {
     let candidates = queue(runs);
-    let (limits, rows) = (limits(), Rows::default());
-    let chooser = Chooser { limits: &limits, rows: &rows, now: instant(NOW), mixed: false };
+    let (limits, rows, market) = (limits(), Rows::default(), market());
+    let chooser = Chooser { limits: &limits, rows: &rows, market: &market, mixed: false };
     let pack = chooser.choose(&candidates).unwrap();
     let chosen = candidates.into_iter().filter(|run| pack.runs.contains(&run.id)).collect();
     (pack, chosen)
@@ -202,22 +206,22 @@ proptest! {
         runs in prop::collection::vec(any_run(), 1..40),
     ) {
         let head = runs[0].clone();
-        let (limits, rows) = (limits(), Rows::default());
+        let (limits, rows, market) = (limits(), Rows::default(), market());
         let (pack, chosen) = choose(runs);
         prop_assert_eq!(pack.runs[0], head.id);
         prop_assert!(pack.tickers.len() <= limits.symbols_per_request);
         let mut alone = 0;
         for run in &chosen {
-            prop_assert!(bases_of(run.timeframe, run.calendar, &limits).contains(&pack.base));
-            let asked = asked_range(run.calendar, run.timeframe, run.slice, instant(NOW));
+            prop_assert!(bases_of(run.timeframe, &market.sessions_of(run.calendar), &limits).contains(&pack.base));
+            let asked = asked_range(&market.sessions_of(run.calendar), run.timeframe, run.slice, market.now);
             prop_assert!(pack.range.encloses(&asked));
             prop_assert!(pack.tickers.contains(&run.ticker));
-            let base = bases_of(run.timeframe, run.calendar, &limits)[0];
-            alone += rows.of(asked, run.calendar, base).div_ceil(limits.rows_per_page).max(1);
+            let base = bases_of(run.timeframe, &market.sessions_of(run.calendar), &limits)[0];
+            alone += rows.of(asked, &market.sessions_of(run.calendar), base).div_ceil(limits.rows_per_page).max(1);
         }
         prop_assert!(pack.pages <= alone, "{} pages, {alone} alone", pack.pages);
         prop_assert!(pack.pages <= MOST_PAGES.max(pack.rows.div_ceil(limits.rows_per_page)));
-        prop_assert_eq!(pack.rows, pack.tickers.len() * rows.of(pack.range, head.calendar, pack.base));
+        prop_assert_eq!(pack.rows, pack.tickers.len() * rows.of(pack.range, &market.sessions_of(head.calendar), pack.base));
         if head.by_interest && chosen.iter().any(|run| !run.by_interest) {
             prop_assert!(pack.rows <= limits.rows_per_page / 4);
         }

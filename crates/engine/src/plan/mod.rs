@@ -6,7 +6,6 @@ mod slices;
 
 use std::{collections::HashMap, time::Duration};
 
-use jiff::Timestamp;
 use market::{AssetClass, Calendar, Range, Ticker, Timeframe, calendar::StockHours};
 use metrics::{counter, histogram};
 use providers::Limits;
@@ -21,7 +20,11 @@ use store::{
 use uuid::Uuid;
 
 pub use self::slices::{Missing, slices};
-use crate::{bases::base_of, calendar_exceptions, engine::Engine};
+use crate::{
+    bases::base_of,
+    calendar_exceptions,
+    engine::{Engine, Market},
+};
 
 /// Without a signal the planner looks this often; and this often where no signals come.
 const TICK: Duration = Duration::from_secs(60);
@@ -164,7 +167,8 @@ async fn plan_batch(
 /// The same in one transaction.
 async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) -> Result<usize, StoreError> {
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::hold(&mut tx).await?;
+    calendar_exceptions::hold(&mut tx, &engine.calendars).await?;
+    let market = engine.market();
     let due = definitions::lock_due(&mut tx, batch).await?;
     if due.is_empty() {
         return Ok(0);
@@ -174,7 +178,7 @@ async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) 
     for series in by_symbol(&due) {
         let class = series[0].ticker.asset_class();
         let (limits, name) = (engine.routes.limits(class), engine.routes.name(class));
-        let planned = plan_symbol(&series, &gaps, clip, &limits, &name, engine.clock.now());
+        let planned = plan_symbol(&series, &gaps, clip, &limits, &name, &market);
         for Unavailable { definition, range, reason } in planned.unavailable {
             coverage::mark_unavailable(&mut tx, definition, range, &reason).await?;
         }
@@ -225,22 +229,23 @@ pub fn plan_symbol<'a>(
     clip: Option<&Clip>,
     limits: &[Limits],
     provider: &str,
-    now: Timestamp,
+    market: &Market,
 ) -> SymbolPlan<'a> {
     let mut plan = SymbolPlan { slices: Vec::new(), unavailable: Vec::new() };
     let (mut definitions, mut missing) = (Vec::new(), Vec::new());
     for definition in series.iter().copied() {
+        let sessions = &market.sessions_of(definition.calendar);
         let mut gaps = gaps.get(&definition.id).cloned().unwrap_or_default();
         if let Some(clip) = clip {
             if !clip.timeframes.is_empty() && !clip.timeframes.contains(&definition.timeframe) {
                 continue;
             }
-            gaps = gaps.iter().filter_map(|gap| reach::whole_bars(definition, gap, &clip.range)).collect();
+            gaps = gaps.iter().filter_map(|gap| reach::whole_bars(definition, sessions, gap, &clip.range)).collect();
         }
-        let base_of = |limits: &Limits| base_of(definition.timeframe, definition.calendar, limits);
+        let base_of = |limits: &Limits| base_of(definition.timeframe, sessions, limits);
         // The first that has them cuts the slices; the one with the longest history says what can't be had.
         let Some(base) = limits.iter().find_map(base_of) else {
-            let hours = match StockHours::in_force() {
+            let hours = match sessions.stock_hours() {
                 StockHours::Extended if definition.calendar == Calendar::Xnys => " in extended hours",
                 _ => "",
             };
@@ -249,10 +254,11 @@ pub fn plan_symbol<'a>(
             plan.unavailable.extend(gaps.into_iter().map(nothing));
             continue;
         };
-        let earliest = limits.iter().filter_map(|l| Some(l.earliest_of(base_of(l)?, now))).min();
+        let earliest = limits.iter().filter_map(|l| Some(l.earliest_of(base_of(l)?, market.now))).min();
         let mut within = Vec::new();
         for gap in gaps {
-            let (too_old, rest) = reach::within_reach(definition, gap, earliest.unwrap_or(Timestamp::MIN));
+            let (too_old, rest) =
+                reach::within_reach(definition, sessions, gap, earliest.unwrap_or(jiff::Timestamp::MIN));
             plan.unavailable.extend(too_old);
             within.extend(rest);
         }
@@ -261,7 +267,7 @@ pub fn plan_symbol<'a>(
     }
     if let Some(first) = definitions.first() {
         let rows_per_page = limits.first().map_or(1, |limits| limits.rows_per_page);
-        let cut = slices(&missing, first.calendar, rows_per_page);
+        let cut = slices(&missing, &market.sessions_of(first.calendar), rows_per_page);
         plan.slices = definitions.into_iter().zip(cut).collect();
     }
     plan

@@ -1,14 +1,14 @@
 //! What of a gap is asked for: whole bars of a part of the past, and no more than the provider has.
 
 use jiff::Timestamp;
-use market::{Range, Timeframe, grid::Grid};
+use market::{Range, Sessions, Timeframe, grid::Grid};
 use store::definitions::Definition;
 
 use super::Unavailable;
 
 /// The part of `gap` in `clip`, widened to whole bars: a part of one could not be told from a true one.
-pub(super) fn whole_bars(definition: &Definition, gap: &Range, clip: &Range) -> Option<Range> {
-    let grid = Grid::Session(definition.calendar);
+pub(super) fn whole_bars(definition: &Definition, sessions: &Sessions, gap: &Range, clip: &Range) -> Option<Range> {
+    let grid = Grid::Session(sessions.clone());
     let part = gap.intersection(clip)?;
     let from = grid.bucket_of(definition.timeframe, part.from()).map_or(part.from(), |bucket| bucket.from());
     let to = match grid.bucket_of(definition.timeframe, part.to()) {
@@ -21,6 +21,7 @@ pub(super) fn whole_bars(definition: &Definition, gap: &Range, clip: &Range) -> 
 /// The part of `gap` that can be had, after the part that is too old: nobody has anything older than `earliest`.
 pub(super) fn within_reach<'a>(
     definition: &'a Definition,
+    sessions: &Sessions,
     gap: Range,
     earliest: Timestamp,
 ) -> (Option<Unavailable<'a>>, Option<Range>) {
@@ -28,13 +29,13 @@ pub(super) fn within_reach<'a>(
         return (None, Some(gap));
     }
     // Whole sessions only: one that begins before the provider's history does can't be had in full.
-    let mut first = definition.calendar.next_session(earliest).map_or(gap.to(), |session| session.open);
+    let mut first = sessions.next_session(earliest).map_or(gap.to(), |session| session.open);
     if definition.timeframe == Timeframe::W1 {
         // And whole weeks: one that had begun by then goes on to its end.
-        let grid = Grid::Session(definition.calendar);
+        let grid = Grid::Session(sessions.clone());
         while let Some(week) = grid.bucket_of(Timeframe::W1, first)
             && week.from() < earliest
-            && let Some(next) = definition.calendar.next_session(week.to())
+            && let Some(next) = sessions.next_session(week.to())
         {
             first = next.open;
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Calendar, Range, Timeframe};
+use market::{Calendar, Range, Sessions, Timeframe};
 
 /// Sessions of the newest slice: small enough to be there at once, and enough for a first look at the chart.
 fn newest_sessions(base: Timeframe) -> usize {
@@ -41,7 +41,8 @@ pub struct Missing {
 /// Each begins with its gap or at a session's open and brings at most a page of rows of its base, but for a session that
 /// is longer than a page. The newest is short. Where series overlap that can be fetched together, all are cut where one
 /// is.
-pub fn slices(missing: &[Missing], calendar: Calendar, rows_per_page: usize) -> Vec<Vec<Range>> {
+pub fn slices(missing: &[Missing], sessions: &Sessions, rows_per_page: usize) -> Vec<Vec<Range>> {
+    let calendar = sessions.calendar();
     let mut order: Vec<usize> = (0..missing.len()).collect();
     // Finer bars can serve coarser series where they overlap, and never the other way round.
     order.sort_by_key(|index| {
@@ -59,7 +60,7 @@ pub fn slices(missing: &[Missing], calendar: Calendar, rows_per_page: usize) -> 
         let places = if alone { &mut of_days } else { &mut shared };
         let mut made = Vec::new();
         for gap in &series.gaps {
-            made.extend(cut_gap(*gap, calendar, series, rows_per_page, places));
+            made.extend(cut_gap(*gap, sessions, series, rows_per_page, places));
         }
         places.extend(made.iter().flat_map(|slice: &Range| [slice.from(), slice.to()]));
         cut[index] = made;
@@ -68,14 +69,14 @@ pub fn slices(missing: &[Missing], calendar: Calendar, rows_per_page: usize) -> 
 }
 
 /// Where a gap may be cut: at the opens of its sessions, and for weeks only at those of their first.
-fn openings(gap: Range, calendar: Calendar, timeframe: Timeframe) -> Vec<Timestamp> {
-    let opens = calendar.sessions_in(gap).into_iter().map(|session| session.open).filter(|open| *open > gap.from());
+fn openings(gap: Range, sessions: &Sessions, timeframe: Timeframe) -> Vec<Timestamp> {
+    let opens = sessions.sessions_in(gap).into_iter().map(|session| session.open).filter(|open| *open > gap.from());
     match timeframe {
         Timeframe::W1 => opens
             .filter(|open| {
-                calendar
+                sessions
                     .previous_session(*open)
-                    .is_none_or(|before| monday_of(before.date) != monday_of(calendar.date_of(*open)))
+                    .is_none_or(|before| monday_of(before.date) != monday_of(sessions.calendar().date_of(*open)))
             })
             .collect(),
         _ => opens.collect(),
@@ -84,12 +85,13 @@ fn openings(gap: Range, calendar: Calendar, timeframe: Timeframe) -> Vec<Timesta
 
 fn cut_gap(
     gap: Range,
-    calendar: Calendar,
+    sessions: &Sessions,
     series: &Missing,
     rows_per_page: usize,
     places: &BTreeSet<Timestamp>,
 ) -> Vec<Range> {
-    let openings = openings(gap, calendar, series.timeframe);
+    let calendar = sessions.calendar();
+    let openings = openings(gap, sessions, series.timeframe);
     let sessions_per_opening = match (series.timeframe, calendar) {
         (Timeframe::W1, Calendar::Xnys) => 5,
         (Timeframe::W1, Calendar::AlwaysOpen) => 7,

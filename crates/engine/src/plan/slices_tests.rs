@@ -24,14 +24,14 @@ fn stock(timeframe: Timeframe, gap: Range) -> Missing {
 }
 
 fn alone(missing: Missing, page: usize) -> Vec<Range> {
-    slices(&[missing], Calendar::Xnys, page).remove(0)
+    slices(&[missing], &Calendar::Xnys.by_rules(), page).remove(0)
 }
 
 #[test]
 fn the_newest_stretch_is_a_slice_of_its_own_and_the_rest_fills_pages() {
     let cut = alone(stock(Timeframe::H4, range("2025-11-24T14:30:00Z", "2026-11-23T21:00:00Z")), 10_000);
     assert_eq!(cut.len(), 2, "251 sessions of 32 rows fit a page: {cut:?}");
-    let newest = Calendar::Xnys.sessions_in(cut[1]);
+    let newest = Calendar::Xnys.by_rules().sessions_in(cut[1]);
     assert_eq!(newest.len(), 5);
     assert_eq!(cut[1].from(), newest[0].open);
 }
@@ -45,8 +45,8 @@ fn a_gap_of_a_few_bars_is_one_slice() {
 #[test]
 fn weeks_are_not_cut() {
     for slice in alone(stock(Timeframe::W1, range("2024-11-25T14:30:00Z", "2026-11-20T21:00:00Z")), 60) {
-        let first = Calendar::Xnys.sessions_in(slice)[0];
-        let before = Calendar::Xnys.previous_session(first.open).unwrap();
+        let first = Calendar::Xnys.by_rules().sessions_in(slice)[0];
+        let before = Calendar::Xnys.by_rules().previous_session(first.open).unwrap();
         assert_ne!(monday_of(first.date), monday_of(before.date), "{slice}");
     }
 }
@@ -61,7 +61,7 @@ fn a_fresh_symbols_series_are_cut_in_the_same_places() {
             stock(Timeframe::H1, range("2026-08-26T13:30:00Z", to)),
             stock(Timeframe::D1, range("2024-11-25T14:30:00Z", to)),
         ],
-        Calendar::Xnys,
+        &Calendar::Xnys.by_rules(),
         10_000,
     );
     let (h4, m15, h1) = (&cut[0], &cut[1], &cut[2]);
@@ -90,7 +90,7 @@ proptest! {
                 Missing { timeframe, base, gaps: vec![gap] }
             })
             .collect();
-        let cut = slices(&missing, calendar, page);
+        let cut = slices(&missing, &calendar.by_rules(), page);
         prop_assert_eq!(cut.len(), missing.len());
         for (series, cut) in missing.iter().zip(&cut) {
             prop_assert_eq!(cut[0].from(), series.gaps[0].from());
@@ -100,7 +100,7 @@ proptest! {
             }
             let per_session = rows_per_session(series.base, calendar);
             for slice in cut {
-                let sessions = calendar.sessions_in(*slice).len();
+                let sessions = calendar.by_rules().sessions_in(*slice).len();
                 // A session or week longer than a page can't be cut; nor can what comes before a gap's first open.
                 let whole = if series.timeframe == Timeframe::W1 { 14 } else { 2 };
                 prop_assert!(sessions <= whole || (sessions - 1) * per_session <= page, "{sessions} sessions");
@@ -122,7 +122,7 @@ proptest! {
                 stock(timeframes[*which], gap)
             })
             .collect();
-        let cut = slices(&missing, Calendar::Xnys, 10_000);
+        let cut = slices(&missing, &Calendar::Xnys.by_rules(), 10_000);
         for (finer, cuts) in missing.iter().zip(&cut) {
             for (coarser, others) in missing.iter().zip(&cut) {
                 if (coarser.base, coarser.gaps[0].duration()) <= (finer.base, finer.gaps[0].duration()) {

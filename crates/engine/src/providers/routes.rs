@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use market::{AssetClass, Calendar, Ticker, Timeframe};
+use market::{AssetClass, Sessions, Ticker, Timeframe};
 use providers::{BarSource, Limits};
 use store::{
     Database, StoreError,
@@ -20,7 +20,7 @@ use store::{
     runs::QueuedRun,
 };
 
-use crate::bases::base_of;
+use crate::{bases::base_of, engine::Market};
 
 /// Where history ends moves on with the clock: what was planned a moment ago is still asked for.
 const MOVES_ON: SignedDuration = SignedDuration::from_hours(12);
@@ -132,10 +132,10 @@ impl Routes {
     }
 
     /// The provider to be asked for a run: the first that has its bars and may be asked now.
-    pub fn choose(&self, run: &QueuedRun, moment: &Moment, market_now: Timestamp) -> Option<&Arc<dyn BarSource>> {
+    pub fn choose(&self, run: &QueuedRun, moment: &Moment, market: &Market) -> Option<&Arc<dyn BarSource>> {
         let alone = self.is_alone(run.ticker.asset_class());
         self.of(run.ticker.asset_class()).find(|source| {
-            has(source.as_ref(), run, market_now)
+            has(source.as_ref(), run, market)
                 && moment.allows(source.account(), !run.by_interest, alone)
                 && !self.is_avoided(source.account(), run)
         })
@@ -147,17 +147,15 @@ impl Routes {
     }
 
     /// Whether another than `account` could be asked for the series.
-    pub fn has_another(&self, account: &str, run: &QueuedRun, market_now: Timestamp) -> bool {
+    pub fn has_another(&self, account: &str, run: &QueuedRun, market: &Market) -> bool {
         self.of(run.ticker.asset_class()).any(|source| {
-            source.account() != account
-                && has(source.as_ref(), run, market_now)
-                && !self.is_avoided(source.account(), run)
+            source.account() != account && has(source.as_ref(), run, market) && !self.is_avoided(source.account(), run)
         })
     }
 
     /// The first provider that has bars that the run could be made of, whether or not it may be asked now.
-    pub fn first_with(&self, run: &QueuedRun, market_now: Timestamp) -> Option<&Arc<dyn BarSource>> {
-        self.of(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market_now))
+    pub fn first_with(&self, run: &QueuedRun, market: &Market) -> Option<&Arc<dyn BarSource>> {
+        self.of(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market))
     }
 
     /// The account couldn't give this series: others are asked for it for a while.
@@ -211,20 +209,20 @@ impl Moment {
 }
 
 /// Whether the provider has what the run is to be made of.
-fn has(source: &dyn BarSource, run: &QueuedRun, market_now: Timestamp) -> bool {
+fn has(source: &dyn BarSource, run: &QueuedRun, market: &Market) -> bool {
     let limits = source.limits(run.ticker.asset_class());
-    has_bars(&limits, run.timeframe, run.calendar, run.slice.from(), market_now)
+    has_bars(&limits, run.timeframe, &market.sessions_of(run.calendar), run.slice.from(), market.now)
 }
 
 /// Whether bars of `timeframe` from `from` on can be made of what the limits say.
 pub fn has_bars(
     limits: &Limits,
     timeframe: Timeframe,
-    calendar: Calendar,
+    sessions: &Sessions,
     from: Timestamp,
     market_now: Timestamp,
 ) -> bool {
-    base_of(timeframe, calendar, limits).is_some_and(|base| {
+    base_of(timeframe, sessions, limits).is_some_and(|base| {
         let earliest = limits.earliest_of(base, market_now);
         earliest.checked_sub(MOVES_ON).map_or(true, |earliest| from >= earliest)
     })

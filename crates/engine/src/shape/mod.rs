@@ -8,15 +8,15 @@ mod plausible;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Bar, Calendar, Range, RangeSet, Timeframe, grid::Grid, resample::resample};
+use market::{Bar, Range, RangeSet, Sessions, Timeframe, grid::Grid, resample::resample};
 use store::bars::{InsaneBar, ShapedBar};
 
 use self::plausible::implausible;
 
 /// What is asked for, and what is known of when.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Frame {
-    pub calendar: Calendar,
+    pub sessions: Sessions,
     pub timeframe: Timeframe,
     /// What the provider answered for.
     pub answered: Range,
@@ -42,11 +42,11 @@ pub struct Looked {
 
 impl Looked {
     /// At bars of `base`.
-    pub fn at(sent: &[Bar], calendar: Calendar, base: Timeframe) -> Self {
+    pub fn at(sent: &[Bar], sessions: &Sessions, base: Timeframe) -> Self {
         let in_order: BTreeMap<Timestamp, Bar> =
             sent.iter().filter(|bar| bar.check().is_ok()).map(|bar| (bar.start, *bar)).collect();
         let in_order: Vec<Bar> = in_order.into_values().collect();
-        let together: BTreeMap<Timestamp, String> = implausible(&in_order, calendar, base >= Timeframe::D1)
+        let together: BTreeMap<Timestamp, String> = implausible(&in_order, sessions, base >= Timeframe::D1)
             .into_iter()
             .filter_map(|(index, reason)| Some((in_order.get(index)?.start, reason)))
             .collect();
@@ -67,7 +67,7 @@ impl Looked {
 
 /// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
 pub fn shape(looked: &Looked, frame: &Frame) -> Shaped {
-    let grid = Grid::Session(frame.calendar);
+    let grid = Grid::Session(frame.sessions.clone());
     let mut insane = Vec::new();
     let mut by_start = BTreeMap::new();
     for (bar, reason) in looked.within(frame.answered) {
@@ -105,6 +105,8 @@ fn is_final(bucket: Range, frame: &Frame) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use market::Calendar;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -126,7 +128,7 @@ mod tests {
 
     fn frame(timeframe: Timeframe, from: &str, to: &str, asked_at: &str) -> Frame {
         Frame {
-            calendar: Calendar::Xnys,
+            sessions: Calendar::Xnys.by_rules(),
             timeframe,
             answered: Range::new(at(from), at(to)).unwrap(),
             asked_at: at(asked_at),
@@ -135,7 +137,7 @@ mod tests {
     }
 
     fn shaped(sent: &[Bar], frame: &Frame) -> Shaped {
-        shape(&Looked::at(sent, frame.calendar, Timeframe::M15), frame)
+        shape(&Looked::at(sent, &frame.sessions, Timeframe::M15), frame)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! and a quiet stock are left alone: only what no market does is found.
 
 use jiff::{Timestamp, civil::time};
-use market::{Bar, Calendar};
+use market::{Bar, Calendar, Sessions};
 
 /// A few bars whose prices are so many times those before and after them are a mistake: no stock does that and comes back.
 const MANY_TIMES: f64 = 10.0;
@@ -21,8 +21,8 @@ const ENOUGH_BARS: usize = 20;
 const ENOUGH_DAYS: usize = 2;
 
 /// What can't be, by its place in `bars`, which are in order and have each start once. `daily`: each is a day's or longer.
-pub fn implausible(bars: &[Bar], calendar: Calendar, daily: bool) -> Vec<(usize, String)> {
-    if !daily && let Some(reason) = wrong_clock(bars, calendar) {
+pub fn implausible(bars: &[Bar], sessions: &Sessions, daily: bool) -> Vec<(usize, String)> {
+    if !daily && let Some(reason) = wrong_clock(bars, sessions) {
         return (0..bars.len()).map(|index| (index, reason.clone())).collect();
     }
     spikes(bars)
@@ -64,7 +64,8 @@ fn is_spike(bars: &[Bar], from: usize, length: usize) -> bool {
 
 /// Times in New York's hours and called UTC: the session's morning seems to lie before the open, and its afternoon is
 /// missing on every day.
-fn wrong_clock(bars: &[Bar], calendar: Calendar) -> Option<String> {
+fn wrong_clock(bars: &[Bar], sessions: &Sessions) -> Option<String> {
+    let calendar = sessions.calendar();
     if calendar == Calendar::AlwaysOpen || bars.len() < ENOUGH_BARS {
         return None;
     }
@@ -78,7 +79,7 @@ fn wrong_clock(bars: &[Bar], calendar: Calendar) -> Option<String> {
     let mut days: Vec<_> = bars.iter().map(|bar| calendar.date_of(bar.start)).collect();
     days.dedup();
     // A day under way may have no afternoon yet: two others must lack theirs.
-    let full = days.iter().filter(|day| calendar.session_on(**day).is_some()).count() > ENOUGH_DAYS;
+    let full = days.iter().filter(|day| sessions.session_on(**day).is_some()).count() > ENOUGH_DAYS;
     (full && !afternoon && early * 5 >= bars.len())
         .then(|| "its time looks like New York's, called UTC: no day has an afternoon".to_owned())
 }
@@ -99,7 +100,7 @@ mod tests {
     fn sessions(hours: i64) -> Vec<Bar> {
         let mut bars = Vec::new();
         for day in ["2026-06-15", "2026-06-16", "2026-06-17"] {
-            let session = Calendar::Xnys.session_on(day.parse().unwrap()).unwrap();
+            let session = Calendar::Xnys.by_rules().session_on(day.parse().unwrap()).unwrap();
             for n in 0..26 {
                 bars.push(bar(session.open + SignedDuration::from_mins(15 * n + 60 * hours), 100.0));
             }
@@ -115,7 +116,8 @@ mod tests {
             (bar.open, bar.high, bar.low, bar.close) =
                 (bar.open * 100.0, bar.high * 100.0, bar.low * 100.0, bar.close * 100.0);
         }
-        let found: Vec<usize> = implausible(&bars, Calendar::Xnys, false).into_iter().map(|(index, _)| index).collect();
+        let found: Vec<usize> =
+            implausible(&bars, &Calendar::Xnys.by_rules(), false).into_iter().map(|(index, _)| index).collect();
         assert_eq!(found, [10, 40, 41]);
         // Wherever in an answer it falls, its last bars among them.
         for at in 1..78 {
@@ -123,31 +125,31 @@ mod tests {
             for bar in &mut split[at..] {
                 (bar.open, bar.high, bar.low, bar.close) = (5.0, 5.0, 5.0, 5.0);
             }
-            assert_eq!(implausible(&split, Calendar::Xnys, false), [], "{at}");
+            assert_eq!(implausible(&split, &Calendar::Xnys.by_rules(), false), [], "{at}");
         }
     }
 
     #[test]
     fn local_time_called_utc_is_found_whatever_its_distance() {
         for hours in [-4, -5] {
-            assert_eq!(implausible(&sessions(hours), Calendar::Xnys, false).len(), 78, "{hours}");
+            assert_eq!(implausible(&sessions(hours), &Calendar::Xnys.by_rules(), false).len(), 78, "{hours}");
         }
-        assert_eq!(implausible(&sessions(0), Calendar::Xnys, false), []);
+        assert_eq!(implausible(&sessions(0), &Calendar::Xnys.by_rules(), false), []);
         // A day's bars start at midnight.
         let days: Vec<Bar> = (0..40)
             .map(|n| {
                 bar("2026-03-02T05:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * n), 9.0)
             })
             .collect();
-        assert_eq!(implausible(&days, Calendar::Xnys, true), []);
+        assert_eq!(implausible(&days, &Calendar::Xnys.by_rules(), true), []);
     }
 
     #[test]
     fn a_quiet_stock_and_one_that_trades_in_the_morning_alone_are_left_alone() {
         let few: Vec<Bar> = sessions(0).into_iter().step_by(9).collect();
-        assert_eq!(implausible(&few, Calendar::Xnys, false), []);
+        assert_eq!(implausible(&few, &Calendar::Xnys.by_rules(), false), []);
         let mornings: Vec<Bar> = sessions(0).chunks(26).flat_map(|day| day[..8].to_vec()).collect();
-        assert_eq!(implausible(&mornings, Calendar::Xnys, false), []);
-        assert_eq!(implausible(&[], Calendar::Xnys, false), []);
+        assert_eq!(implausible(&mornings, &Calendar::Xnys.by_rules(), false), []);
+        assert_eq!(implausible(&[], &Calendar::Xnys.by_rules(), false), []);
     }
 }

@@ -5,7 +5,7 @@
 //! is, for `verify` to find.
 
 use jiff::{Timestamp, civil::Date};
-use market::{Action, ActionKind, Adjustment, Bar, Calendar, Range, Ticker, action, action::ratio_near};
+use market::{Action, ActionKind, Adjustment, Bar, Range, Sessions, Ticker, action, action::ratio_near};
 use providers::BarSource;
 use store::{StoreError, actions, adjusted::steps, bars, runs::ClaimedRun};
 
@@ -95,10 +95,11 @@ async fn noticed(
     brought: &Brought<'_>,
     raw: &[Bar],
 ) -> Result<Option<Action>, StoreError> {
-    let Some(before) = run.calendar.previous_session(run.slice.from()) else { return Ok(None) };
-    let Some(overlap) = sessions_before(run.calendar, run.slice.from()) else { return Ok(None) };
+    let sessions = brought.calendars.calendars.sessions_of(run.calendar);
+    let Some(before) = sessions.previous_session(run.slice.from()) else { return Ok(None) };
+    let Some(overlap) = sessions_before(&sessions, run.slice.from()) else { return Ok(None) };
     let frame = Frame {
-        calendar: run.calendar,
+        sessions: sessions.clone(),
         timeframe: run.timeframe,
         answered: overlap,
         asked_at: brought.asked_at,
@@ -106,7 +107,7 @@ async fn noticed(
     };
     let stored = bars::read(&engine.database, None, &run.ticker, run.timeframe, Some(overlap), i64::MAX).await?;
     let stored = stored.unwrap_or_default();
-    let closes: Vec<(f64, f64)> = shape(&Looked::at(raw, run.calendar, brought.request.timeframe), &frame)
+    let closes: Vec<(f64, f64)> = shape(&Looked::at(raw, &sessions, brought.request.timeframe), &frame)
         .bars
         .iter()
         .filter_map(|now| {
@@ -114,18 +115,18 @@ async fn noticed(
             Some((then.bar.close, now.bar.close))
         })
         .collect();
-    let ex_date = run.calendar.next_session(before.close).map(|session| session.date);
+    let ex_date = sessions.next_session(before.close).map(|session| session.date);
     Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
 }
 
 /// The last sessions that have closed by then, from the midnight before them: there a day's bar starts.
-pub fn sessions_before(calendar: Calendar, at: Timestamp) -> Option<Range> {
-    let last = calendar.previous_session(at)?;
+pub fn sessions_before(sessions: &Sessions, at: Timestamp) -> Option<Range> {
+    let last = sessions.previous_session(at)?;
     let mut first = last;
     for _ in 1..OVERLAP {
-        first = calendar.previous_session(first.open).unwrap_or(first);
+        first = sessions.previous_session(first.open).unwrap_or(first);
     }
-    Range::new(calendar.midnight(first.date)?, last.close).ok()
+    Range::new(sessions.calendar().midnight(first.date)?, last.close).ok()
 }
 
 /// The split that makes of each first price the second one.

@@ -9,7 +9,7 @@ mod sanity;
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Action, Bar, Calendar, Range, RangeSet, Ticker, Timeframe, grid::Grid};
+use market::{Action, Bar, Calendar, Range, RangeSet, Sessions, Ticker, Timeframe, grid::Grid};
 use metrics::gauge;
 use serde::Serialize;
 use store::{
@@ -144,19 +144,20 @@ async fn one(
     depth: Depth,
 ) -> Result<Report, StoreError> {
     let own = stored.get(&definition.timeframe).map(Vec::as_slice).unwrap_or_default();
-    let (calendar, now) = (definition.calendar, engine.clock.now());
+    let market = engine.market();
+    let (sessions, now) = (&market.sessions_of(definition.calendar), market.now);
     let grace = engine.routes.grace(definition.ticker.asset_class());
-    let mut findings = sanity::alone(own, definition.timeframe, calendar, now, grace);
-    findings.extend(sanity::jumps(own, calendar, actions));
+    let mut findings = sanity::alone(own, definition.timeframe, sessions, now, grace);
+    findings.extend(sanity::jumps(own, definition.calendar, actions));
     for (shorter, theirs) in stored.range(..definition.timeframe).rev() {
         if sanity::can_be_made_of(definition.timeframe, *shorter) {
             let whole = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;
-            findings.extend(sanity::sums(own, definition.timeframe, theirs, &whole, calendar));
+            findings.extend(sanity::sums(own, definition.timeframe, theirs, &whole, sessions));
         }
     }
     let (mut sampled, mut not_sampled) = (0, None);
     let known: RangeSet = coverage::covered(&engine.database, &definition.ticker, definition.timeframe).await?;
-    for session in sample::sessions(own, definition.timeframe, calendar, depth.sessions) {
+    for session in sample::sessions(own, definition.timeframe, sessions, depth.sessions) {
         match sample::compare(engine, definition, own, &known, session).await {
             Ok(compared) => {
                 sampled += compared.bars;
@@ -220,7 +221,10 @@ pub async fn nightly(engine: Engine) {
 }
 
 async fn some(engine: &Engine) -> Result<(), StoreError> {
-    let open = Calendar::Xnys.session_at(engine.clock.now()).is_some();
+    let open = {
+        let market = engine.market();
+        market.sessions_of(Calendar::Xnys).session_at(market.now).is_some()
+    };
     let totals = store::show::totals(&engine.database, None).await?;
     if open || totals.queued + totals.running > 0 {
         return Ok(());
@@ -264,8 +268,8 @@ fn difference(mine: &Bar, theirs: &Bar) -> Option<String> {
 }
 
 /// The bucket that a bar of the series stands for.
-fn bucket(calendar: Calendar, timeframe: Timeframe, start: Timestamp) -> Option<Range> {
-    Grid::Session(calendar).bucket_of(timeframe, start).filter(|bucket| bucket.from() == start)
+fn bucket(sessions: &Sessions, timeframe: Timeframe, start: Timestamp) -> Option<Range> {
+    Grid::Session(sessions.clone()).bucket_of(timeframe, start).filter(|bucket| bucket.from() == start)
 }
 
 /// A day and a half after it has ended a bar is final, or nobody has looked.

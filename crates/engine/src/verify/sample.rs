@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use market::{Bar, Calendar, Range, RangeSet, Timeframe};
+use market::{Bar, Range, RangeSet, Sessions, Timeframe};
 use providers::{BarsRequest, FetchError, budget::Urgency};
 use store::{bars::StoredBar, definitions::Definition};
 
@@ -22,7 +22,7 @@ pub(super) struct Compared {
 }
 
 /// `count` sessions (weeks for weeks) of which bars are stored, the newest among them, spread over all there are.
-pub(super) fn sessions(stored: &[StoredBar], timeframe: Timeframe, calendar: Calendar, count: usize) -> Vec<Range> {
+pub(super) fn sessions(stored: &[StoredBar], timeframe: Timeframe, calendar: &Sessions, count: usize) -> Vec<Range> {
     let mut all: Vec<Range> = stored
         .iter()
         .filter(|bar| bar.is_final)
@@ -53,19 +53,20 @@ pub(super) async fn compare(
     covered: &RangeSet,
     session: Range,
 ) -> Result<Compared, FetchError> {
-    let (calendar, timeframe) = (definition.calendar, definition.timeframe);
+    let market = engine.market();
+    let (sessions, timeframe) = (market.sessions_of(definition.calendar), definition.timeframe);
     let class = definition.ticker.asset_class();
-    let asked_at = engine.clock.now();
+    let asked_at = market.now;
     // Where the bars of that session came from.
     let feed = stored.iter().find(|bar| session.contains(bar.bar.start)).map_or("", |bar| bar.provider.as_str());
     let found = engine.routes.of(class).find_map(|source| {
         let limits = source.limits(class);
-        let base = base_of(timeframe, calendar, &limits)?;
+        let base = base_of(timeframe, &sessions, &limits)?;
         let has = session.from() >= limits.earliest_of(base, asked_at) && !limits.split_adjusted.contains(&base);
         (has && feed.starts_with(&source.endpoint().provider)).then_some((source, limits, base))
     });
     let Some((source, limits, base)) = found else { return Ok(Compared::default()) };
-    let range = asked_range(calendar, timeframe, session, asked_at);
+    let range = asked_range(&sessions, timeframe, session, asked_at);
     let request = BarsRequest {
         asset_class: class,
         tickers: vec![definition.ticker.clone()],
@@ -76,8 +77,8 @@ pub(super) async fn compare(
     let fetched = source.bars(&request).await?;
     let Some(answered) = fetched.answered else { return Ok(Compared::default()) };
     let sent = fetched.bars.get(&definition.ticker).map(Vec::as_slice).unwrap_or_default();
-    let frame = Frame { calendar, timeframe, answered, asked_at, grace: limits.grace };
-    let theirs: BTreeMap<_, Bar> = shape(&Looked::at(sent, calendar, base), &frame)
+    let frame = Frame { sessions: sessions.clone(), timeframe, answered, asked_at, grace: limits.grace };
+    let theirs: BTreeMap<_, Bar> = shape(&Looked::at(sent, &sessions, base), &frame)
         .bars
         .into_iter()
         .filter(|shaped| shaped.is_final && session.contains(shaped.bar.start))
@@ -98,7 +99,7 @@ pub(super) async fn compare(
                 }
             }
             Some(_) => {}
-            None if bucket(calendar, timeframe, *start).is_some_and(|bucket| covered.encloses(&bucket)) => {
+            None if bucket(&sessions, timeframe, *start).is_some_and(|bucket| covered.encloses(&bucket)) => {
                 find(Kind::Missing, *start, format!("{} has it, and the time counts as covered", fetched.provenance));
             }
             None => {}

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use market::{
-    Action, ActionKind, Bar, Calendar, RangeSet, Timeframe, action::ratio_near, grid::Grid, resample::resample,
+    Action, ActionKind, Bar, Calendar, RangeSet, Sessions, Timeframe, action::ratio_near, grid::Grid,
+    resample::resample,
 };
 use store::bars::StoredBar;
 
@@ -17,7 +18,7 @@ const LIKE_A_SPLIT: f64 = 0.3;
 pub(super) fn alone(
     stored: &[StoredBar],
     timeframe: Timeframe,
-    calendar: Calendar,
+    sessions: &Sessions,
     now: Timestamp,
     grace: SignedDuration,
 ) -> Vec<Finding> {
@@ -27,8 +28,8 @@ pub(super) fn alone(
         if let Err(defect) = bar.check() {
             find(Kind::Impossible, defect.to_string());
         }
-        match bucket(calendar, timeframe, bar.start) {
-            None => find(Kind::OffGrid, format!("no {timeframe} bar of {calendar} starts then")),
+        match bucket(sessions, timeframe, bar.start) {
+            None => find(Kind::OffGrid, format!("no {timeframe} bar of {} starts then", sessions.calendar())),
             Some(bucket) if !is_final => {
                 let by = bucket.to().checked_add(grace).and_then(|end| end.checked_add(FINAL_BY));
                 if by.is_ok_and(|by| by < now) {
@@ -83,9 +84,9 @@ pub(super) fn sums(
     timeframe: Timeframe,
     shorter: &[StoredBar],
     covered: &RangeSet,
-    calendar: Calendar,
+    sessions: &Sessions,
 ) -> Vec<Finding> {
-    let grid = Grid::Session(calendar);
+    let grid = Grid::Session(sessions.clone());
     let parts: Vec<Bar> = shorter.iter().filter(|part| part.is_final).map(|part| part.bar).collect();
     let own: HashMap<Timestamp, &StoredBar> = stored.iter().map(|bar| (bar.bar.start, bar)).collect();
     let mut findings = Vec::new();

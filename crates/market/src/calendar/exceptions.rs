@@ -3,71 +3,18 @@
 //! In: text in the form of a CSV file. Out: [`Exceptions`], and the sessions that follow from them. What holds: one
 //! change a day, and none that changes nothing by its own nature, such as an early close on a Sunday.
 //!
-//! A process has one set in force, which everything in this crate goes by: what a session is must not depend on who
-//! asks. It is the only thing here that can be set; without it the crate's answers are those of the rules.
+//! What a session is must not depend on who asks: a process goes by one set at a time, [`super::Calendars`], which is handed
+//! to whoever computes with sessions.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{PoisonError, RwLock},
-};
+use std::collections::BTreeMap;
 
 use jiff::civil::{Date, Time};
-use serde::{Deserialize, Serialize};
 
-use super::{Calendar, Session, days_from, xnys};
-
-static IN_FORCE: RwLock<Exceptions> = RwLock::new(Exceptions { days: BTreeMap::new(), hours: StockHours::Regular });
-
-/// What happens on a day instead of what the rules say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Change {
-    /// No session.
-    Closed,
-    /// The session ends then, in the market's own time.
-    Early(Time),
-}
-
-/// Which hours of a stock exchange's day are its session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum StockHours {
-    /// 09:30 to 16:00 New York time, to 13:00 on half days.
-    #[default]
-    Regular,
-    /// From the first trade before the open, 04:00, to four hours after the close: 20:00, and 17:00 on half days.
-    Extended,
-}
-
-/// The text names no hours.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' are no hours of stocks: regular and extended are")]
-pub struct InvalidStockHours(pub String);
-
-impl StockHours {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Regular => "regular",
-            Self::Extended => "extended",
-        }
-    }
-
-    /// Those that this process goes by.
-    pub fn in_force() -> Self {
-        IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).hours
-    }
-}
-
-impl std::str::FromStr for StockHours {
-    type Err = InvalidStockHours;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "regular" => Ok(Self::Regular),
-            "extended" => Ok(Self::Extended),
-            other => Err(InvalidStockHours(other.to_owned())),
-        }
-    }
-}
+use super::{
+    Calendar, InvalidCalendar,
+    change::{Change, StockHours},
+    xnys,
+};
 
 /// Days that differ from the rules, by calendar, and which hours count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,7 +71,7 @@ impl Exceptions {
             [calendar, date, change, close] => (calendar, date, change, close),
             _ => return Err(format!("3 or 4 columns are expected, not {}", columns.len())),
         };
-        let calendar: Calendar = calendar.parse().map_err(|error: super::InvalidCalendar| error.to_string())?;
+        let calendar: Calendar = calendar.parse().map_err(|error: InvalidCalendar| error.to_string())?;
         let date: Date = date.parse().map_err(|_| format!("'{date}' is no date: write 2026-11-27"))?;
         let change = match (change, close) {
             ("closed", "") => Change::Closed,
@@ -175,15 +122,9 @@ impl Exceptions {
         self.days.is_empty()
     }
 
-    /// The session of a day under these exceptions, whichever are in force.
-    pub fn session_on(&self, calendar: Calendar, date: Date) -> Option<Session> {
-        calendar.session_by(date, self.days.get(&(calendar, date)).copied(), self.hours)
-    }
-
-    /// The sessions of the days from `from` up to, not including, `to_exclusive`, oldest first.
-    pub fn sessions(&self, calendar: Calendar, from: Date, to_exclusive: Date) -> Vec<Session> {
-        let days = days_from(from).take_while(|date| *date < to_exclusive);
-        days.filter_map(|date| self.session_on(calendar, date)).collect()
+    /// The change of that day.
+    pub(super) fn on(&self, calendar: Calendar, date: Date) -> Option<Change> {
+        self.days.get(&(calendar, date)).copied()
     }
 
     /// The same days with other hours.
@@ -195,22 +136,6 @@ impl Exceptions {
     pub fn hours(&self) -> StockHours {
         self.hours
     }
-
-    /// Makes them those that this process goes by, in place of those before.
-    pub fn put_in_force(self) {
-        *IN_FORCE.write().unwrap_or_else(PoisonError::into_inner) = self;
-    }
-}
-
-/// What is in force for that day.
-pub(super) fn in_force(calendar: Calendar, date: Date) -> (Option<Change>, StockHours) {
-    let in_force = IN_FORCE.read().unwrap_or_else(PoisonError::into_inner);
-    (in_force.days.get(&(calendar, date)).copied(), in_force.hours)
-}
-
-/// How many are in force: so many days may be closed beyond those that the rules close.
-pub(super) fn how_many() -> usize {
-    IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).len()
 }
 
 fn hour_and_minute(text: &str) -> Result<Time, String> {
@@ -225,16 +150,6 @@ fn hour_and_minute(text: &str) -> Result<Time, String> {
     parse().ok_or_else(|| format!("'{text}' is no time of day: write 13:00"))
 }
 
-impl fmt::Display for Change {
-    /// As in the file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("closed"),
-            Self::Early(close) => write!(f, "early at {:02}:{:02}", close.hour(), close.minute()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
@@ -242,13 +157,18 @@ mod tests {
     use jiff::civil::{date, time};
 
     use super::*;
+    use crate::calendar::{Calendars, Sessions};
 
     fn parse(rows: &str) -> Result<Exceptions, String> {
         Exceptions::parse(&format!("calendar,date,change,close\n{rows}")).map_err(|error| error.to_string())
     }
 
+    fn sessions(exceptions: &Exceptions, calendar: Calendar) -> Sessions {
+        Calendars::new(exceptions.clone()).sessions_of(calendar)
+    }
+
     fn close(exceptions: &Exceptions, day: Date) -> Option<String> {
-        exceptions.session_on(Calendar::Xnys, day).map(|session| session.close.to_string())
+        sessions(exceptions, Calendar::Xnys).session_on(day).map(|session| session.close.to_string())
     }
 
     #[test]
@@ -258,9 +178,10 @@ mod tests {
         assert_eq!(close(&exceptions, date(2026, 11, 23)), None);
         assert_eq!(close(&exceptions, date(2026, 11, 24)).as_deref(), Some("2026-11-24T18:00:00Z"));
         assert_eq!(close(&exceptions, date(2026, 11, 25)).as_deref(), Some("2026-11-25T17:30:00Z"));
-        assert!(exceptions.session_on(Calendar::Xnys, date(2026, 11, 25)).unwrap().early);
-        let others =
-            |exceptions: &Exceptions| exceptions.sessions(Calendar::Xnys, date(2026, 11, 26), date(2027, 1, 1));
+        assert!(sessions(&exceptions, Calendar::Xnys).session_on(date(2026, 11, 25)).unwrap().early);
+        let others = |exceptions: &Exceptions| {
+            sessions(exceptions, Calendar::Xnys).sessions(date(2026, 11, 26), date(2027, 1, 1))
+        };
         assert_eq!(others(&exceptions), others(&Exceptions::default()));
         assert_eq!(close(&Exceptions::default(), date(2026, 11, 23)).as_deref(), Some("2026-11-23T21:00:00Z"));
     }
@@ -269,7 +190,7 @@ mod tests {
     fn extended_hours_begin_at_four_and_end_four_hours_after_the_close() {
         let exceptions = parse("XNYS,2026-11-25,early,12:30").unwrap().with_hours(StockHours::Extended);
         let hours = |day| {
-            let session = exceptions.session_on(Calendar::Xnys, day).unwrap();
+            let session = sessions(&exceptions, Calendar::Xnys).session_on(day).unwrap();
             (session.open.to_string(), session.close.to_string())
         };
         // In winter, on a half day by rule, on one by the list, and in summer.
@@ -277,9 +198,9 @@ mod tests {
         assert_eq!(hours(date(2026, 11, 27)), ("2026-11-27T09:00:00Z".into(), "2026-11-27T22:00:00Z".into()));
         assert_eq!(hours(date(2026, 11, 25)), ("2026-11-25T09:00:00Z".into(), "2026-11-25T21:30:00Z".into()));
         assert_eq!(hours(date(2026, 7, 1)), ("2026-07-01T08:00:00Z".into(), "2026-07-02T00:00:00Z".into()));
-        assert_eq!(exceptions.session_on(Calendar::Xnys, date(2026, 11, 26)), None, "a holiday stays one");
-        let always = exceptions.session_on(Calendar::AlwaysOpen, date(2026, 7, 1));
-        assert_eq!(always, Exceptions::default().session_on(Calendar::AlwaysOpen, date(2026, 7, 1)));
+        assert_eq!(sessions(&exceptions, Calendar::Xnys).session_on(date(2026, 11, 26)), None, "a holiday stays one");
+        let always = sessions(&exceptions, Calendar::AlwaysOpen).session_on(date(2026, 7, 1));
+        assert_eq!(always, sessions(&Exceptions::default(), Calendar::AlwaysOpen).session_on(date(2026, 7, 1)));
     }
 
     #[test]

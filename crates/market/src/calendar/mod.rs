@@ -1,11 +1,13 @@
 //! Sessions: when a market trades.
 //!
-//! In: a date, an instant or a range. Out: [`Session`]s in UTC. What holds: sessions come in order, never overlap, each
-//! lies within one day of its market's time zone, and the same question has the same answer on every machine that goes by
-//! the same [`Exceptions`]: the time zone is compiled in.
+//! In: a date, an instant or a range, and the [`Calendars`] to go by. Out: [`Session`]s in UTC. What holds: sessions come in
+//! order, never overlap, each lies within one day of its market's time zone, and the same question has the same answer on
+//! every machine that goes by the same [`Exceptions`]: the time zone is compiled in, and nothing here is global.
 
 mod adhoc;
+mod change;
 mod exceptions;
+mod sessions;
 mod xnys;
 
 use std::{fmt, iter, str::FromStr};
@@ -17,14 +19,15 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-pub use self::exceptions::{Change, Exceptions, InvalidExceptions, InvalidStockHours, StockHours};
+pub use self::{
+    change::{Change, InvalidStockHours, StockHours},
+    exceptions::{Exceptions, InvalidExceptions},
+    sessions::{Calendars, Session, Sessions},
+};
 use crate::{AssetClass, Range};
 
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
 static UTC: TimeZone = TimeZone::UTC;
-
-/// By the rules no market here stays closed for longer than this many days (the record since 1990: six, in September 2001).
-const LONGEST_CLOSE_DAYS: usize = 14;
 
 /// Whose sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,27 +43,6 @@ pub enum Calendar {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no calendar: XNYS (New York Stock Exchange) and 24x7 (always open) are")]
 pub struct InvalidCalendar(pub String);
-
-/// One trading day's `[open, close)`. `open` is before `close`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[non_exhaustive]
-pub struct Session {
-    /// The day in the market's own time zone.
-    pub date: Date,
-    /// UTC.
-    pub open: Timestamp,
-    /// UTC; the first instant that is no longer part of the session.
-    pub close: Timestamp,
-    /// A half day: closes before the usual hour.
-    pub early: bool,
-}
-
-impl Session {
-    /// `[open, close)`.
-    pub fn range(&self) -> Range {
-        Range::ordered(self.open, self.close)
-    }
-}
 
 impl Calendar {
     pub const ALL: [Self; 2] = [Self::Xnys, Self::AlwaysOpen];
@@ -84,61 +66,9 @@ impl Calendar {
         self.zone().clone()
     }
 
-    /// The session of that day in the market's time zone; `None` where it is closed all day. By the [`Exceptions`] in
-    /// force.
-    pub fn session_on(self, date: Date) -> Option<Session> {
-        let (change, hours) = exceptions::in_force(self, date);
-        self.session_by(date, change, hours)
-    }
-
-    /// The same with regular hours, whichever are in force.
-    pub fn regular_session_on(self, date: Date) -> Option<Session> {
-        self.session_by(date, exceptions::in_force(self, date).0, StockHours::Regular)
-    }
-
-    fn session_by(self, date: Date, change: Option<Change>, hours: StockHours) -> Option<Session> {
-        let (open, close, early) = match self {
-            Self::Xnys => {
-                let hours = xnys::hours(date, change, hours)?;
-                (self.instant(date, hours.open)?, self.instant(date, hours.close)?, hours.early)
-            }
-            Self::AlwaysOpen => (self.midnight(date)?, self.midnight(date.tomorrow().ok()?)?, false),
-        };
-        Some(Session { date, open, close, early })
-    }
-
-    /// The session that is open at that instant.
-    pub fn session_at(self, at: Timestamp) -> Option<Session> {
-        self.session_on(self.date_of(at)).filter(|session| session.range().contains(at))
-    }
-
-    /// The first session that opens at `at` or later.
-    pub fn next_session(self, at: Timestamp) -> Option<Session> {
-        days_from(self.date_of(at))
-            .take(LONGEST_CLOSE_DAYS + exceptions::how_many())
-            .filter_map(|date| self.session_on(date))
-            .find(|session| session.open >= at)
-    }
-
-    /// The last session that has closed by `at`.
-    pub fn previous_session(self, at: Timestamp) -> Option<Session> {
-        iter::successors(Some(self.date_of(at)), |date| date.yesterday().ok())
-            .take(LONGEST_CLOSE_DAYS + exceptions::how_many())
-            .filter_map(|date| self.session_on(date))
-            .find(|session| session.close <= at)
-    }
-
-    /// The sessions of the days from `from` up to, not including, `to_exclusive`, oldest first.
-    pub fn sessions(self, from: Date, to_exclusive: Date) -> Vec<Session> {
-        days_from(from).take_while(|date| *date < to_exclusive).filter_map(|date| self.session_on(date)).collect()
-    }
-
-    /// The sessions that overlap `range`, whole ones, oldest first.
-    pub fn sessions_in(self, range: Range) -> Vec<Session> {
-        self.days_in(range)
-            .filter_map(|date| self.session_on(date))
-            .filter(|session| session.range().intersection(&range).is_some())
-            .collect()
+    /// Its sessions as the rules and this version's list know them: regular hours, and no [`Exceptions`].
+    pub fn by_rules(self) -> Sessions {
+        Calendars::default().sessions_of(self)
     }
 
     /// The day that this instant falls on in the market's time zone.

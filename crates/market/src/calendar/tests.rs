@@ -10,7 +10,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn xnys(year: i16, month: i8, day: i8) -> Option<Session> {
-    Calendar::Xnys.session_on(date(year, month, day))
+    Calendar::Xnys.by_rules().session_on(date(year, month, day))
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_eve_of_independence_day_is_short_by_the_rule_of_its_year() {
 
 #[test]
 fn every_day_of_a_market_that_never_closes_is_a_session() {
-    let sessions = Calendar::AlwaysOpen.sessions(date(2026, 12, 24), date(2026, 12, 27));
+    let sessions = Calendar::AlwaysOpen.by_rules().sessions(date(2026, 12, 24), date(2026, 12, 27));
     assert_eq!(sessions.len(), 3);
     assert!(sessions.windows(2).all(|pair| pair[0].close == pair[1].open && !pair[0].early));
     assert_eq!(sessions[1].range(), Range::ordered(at("2026-12-25T00:00:00Z"), at("2026-12-26T00:00:00Z")));
@@ -86,9 +86,9 @@ fn every_day_of_a_market_that_never_closes_is_a_session() {
 #[test]
 fn the_neighbours_of_the_longest_close_are_found() {
     let closed = at("2001-09-12T12:00:00Z");
-    assert_eq!(Calendar::Xnys.session_at(closed), None);
-    assert_eq!(Calendar::Xnys.previous_session(closed), xnys(2001, 9, 10));
-    assert_eq!(Calendar::Xnys.next_session(closed), xnys(2001, 9, 17));
+    assert_eq!(Calendar::Xnys.by_rules().session_at(closed), None);
+    assert_eq!(Calendar::Xnys.by_rules().previous_session(closed), xnys(2001, 9, 10));
+    assert_eq!(Calendar::Xnys.by_rules().next_session(closed), xnys(2001, 9, 17));
 }
 
 #[test]
@@ -104,13 +104,13 @@ fn names_come_back_as_they_were_and_others_are_refused() {
 fn the_first_and_last_days_that_jiff_knows_are_no_panic() {
     for calendar in Calendar::ALL {
         for (from, to) in [(Date::MIN, date(-9999, 1, 9)), (date(9999, 12, 20), Date::MAX)] {
-            calendar.sessions(from, to);
-            calendar.session_on(to);
+            calendar.by_rules().sessions(from, to);
+            calendar.by_rules().session_on(to);
         }
         for instant in [Timestamp::MIN, Timestamp::MAX] {
-            calendar.session_at(instant);
-            calendar.next_session(instant);
-            calendar.previous_session(instant);
+            calendar.by_rules().session_at(instant);
+            calendar.by_rules().next_session(instant);
+            calendar.by_rules().previous_session(instant);
         }
     }
 }
@@ -124,18 +124,18 @@ proptest! {
     ) {
         let instant = |second| Timestamp::from_second(second).expect("an instant");
         let range = Range::ordered(instant(from), instant(from + seconds));
-        let mut expected = calendar.sessions(date(1989, 12, 1), date(2031, 1, 1));
+        let mut expected = calendar.by_rules().sessions(date(1989, 12, 1), date(2031, 1, 1));
         expected.retain(|session| session.open < range.to() && session.close > range.from());
-        prop_assert_eq!(calendar.sessions_in(range), expected);
+        prop_assert_eq!(calendar.by_rules().sessions_in(range), expected);
     }
 
     #[test]
     fn an_instant_lies_within_a_session_or_between_two_neighbours(second in 631_152_000i64..1_900_000_000) {
         let at = Timestamp::from_second(second).expect("an instant");
-        let (before, after) = (Calendar::Xnys.previous_session(at), Calendar::Xnys.next_session(at));
+        let (before, after) = (Calendar::Xnys.by_rules().previous_session(at), Calendar::Xnys.by_rules().next_session(at));
         let (before, after) = (before.expect("a session before"), after.expect("a session after"));
         prop_assert!(before.close <= at && at <= after.open);
-        let between = Calendar::Xnys.sessions(before.date.tomorrow().expect("a day"), after.date);
-        prop_assert_eq!(between, Vec::from_iter(Calendar::Xnys.session_at(at).filter(|s| s.open < at)));
+        let between = Calendar::Xnys.by_rules().sessions(before.date.tomorrow().expect("a day"), after.date);
+        prop_assert_eq!(between, Vec::from_iter(Calendar::Xnys.by_rules().session_at(at).filter(|s| s.open < at)));
     }
 }

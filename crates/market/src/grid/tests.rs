@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::RangeSet;
 
-const GRIDS: [Grid; 4] =
-    [Grid::Session(Calendar::Xnys), Grid::Session(Calendar::AlwaysOpen), Grid::ClockNewYork, Grid::Epoch];
+fn grids() -> Vec<Grid> {
+    vec![Grid::by_rules(Calendar::Xnys), Grid::by_rules(Calendar::AlwaysOpen), Grid::ClockNewYork, Grid::Epoch]
+}
 
 const INTRADAY: [Timeframe; 6] =
     [Timeframe::M1, Timeframe::M5, Timeframe::M15, Timeframe::M30, Timeframe::H1, Timeframe::H4];
@@ -21,11 +22,11 @@ fn range(from: &str, to: &str) -> Range {
 }
 
 fn session(year: i16, month: i8, day: i8) -> Session {
-    Calendar::Xnys.session_on(date(year, month, day)).expect("a trading day")
+    Calendar::Xnys.by_rules().session_on(date(year, month, day)).expect("a trading day")
 }
 
 fn counts(session: &Session) -> [usize; 6] {
-    INTRADAY.map(|timeframe| Grid::Session(Calendar::Xnys).buckets(timeframe, session.range()).len())
+    INTRADAY.map(|timeframe| Grid::by_rules(Calendar::Xnys).buckets(timeframe, session.range()).len())
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn a_half_day_before_1993_has_an_hour_more_than_a_later_one() {
 
 #[test]
 fn the_last_bucket_of_a_session_is_cut_at_its_close() {
-    let full_day = Grid::Session(Calendar::Xnys).buckets(Timeframe::H4, session(2026, 11, 24).range());
+    let full_day = Grid::by_rules(Calendar::Xnys).buckets(Timeframe::H4, session(2026, 11, 24).range());
     assert_eq!(
         full_day,
         [range("2026-11-24T14:30:00Z", "2026-11-24T18:30:00Z"), range("2026-11-24T18:30:00Z", "2026-11-24T21:00:00Z")]
@@ -54,7 +55,7 @@ fn the_last_bucket_of_a_session_is_cut_at_its_close() {
 
 #[test]
 fn days_begin_at_midnight_in_new_york_and_end_at_the_close() {
-    let grid = Grid::Session(Calendar::Xnys);
+    let grid = Grid::by_rules(Calendar::Xnys);
     let around_the_change_of_clocks = range("2026-03-06T00:00:00Z", "2026-03-10T00:00:00Z");
     assert_eq!(
         grid.buckets(Timeframe::D1, around_the_change_of_clocks),
@@ -64,7 +65,7 @@ fn days_begin_at_midnight_in_new_york_and_end_at_the_close() {
 
 #[test]
 fn weeks_begin_on_monday_also_where_monday_is_a_holiday() {
-    let grid = Grid::Session(Calendar::Xnys);
+    let grid = Grid::by_rules(Calendar::Xnys);
     let labor_day = at("2026-09-07T04:00:00Z");
     let week = range("2026-09-07T04:00:00Z", "2026-09-11T20:00:00Z");
     assert_eq!(grid.buckets(Timeframe::W1, range("2026-09-07T00:00:00Z", "2026-09-14T00:00:00Z")), [week]);
@@ -74,7 +75,7 @@ fn weeks_begin_on_monday_also_where_monday_is_a_holiday() {
 
 #[test]
 fn what_happens_outside_the_session_belongs_to_no_bucket() {
-    let grid = Grid::Session(Calendar::Xnys);
+    let grid = Grid::by_rules(Calendar::Xnys);
     for (instant, what) in [
         ("2026-11-24T14:29:59.999Z", "pre-market"),
         ("2026-11-24T21:00:00Z", "after the close"),
@@ -89,7 +90,7 @@ fn what_happens_outside_the_session_belongs_to_no_bucket() {
 
 #[test]
 fn a_daily_bar_belongs_to_its_day_and_week() {
-    let grid = Grid::Session(Calendar::Xnys);
+    let grid = Grid::by_rules(Calendar::Xnys);
     let wednesday = at("2026-11-25T05:00:00Z");
     let day = range("2026-11-25T05:00:00Z", "2026-11-25T21:00:00Z");
     assert_eq!(grid.bucket_of(Timeframe::D1, wednesday), Some(day));
@@ -100,7 +101,7 @@ fn a_daily_bar_belongs_to_its_day_and_week() {
 
 #[test]
 fn weeks_of_a_market_that_never_closes_begin_on_monday_utc() {
-    for grid in [Grid::Session(Calendar::AlwaysOpen), Grid::Epoch] {
+    for grid in [Grid::by_rules(Calendar::AlwaysOpen), Grid::Epoch] {
         let week = range("2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z");
         assert_eq!(grid.bucket_of(Timeframe::W1, at("2026-11-29T23:59:59Z")), Some(week));
         assert_eq!(
@@ -129,7 +130,7 @@ fn clock_buckets_stay_on_new_yorks_hours_when_clocks_change() {
 
 #[test]
 fn the_first_and_last_instants_that_jiff_knows_are_no_panic() {
-    for grid in GRIDS {
+    for grid in grids() {
         for timeframe in Timeframe::ALL {
             grid.bucket_of(timeframe, Timestamp::MIN);
             grid.bucket_of(timeframe, Timestamp::MAX);
@@ -138,7 +139,7 @@ fn the_first_and_last_instants_that_jiff_knows_are_no_panic() {
 }
 
 fn any_grid() -> impl Strategy<Value = Grid> {
-    prop::sample::select(&GRIDS[..])
+    prop::sample::select(grids())
 }
 
 fn any_timeframe() -> impl Strategy<Value = Timeframe> {
@@ -164,8 +165,8 @@ proptest! {
         range in any_range(),
     ) {
         let step = timeframe.step().expect("a step");
-        for session in calendar.sessions_in(range) {
-            let buckets = Grid::Session(calendar).buckets(timeframe, session.range());
+        for session in calendar.by_rules().sessions_in(range) {
+            let buckets = Grid::by_rules(calendar).buckets(timeframe, session.range());
             prop_assert_eq!(buckets.first().map(|b| b.from()), Some(session.open));
             prop_assert_eq!(buckets.last().map(|b| b.to()), Some(session.close));
             prop_assert!(buckets.windows(2).all(|pair| pair[0].to() == pair[1].from()));
@@ -176,8 +177,8 @@ proptest! {
 
     #[test]
     fn days_and_weeks_enclose_their_sessions(range in any_range()) {
-        let grid = Grid::Session(Calendar::Xnys);
-        for session in Calendar::Xnys.sessions_in(range) {
+        let grid = Grid::by_rules(Calendar::Xnys);
+        for session in Calendar::Xnys.by_rules().sessions_in(range) {
             for timeframe in [Timeframe::D1, Timeframe::W1] {
                 let bucket = grid.bucket_of(timeframe, session.open).expect("a bucket");
                 prop_assert!(bucket.encloses(&session.range()));
@@ -232,8 +233,8 @@ proptest! {
         let calendar = Calendar::Xnys;
         let monday = monday_of(calendar.date_of(range.from())).expect("a Monday");
         let from_monday = Range::new(calendar.midnight(monday).expect("midnight"), range.to()).expect("a range");
-        let buckets: RangeSet = Grid::Session(calendar).buckets(timeframe, from_monday).into_iter().collect();
-        let sessions = calendar.sessions_in(range);
+        let buckets: RangeSet = Grid::by_rules(calendar).buckets(timeframe, from_monday).into_iter().collect();
+        let sessions = calendar.by_rules().sessions_in(range);
         let open: RangeSet = sessions.iter().filter_map(|s| s.range().intersection(&range)).collect();
         prop_assert_eq!(open.subtract(&buckets), RangeSet::new());
     }

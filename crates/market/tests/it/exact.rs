@@ -12,7 +12,9 @@ use market::{Calendar, Grid, Range, Timeframe};
 
 use crate::golden;
 
-const GRID: Grid = Grid::Session(Calendar::Xnys);
+fn grid() -> Grid {
+    Grid::by_rules(Calendar::Xnys)
+}
 
 /// Minutes of UTC that New York is behind: by the Uniform Time Act as it stood in that year.
 fn behind(day: Date) -> i64 {
@@ -60,12 +62,12 @@ fn counted(open: i64, close: i64, step: i64) -> Vec<(i64, i64)> {
 }
 
 fn ours(timeframe: Timeframe, range: Range) -> Vec<(i64, i64)> {
-    GRID.buckets(timeframe, range).iter().map(|b| (minutes_of(b.from()), minutes_of(b.to()))).collect()
+    grid().buckets(timeframe, range).iter().map(|b| (minutes_of(b.from()), minutes_of(b.to()))).collect()
 }
 
 #[test]
 fn every_session_from_1990_to_2030_is_cut_at_its_close_into_bars_anchored_at_its_open() {
-    let sessions = Calendar::Xnys.sessions(date(1990, 1, 1), date(2031, 1, 1));
+    let sessions = Calendar::Xnys.by_rules().sessions(date(1990, 1, 1), date(2031, 1, 1));
     // 41 years of 251 to 254 days.
     assert!((10_250..10_400).contains(&sessions.len()), "{}", sessions.len());
     let (mut half_days, mut summer) = (0, 0);
@@ -96,11 +98,11 @@ fn every_session_from_1990_to_2030_is_cut_at_its_close_into_bars_anchored_at_its
             for at in [open, open + step - 1, open + step, close - 1].into_iter().filter(|at| *at < close) {
                 let (from, to) = counted(open, close, step)[usize::try_from((at - open) / step).expect("an index")];
                 let instant = Timestamp::from_second(at * 60 + 59).expect("an instant");
-                let bucket = GRID.bucket_of(timeframe, instant).expect("a bucket");
+                let bucket = grid().bucket_of(timeframe, instant).expect("a bucket");
                 assert_eq!((minutes_of(bucket.from()), minutes_of(bucket.to())), (from, to), "{day} {timeframe}");
             }
             for outside in [open * 60 - 1, close * 60] {
-                assert_eq!(GRID.bucket_of(timeframe, Timestamp::from_second(outside).expect("an instant")), None);
+                assert_eq!(grid().bucket_of(timeframe, Timestamp::from_second(outside).expect("an instant")), None);
             }
         }
     }
@@ -114,7 +116,7 @@ fn bars_of_a_whole_year_are_those_of_its_sessions_and_no_others() {
         let (from, to) = (date(year, 1, 1), date(year + 1, 1, 1));
         let midnight = |day: Date| Calendar::Xnys.midnight(day).expect("midnight");
         let range = Range::new(midnight(from), midnight(to)).expect("a year");
-        let sessions = Calendar::Xnys.sessions(from, to);
+        let sessions = Calendar::Xnys.by_rules().sessions(from, to);
         for (timeframe, step) in [(Timeframe::M15, 15), (Timeframe::H1, 60), (Timeframe::H4, 240)] {
             let by_session: Vec<_> =
                 sessions.iter().flat_map(|s| counted(minutes_of(s.open), minutes_of(s.close), step)).collect();
@@ -135,14 +137,14 @@ fn in_the_weeks_in_which_clocks_change_bars_stay_at_the_same_times_in_new_york()
     ] {
         let friday = monday.checked_sub(3.days()).expect("a Friday");
         for (day, expected) in [(friday, utc_before), (monday, utc_after)] {
-            let session = Calendar::Xnys.session_on(day).expect("a session");
+            let session = Calendar::Xnys.by_rules().session_on(day).expect("a session");
             assert_eq!(session.open.strftime("%H:%M").to_string(), expected, "{day}");
             for (timeframe, starts) in [
                 (Timeframe::H1, &["09:30", "10:30", "11:30", "12:30", "13:30", "14:30", "15:30"][..]),
                 (Timeframe::H4, &["09:30", "13:30"][..]),
             ] {
                 let zone = Calendar::Xnys.time_zone();
-                let told: Vec<String> = GRID
+                let told: Vec<String> = grid()
                     .buckets(timeframe, session.range())
                     .iter()
                     .map(|b| zone.to_datetime(b.from()).strftime("%H:%M").to_string())

@@ -21,7 +21,7 @@ fn buckets_of_a_market_that_never_closes_are_exact() {
     for ((date, timeframe), buckets) in expected {
         let midnight = |date: Date| Calendar::AlwaysOpen.midnight(date).expect("an instant");
         let day = Range::new(midnight(date), midnight(date + 1.day())).expect("a day");
-        for grid in [Grid::Session(Calendar::AlwaysOpen), Grid::Epoch] {
+        for grid in [Grid::by_rules(Calendar::AlwaysOpen), Grid::Epoch] {
             assert_eq!(grid.buckets(timeframe, day), buckets, "{date} {timeframe} {grid:?}");
             for bucket in &buckets {
                 assert_eq!(grid.bucket_of(timeframe, bucket.from()), Some(*bucket), "{timeframe} {grid:?}");

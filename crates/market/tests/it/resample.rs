@@ -6,22 +6,22 @@ use crate::golden;
 
 #[test]
 fn session_anchored_bars_are_those_of_pandas_and_polars() {
-    agree("session", Grid::Session(Calendar::Xnys));
+    agree("session", &Grid::by_rules(Calendar::Xnys));
 }
 
 #[test]
 fn clock_aligned_bars_with_extended_hours_are_those_of_pandas_and_polars() {
-    agree("clock_et_ext", Grid::ClockNewYork);
+    agree("clock_et_ext", &Grid::ClockNewYork);
 }
 
 #[test]
 fn bars_of_a_market_that_never_closes_are_those_of_pandas_and_polars() {
-    agree("utc24x7", Grid::Epoch);
-    agree("utc24x7", Grid::Session(Calendar::AlwaysOpen));
+    agree("utc24x7", &Grid::Epoch);
+    agree("utc24x7", &Grid::by_rules(Calendar::AlwaysOpen));
 }
 
 /// Compares every file of that convention.
-fn agree(convention: &str, grid: Grid) {
+fn agree(convention: &str, grid: &Grid) {
     let Some(folder) = golden::folder() else { return };
     let mut compared = 0;
     for entry in std::fs::read_dir(folder.join("resample")).expect("the folder of resampled bars") {
@@ -37,11 +37,11 @@ fn agree(convention: &str, grid: Grid) {
     assert_eq!(compared, 3, "m15, h1 and h4 are there for {convention}");
 }
 
-fn compare(name: &str, minutes: &str, grid: Grid, timeframe: Timeframe) {
+fn compare(name: &str, minutes: &str, grid: &Grid, timeframe: Timeframe) {
     let minutes: Vec<Bar> =
         golden::rows(&format!("resample/{minutes}")).expect("minutes").iter().map(|row| bar(row, 1)).collect();
     let expected = golden::rows(&format!("resample/{name}")).expect("bars");
-    let ours = resample(&minutes, &grid, timeframe);
+    let ours = resample(&minutes, grid, timeframe);
     assert_eq!(ours.len(), expected.len(), "{name}");
     for (ours, row) in ours.iter().zip(&expected) {
         let theirs = bar(row, 3);

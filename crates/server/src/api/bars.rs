@@ -100,7 +100,7 @@ pub(crate) async fn bars(
         None => Adjustment::default(),
     };
     let wanted = Wanted { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
-    let stored = adjusted::read(&app.database, Some(user), wanted)
+    let stored = adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
     let bars = stored

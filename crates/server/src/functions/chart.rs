@@ -154,6 +154,7 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
         Err(error) => return Err(error.into()),
     }
 
+    let calendars = app.calendars.current();
     let now = store::clock::read(&app.database).await?.now();
     let from = now.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
     let range = Range::new(from, now).map_err(ApiError::invalid)?;
@@ -164,7 +165,7 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
         limit: MOST_BARS,
         adjustment: Adjustment::Splits,
     };
-    let stored = adjusted::read(&app.database, Some(user), wanted).await?.unwrap_or_default();
+    let stored = adjusted::read(&app.database, Some(user), &calendars, wanted).await?.unwrap_or_default();
     let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
     let state = series.iter().find(|of| of.timeframe == timeframe).map_or("", |of| of.state.as_str());
     if state == "unknown" {
@@ -177,7 +178,7 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
         _ => "stale",
     };
     let calendar = symbols::calendar(&app.database, &symbol).await?;
-    let is_market_open = calendar.session_at(now).is_some();
+    let is_market_open = calendars.sessions_of(calendar).session_at(now).is_some();
     Ok(told(symbol, symbol_id, timeframe, stored, now, status, is_market_open))
 }
 

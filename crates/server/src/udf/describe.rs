@@ -179,7 +179,7 @@ pub(crate) async fn symbols(
         description: if found.description.is_empty() { ticker.to_string() } else { found.description },
         ticker,
         kind: if found.asset_type == "etf" { "fund".to_owned() } else { found.asset_type },
-        session: match (is_stock, StockHours::in_force()) {
+        session: match (is_stock, app.calendars.current().stock_hours()) {
             (false, _) => "24x7",
             (true, StockHours::Regular) => "0930-1600",
             (true, StockHours::Extended) => "0400-2000",

@@ -180,7 +180,8 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
         limit,
         adjustment: Adjustment::Splits,
     };
-    let mut bars = adjusted::read(&app.database, Some(user), wanted).await?.unwrap_or_default();
+    let mut bars =
+        adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted).await?.unwrap_or_default();
     let (first, end) = (window.from.as_second(), window.to.as_second());
     bars.retain(|bar| {
         let at = named(window, bar);
@@ -257,6 +258,6 @@ async fn before(app: &App, user: Uuid, window: &Window) -> Result<Option<i64>, U
         limit: 1,
         adjustment: Adjustment::Raw,
     };
-    let found = adjusted::read(&app.database, Some(user), wanted).await?;
+    let found = adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted).await?;
     Ok(found.and_then(|bars| bars.last().map(|bar| named(window, bar))))
 }

@@ -76,8 +76,16 @@ pub(super) async fn page(
     };
     let timeframe = question.timeframe().unwrap_or(Timeframe::M15);
     let adjustment = question.adjustment().unwrap_or_default();
-    let data =
-        chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(AT_FIRST)).await?;
+    let data = chart_data::read(
+        &app.database,
+        &app.calendars.current(),
+        visitor.user,
+        &ticker,
+        timeframe,
+        adjustment,
+        Part::Newest(AT_FIRST),
+    )
+    .await?;
     let listed = app.directory.search(visitor.user, ticker.as_str(), 6).await?;
     let known = listed.iter().find(|found| found.ticker == ticker);
     // Somebody may have mistyped it: nothing is asked for before they say so.
@@ -196,9 +204,10 @@ pub(super) async fn bars(
 ) -> Result<Response, ApiError> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let (timeframe, adjustment, part) = (question.timeframe()?, question.adjustment()?, question.part()?);
-    let data = chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, part)
-        .await?
-        .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
+    let data =
+        chart_data::read(&app.database, &app.calendars.current(), visitor.user, &ticker, timeframe, adjustment, part)
+            .await?
+            .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(data)).into_response())
 }
 
@@ -211,8 +220,16 @@ pub(super) async fn table(
 ) -> Result<Response, Failure> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let (timeframe, adjustment) = (question.timeframe()?, question.adjustment()?);
-    let data =
-        chart_data::read(&app.database, visitor.user, &ticker, timeframe, adjustment, Part::Newest(IN_TABLE)).await?;
+    let data = chart_data::read(
+        &app.database,
+        &app.calendars.current(),
+        visitor.user,
+        &ticker,
+        timeframe,
+        adjustment,
+        Part::Newest(IN_TABLE),
+    )
+    .await?;
     let rows = data.as_ref().map(|data| data.bars.as_slice()).unwrap_or_default();
     Ok(layout::fragment(html! {
         @if rows.is_empty() { p { "No bar is stored yet." } }

@@ -4,7 +4,7 @@
 //! the chart library's unit.
 
 use jiff::Timestamp;
-use market::{Adjustment, Range, Ticker, Timeframe, grid::Grid};
+use market::{Adjustment, Calendars, Range, Ticker, Timeframe, grid::Grid};
 use serde::Serialize;
 use store::{
     Database, StoreError,
@@ -69,6 +69,7 @@ pub(super) struct State {
 /// `None`: nobody has asked for the symbol.
 pub(super) async fn read(
     database: &Database,
+    calendars: &Calendars,
     user: Uuid,
     ticker: &Ticker,
     timeframe: Timeframe,
@@ -85,10 +86,10 @@ pub(super) async fn read(
     let Ok(range) = range else { return Ok(None) };
     // Before the bars: what is stored between the two questions is then both, and drawn as a bar.
     let gaps = show::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await?;
-    let grid = Grid::Session(symbols::calendar(database, ticker).await?);
+    let grid = Grid::Session(calendars.sessions_of(symbols::calendar(database, ticker).await?));
     // One more tells whether there are older ones.
     let wanted = Wanted { ticker, timeframe, range, limit: limit.saturating_add(1), adjustment };
-    let Some(mut stored) = adjusted::read(database, Some(user), wanted).await? else { return Ok(None) };
+    let Some(mut stored) = adjusted::read(database, Some(user), calendars, wanted).await? else { return Ok(None) };
     let older = i64::try_from(stored.len()).is_ok_and(|n| n > limit);
     if older {
         stored.remove(0);

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
-use market::{Range, Ticker, Timeframe, grid::Grid};
+use market::{Range, Sessions, Ticker, Timeframe, grid::Grid};
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::{
@@ -158,18 +158,19 @@ pub(super) async fn series(
         }
         h2 { "Missing" }
         @if gaps.is_empty() { p.empty { "Nothing: every expected bar is accounted for." } }
-        @else { (missing(&gaps, &Grid::Session(calendar), calendar, timeframe)) }
+        @else { (missing(&gaps, &app.calendars.current().sessions_of(calendar), timeframe)) }
     } };
     let title = format!("{ticker} {timeframe}");
     Ok(Page { title: &title, place: "/coverage", script: None, body }.shown(&app, &visitor.csrf))
 }
 
 /// By session; sessions that are wholly missing one after the other stand together.
-fn missing(gaps: &[Gap], grid: &Grid, calendar: market::Calendar, timeframe: Timeframe) -> Markup {
+fn missing(gaps: &[Gap], sessions: &Sessions, timeframe: Timeframe) -> Markup {
     const MOST: usize = 400;
+    let grid = Grid::Session(sessions.clone());
     let mut lines: Vec<(String, Range, usize, &Gap)> = Vec::new();
     for gap in gaps {
-        for session in calendar.sessions_in(gap.range) {
+        for session in sessions.sessions_in(gap.range) {
             let Some(part) = session.range().intersection(&gap.range) else { continue };
             let bars = grid.buckets(timeframe, part).len();
             lines.push((session.date.to_string(), part, bars, gap));

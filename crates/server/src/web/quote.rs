@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::SignedDuration;
 use market::{
-    Adjustment, AssetClass, Bar, Calendar, Ticker,
+    Adjustment, AssetClass, Bar, Calendar, Calendars, Ticker,
     action::{self, Step},
 };
 use maud::{Markup, html};
@@ -35,7 +35,12 @@ pub(super) struct Quote {
 }
 
 /// The quotes of `items`, by symbol; those without a bar are left out.
-pub(super) async fn of(database: &Database, user: Uuid, items: &[Item]) -> Result<HashMap<Ticker, Quote>, StoreError> {
+pub(super) async fn of(
+    database: &Database,
+    calendars: &Calendars,
+    user: Uuid,
+    items: &[Item],
+) -> Result<HashMap<Ticker, Quote>, StoreError> {
     let ids: Vec<Uuid> = items.iter().map(|item| item.symbol_id).collect();
     let newest = quotes::newest(database, user, &ids, CLOSES).await?;
     let oldest = newest.values().filter_map(|of| of.closes.first()).map(|close| close.start).min();
@@ -50,14 +55,14 @@ pub(super) async fn of(database: &Database, user: Uuid, items: &[Item]) -> Resul
             true => adjusted::steps(database, Some(user), &item.symbol, Adjustment::Splits).await?,
             false => Vec::new(),
         };
-        if let Some(quote) = quote(&item.symbol, newest, &steps) {
+        if let Some(quote) = quote(calendars, &item.symbol, newest, &steps) {
             quotes.insert(item.symbol.clone(), quote);
         }
     }
     Ok(quotes)
 }
 
-fn quote(ticker: &Ticker, newest: &Newest, steps: &[Step]) -> Option<Quote> {
+fn quote(calendars: &Calendars, ticker: &Ticker, newest: &Newest, steps: &[Step]) -> Option<Quote> {
     let mut bars: Vec<Bar> = newest
         .closes
         .iter()
@@ -75,7 +80,7 @@ fn quote(ticker: &Ticker, newest: &Newest, steps: &[Step]) -> Option<Quote> {
     action::apply(&mut bars, steps);
     let last = bars.last()?;
     let begin = match ticker.asset_class() {
-        AssetClass::Stock => Calendar::Xnys.session_at(last.start).map(|session| session.open),
+        AssetClass::Stock => calendars.sessions_of(Calendar::Xnys).session_at(last.start).map(|session| session.open),
         AssetClass::Crypto => last.start.checked_sub(SignedDuration::from_hours(24)).ok(),
     };
     // A day's bar is of no session's hours: the one before it is the day before.

@@ -80,8 +80,7 @@ impl Instrument {
 
 fn hours(class: AssetClass, date: Date) -> Option<Hours> {
     let calendar = Calendar::for_class(class);
-    // Prices are the same whichever hours a server in this process keeps.
-    let session = calendar.regular_session_on(date)?;
+    let session = calendar.by_rules().session_on(date)?;
     if class == AssetClass::Crypto {
         return Some(Hours { start: session.open.as_second(), open: 0, close: MINUTES_PER_DAY, end: MINUTES_PER_DAY });
     }

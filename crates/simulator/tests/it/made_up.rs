@@ -97,7 +97,10 @@ async fn prices_move_like_prices() {
     for (symbol, bars) in &bars {
         assert_eq!(
             bars.len(),
-            market::Calendar::Xnys.sessions(jiff::civil::date(1990, 1, 1), jiff::civil::date(2026, 11, 21)).len()
+            market::Calendar::Xnys
+                .by_rules()
+                .sessions(jiff::civil::date(1990, 1, 1), jiff::civil::date(2026, 11, 21))
+                .len()
         );
         let closes: Vec<f64> = bars.iter().map(|bar| number(bar, "c")).collect();
         let moves: Vec<f64> = closes.windows(2).map(|pair| (pair[1] / pair[0]).ln()).collect();

@@ -72,13 +72,13 @@ fn series() -> impl Iterator<Item = (Calendar, Timeframe)> {
 /// The buckets around an instant, oldest first.
 fn around(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Vec<Range> {
     let range = range_of(at - (20 * 24).hours(), at + (20 * 24).hours());
-    Grid::Session(calendar).buckets(timeframe, range)
+    Grid::by_rules(calendar).buckets(timeframe, range)
 }
 
 fn ended(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
     let ended = around(calendar, timeframe, at).iter().map(Range::to).filter(|to| *to <= at).max().unwrap();
     // At a session's beginning its open, which means the same as the last close.
-    match calendar.session_at(at) {
+    match calendar.by_rules().session_at(at) {
         Some(session) if timeframe.minutes().is_some() => ended.max(session.open),
         _ => ended,
     }
@@ -147,14 +147,14 @@ async fn expected_bars_are_the_buckets_of_the_grid(owner: Owner) {
             let (from, to) = (ended(calendar, timeframe, from), ended(calendar, timeframe, to));
             let Ok(range) = Range::new(from, to) else { continue };
             let expected = match timeframe {
-                Timeframe::D1 => calendar.sessions_in(range).len(),
+                Timeframe::D1 => calendar.by_rules().sessions_in(range).len(),
                 Timeframe::W1 => {
-                    let sessions = calendar.sessions_in(range);
+                    let sessions = calendar.by_rules().sessions_in(range);
                     let mut weeks: Vec<_> = sessions.iter().map(|s| s.date.iso_week_date().week()).collect();
                     weeks.dedup();
                     weeks.len()
                 }
-                _ => Grid::Session(calendar).buckets(timeframe, range).len(),
+                _ => Grid::by_rules(calendar).buckets(timeframe, range).len(),
             };
             let told: i64 = sqlx::query_scalar(
                 "select barkeep.expected_bars($1, $2, $3::text::timestamptz, $4::text::timestamptz)",
@@ -176,16 +176,16 @@ async fn a_range_runs_on_through_closed_hours_on_both_sides(owner: Owner) {
     let mut tx = site.database.begin().await.unwrap();
     let instants = instants();
     for calendar in Calendar::ALL {
-        let inside = |at: Timestamp| calendar.session_at(at).is_some_and(|session| session.open < at);
+        let inside = |at: Timestamp| calendar.by_rules().session_at(at).is_some_and(|session| session.open < at);
         let m1 = Timeframe::M1;
         let lower = "lower(barkeep.through_closed_hours(c, tstzrange(i::timestamptz, '2028-01-01')))";
         for (at, told) in instants.iter().zip(asked(&mut tx, lower, calendar, m1, &instants).await) {
-            let expected = if inside(*at) { *at } else { calendar.previous_session(*at).unwrap().close };
+            let expected = if inside(*at) { *at } else { calendar.by_rules().previous_session(*at).unwrap().close };
             assert_eq!(told, expected, "{calendar} from {at}");
         }
         let upper = "upper(barkeep.through_closed_hours(c, tstzrange('2018-01-01', i::timestamptz)))";
         for (at, told) in instants.iter().zip(asked(&mut tx, upper, calendar, m1, &instants).await) {
-            let expected = if inside(*at) { *at } else { calendar.next_session(*at).unwrap().open };
+            let expected = if inside(*at) { *at } else { calendar.by_rules().next_session(*at).unwrap().open };
             assert_eq!(told, expected, "{calendar} to {at}");
         }
     }
@@ -207,7 +207,7 @@ async fn a_window_is_whole_sessions_up_to_the_last_final_bar(owner: Owner) {
             if timeframe == Timeframe::W1 {
                 day -= i64::from(day.weekday().to_monday_zero_offset()).days();
             }
-            let from = calendar.next_session(calendar.midnight(day).unwrap()).unwrap().open;
+            let from = calendar.by_rules().next_session(calendar.midnight(day).unwrap()).unwrap().open;
             let to = ended(calendar, timeframe, now - grace);
             let row = sqlx::query(
                 "select extract(epoch from lower(w))::bigint, extract(epoch from upper(w))::bigint

@@ -198,7 +198,10 @@ async fn exceptions_outlive_a_migration_and_are_read_as_they_were_given(owner: O
     migrations::migrate(&site.database).await.unwrap();
     let mut tx = site.database.begin().await.unwrap();
     let read = sessions::read(&mut tx).await.unwrap();
-    assert_eq!(read.exceptions, Exceptions::parse(&format!("calendar,date,change,close\n{rows}")).unwrap());
+    assert_eq!(
+        *read.calendars.exceptions(),
+        Exceptions::parse(&format!("calendar,date,change,close\n{rows}")).unwrap()
+    );
     tx.rollback().await.unwrap();
     let closes = "select close_at from barkeep.market_sessions
         where calendar = 'XNYS' and session_date between '2026-11-18' and '2026-11-19'";
@@ -230,7 +233,7 @@ async fn other_hours_make_hours_anew_and_leave_what_fits_both(owner: Owner) {
     assert!(apply(StockHours::Extended).await);
     assert!(!apply(StockHours::Extended).await);
     let read = sessions::read(&mut site.database.begin().await.unwrap()).await.unwrap();
-    assert_eq!((read.number, read.exceptions.hours()), (1, StockHours::Extended));
+    assert_eq!((read.number, read.calendars.exceptions().hours()), (1, StockHours::Extended));
     // A day has 16 hours, and a half day 13; bars that began at half past nine are none of them.
     let expected = "select barkeep.expected_bars('XNYS', 'h1', '2026-11-24 06:00+00', '2026-11-25 06:00+00'),
         barkeep.expected_bars('XNYS', 'm15', '2026-11-24 06:00+00', '2026-11-25 06:00+00'),

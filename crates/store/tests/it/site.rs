@@ -205,7 +205,7 @@ pub(crate) async fn store_bars(tx: &mut ServiceTx, run: &ClaimedRun, bars: &[Sha
 pub(crate) fn expected(definition: &Definition, range: Range) -> Vec<ShapedBar> {
     // Bars of days and weeks start before the session in which their gap begins.
     let around = range_of(range.from() - (7 * 24).hours(), range.to());
-    let buckets = Grid::Session(definition.calendar).buckets(definition.timeframe, around);
+    let buckets = Grid::by_rules(definition.calendar).buckets(definition.timeframe, around);
     buckets.into_iter().filter(|b| b.to() > range.from()).map(|b| flat(b.from(), 100.0)).collect()
 }
 

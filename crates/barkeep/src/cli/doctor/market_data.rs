@@ -68,9 +68,10 @@ async fn of(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyh
     let Some(timeframe) = source.limits(asset_class).timeframes.into_iter().find(|t| *t >= Timeframe::M15) else {
         return Ok(findings);
     };
-    let range = Calendar::Xnys
+    let sessions = Calendar::Xnys.by_rules();
+    let range = sessions
         .previous_session(now)
-        .and_then(|last| Calendar::Xnys.previous_session(last.open))
+        .and_then(|last| sessions.previous_session(last.open))
         .and_then(|session| Range::new(session.open, session.open + SignedDuration::from_mins(15)).ok());
     let Some(range) = range else { return Ok(findings) };
     let request = BarsRequest { asset_class, tickers: vec![ticker.parse()?], timeframe, range, urgency: Urgency::Now };

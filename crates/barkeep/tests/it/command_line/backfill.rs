@@ -21,7 +21,7 @@ fn final_starts(place: &Place, symbol: &str, timeframe: Timeframe, url: &[&str])
 /// The bars of `range` that the market's own grid has.
 fn expected(symbol: &str, timeframe: Timeframe, range: Range) -> BTreeSet<Timestamp> {
     let calendar = Calendar::for_class(symbol.parse::<Ticker>().unwrap().asset_class());
-    Grid::Session(calendar).buckets(timeframe, range).iter().map(Range::from).collect()
+    Grid::by_rules(calendar).buckets(timeframe, range).iter().map(Range::from).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +48,7 @@ async fn every_timeframe_of_stocks_and_crypto_comes_to_be_what_the_grid_expects(
         let grid = expected(symbol, timeframe, range);
         let calendar = Calendar::for_class(symbol.parse::<Ticker>().unwrap().asset_class());
         let over = |start: &Timestamp| {
-            Grid::Session(calendar).bucket_of(timeframe, *start).is_some_and(|bucket| bucket.to() <= now)
+            Grid::by_rules(calendar).bucket_of(timeframe, *start).is_some_and(|bucket| bucket.to() <= now)
         };
         assert_eq!(starts, grid.into_iter().filter(over).collect(), "{symbol} {timeframe}");
         assert_eq!(series["expected"], starts.len(), "{series}");

@@ -101,7 +101,7 @@ async fn look(app: &App, user: Uuid, question: &Question) -> Result<Shown, Failu
         Some(list) => watchlists::items(&app.database, user, list.id, skip, ROWS).await?,
         None => Vec::new(),
     };
-    let mut quotes = quote::of(&app.database, user, &items).await?;
+    let mut quotes = quote::of(&app.database, &app.calendars.current(), user, &items).await?;
     let tickers: Vec<Ticker> = items.iter().map(|item| item.symbol.clone()).collect();
     let coverage = coverage::of_symbols(&app.database, Some(user), &tickers).await?;
     let rows = items
