@@ -313,18 +313,18 @@ impl Life<'_> {
         let endpoints = engine.routes.all().map(|source| source.endpoint().clone()).collect();
         state.send_replace(ProviderState::Connected(endpoints));
         let alone = !processes::others_at_work(&engine.database, &self.worker).await?;
-        plan::settle_grace(&engine, !alone).await?;
-        dispatch::try_credentials_again(&engine).await?;
+        plan::publish_grace(&engine, !alone).await?;
+        dispatch::retry_credentials(&engine).await?;
         let spawn = |task| spawn_or_stop(tasks, &self.stop, task);
         if self.parts.plan {
             spawn(Box::pin(plan::run(engine.clone())));
         }
         if let Some(slots) = self.parts.work {
-            spawn(Box::pin(dispatch::look_again(engine.clone())));
-            spawn(Box::pin(asset_lists::keep_fresh(engine.clone())));
-            spawn(Box::pin(corporate_actions::keep_up(engine.clone())));
-            spawn(Box::pin(verify::nightly(engine.clone())));
-            spawn(Box::pin(dispatch::run(engine, usize::from(slots), dispatch::For::All)));
+            spawn(Box::pin(dispatch::recheck_unknown(engine.clone())));
+            spawn(Box::pin(asset_lists::run(engine.clone())));
+            spawn(Box::pin(corporate_actions::run(engine.clone())));
+            spawn(Box::pin(verify::run_nightly(engine.clone())));
+            spawn(Box::pin(dispatch::run(engine, usize::from(slots), dispatch::Scope::All)));
         }
         self.stop.cancelled().await;
         Ok(())
@@ -340,7 +340,7 @@ impl Life<'_> {
 /// What requests tell of people who wait.
 fn wait_handle(foreground: &Foreground) -> ForegroundHandle {
     let foreground = foreground.clone();
-    ForegroundHandle::new(move || Box::new(foreground.somebody_waits()))
+    ForegroundHandle::new(move || Box::new(foreground.enter()))
 }
 
 /// What a process does besides serving.

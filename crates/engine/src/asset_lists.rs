@@ -21,12 +21,12 @@ const FIRST_AFTER: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 
 /// What a provider says of an asset, as the directory keeps it.
-pub fn entry(asset: Asset) -> Entry {
+pub fn directory_entry(asset: Asset) -> Entry {
     Entry { ticker: asset.ticker, name: asset.name, exchange: asset.exchange, active: asset.active, renamed_to: None }
 }
 
 /// Until the process is told to stop.
-pub async fn keep_fresh(engine: Engine) {
+pub async fn run(engine: Engine) {
     let mut pause = FIRST_AFTER;
     loop {
         tokio::select! {
@@ -54,7 +54,7 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
     }
     // The first provider that has a list.
     let mut found = None;
-    for source in engine.routes.of(class) {
+    for source in engine.routes.serving(class) {
         match source.assets(class).await {
             Ok(Some(assets)) => {
                 found = Some((source.endpoint().provider.clone(), assets));
@@ -68,7 +68,7 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
         }
     }
     let Some((provider, assets)) = found else { return directory::put_off(&engine.database, class, true).await };
-    let list: Vec<Entry> = assets.into_iter().map(entry).collect();
+    let list: Vec<Entry> = assets.into_iter().map(directory_entry).collect();
     let replaced = directory::replace(&engine.database, &provider, class, &list).await?;
     tracing::info!(
         ?class,

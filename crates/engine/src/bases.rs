@@ -16,7 +16,7 @@ const STOCK_DAY: SignedDuration = SignedDuration::from_hours(16);
 ///
 /// A provider's hours and longer are multiples of the clock and mix the time before the open in; 15 and 30 minutes fit
 /// both grids. Days are asked for as days where sessions end with an auction, which no shorter bar holds.
-pub fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Vec<Timeframe> {
+pub(crate) fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Vec<Timeframe> {
     use Timeframe::{D1, H1, H4, M1, M5, M15, M30, W1};
     // Hours of stocks only where they begin with the session.
     let calendar = sessions.calendar();
@@ -41,7 +41,7 @@ pub fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Vec<
 }
 
 /// The timeframe that is fetched for `wanted` alone. `None`: nothing that this provider has can be made into it.
-pub fn base_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Option<Timeframe> {
+pub(crate) fn base_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Option<Timeframe> {
     bases_of(wanted, sessions, limits).first().copied()
 }
 

@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use crate::{
     calendar_exceptions,
-    dispatch::{answer::Brought, failure},
+    dispatch::failure,
     engine::Engine,
-    fetch::asked_range,
-    shape::{Frame, Looked, shape},
+    fetch::{FetchResult, asked_range},
+    shape::{CheckedBars, ShapeContext, shape},
 };
 
 /// The last of a run's tries: what is still insane then is quarantined instead of asked for again.
@@ -36,7 +36,7 @@ const GIVE_WAY: u32 = 3;
 
 /// What became of it.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct CommitSummary {
     /// Symbols of which no bar came.
     pub without_bars: Vec<Uuid>,
 }
@@ -49,37 +49,37 @@ struct Shaped<'a> {
 }
 
 /// Gives each of `ended` its outcome.
-pub async fn keep(
+pub async fn commit(
     engine: &Engine,
     source: &dyn BarSource,
     ended: &[&ClaimedRun],
-    brought: &Brought<'_>,
-) -> Result<Kept, StoreError> {
-    let grace = source.limits(brought.request.asset_class).grace;
+    fetched: &FetchResult<'_>,
+) -> Result<CommitSummary, StoreError> {
+    let grace = source.limits(fetched.request.asset_class).grace;
     let calendar_of = |ticker: &Ticker| ended.iter().find(|run| run.ticker == *ticker).map(|run| run.calendar);
-    let base = brought.request.timeframe;
-    let looked: HashMap<&Ticker, Looked> = brought
+    let base = fetched.request.timeframe;
+    let looked: HashMap<&Ticker, CheckedBars> = fetched
         .bars
         .iter()
         .filter_map(|(ticker, bars)| {
-            Some((ticker, Looked::at(bars, &sessions_of(brought, calendar_of(ticker)?), base)))
+            Some((ticker, CheckedBars::new(bars, &sessions_of(fetched, calendar_of(ticker)?), base)))
         })
         .collect();
     let (spoilt, mut sound): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
-        .map(|run| shaped(run, looked.get(&run.ticker), brought, grace))
+        .map(|run| shaped(run, looked.get(&run.ticker), fetched, grace))
         .partition(|shaped| !shaped.insane.is_empty() && shaped.run.failures < LAST_TRY);
     // The requests are counted once: with what is stored, where anything is.
-    let mut requests = brought.requests;
+    let mut requests = fetched.requests;
     // What somebody waits for before what rides along, and a series' runs side by side.
     sound.sort_by_key(|Shaped { run, .. }| (!run.by_interest, &run.ticker, run.timeframe, run.slice.from()));
     for sound in sound.chunks(AT_ONCE) {
-        if brought.request.urgency == Urgency::Background {
-            engine.foreground.keep_still().await;
+        if fetched.request.urgency == Urgency::Background {
+            engine.foreground.wait_until_idle().await;
         }
         let requests = std::mem::take(&mut requests);
         let mut tries = GIVE_WAY;
-        while let Err(error) = write(engine, sound, brought, requests).await {
+        while let Err(error) = write(engine, sound, fetched, requests).await {
             tries -= 1;
             if tries == 0 || !error.gave_way() {
                 return Err(error);
@@ -89,29 +89,29 @@ pub async fn keep(
     }
     for Shaped { run, insane, .. } in &spoilt {
         let error = can_not_be_true(source, run, insane);
-        failure::give_back(engine, source, std::slice::from_ref(*run), &error, std::mem::take(&mut requests)).await?;
+        failure::handle(engine, source, std::slice::from_ref(*run), &error, std::mem::take(&mut requests)).await?;
     }
-    set_strays_apart(engine, source, ended, brought).await?;
-    let bare = |run: &&&ClaimedRun| brought.bars.get(&run.ticker).is_none_or(Vec::is_empty);
+    quarantine_out_of_range(engine, source, ended, fetched).await?;
+    let bare = |run: &&&ClaimedRun| fetched.bars.get(&run.ticker).is_none_or(Vec::is_empty);
     let without_bars: HashSet<Uuid> = ended.iter().filter(bare).map(|run| run.symbol_id).collect();
-    Ok(Kept { without_bars: without_bars.into_iter().collect() })
+    Ok(CommitSummary { without_bars: without_bars.into_iter().collect() })
 }
 
 /// Bars of a time that nobody asked about can't be trusted to be what they say: they are kept apart, and their provider is said
 /// to have sent them. What was asked for is good all the same.
-async fn set_strays_apart(
+async fn quarantine_out_of_range(
     engine: &Engine,
     source: &dyn BarSource,
     ended: &[&ClaimedRun],
-    brought: &Brought<'_>,
+    fetched: &FetchResult<'_>,
 ) -> Result<(), StoreError> {
-    let asked = brought.request.range;
+    let asked = fetched.request.range;
     // The bar in which the range begins, or at which it ends, is nothing to wonder at.
-    let near = brought.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
+    let near = fetched.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
     let is_stray =
         |bar: &&Bar| asked.from().duration_since(bar.start) > near || bar.start.duration_since(asked.to()) > near;
     let mut found = 0;
-    for (ticker, bars) in &brought.bars {
+    for (ticker, bars) in &fetched.bars {
         let strays: Vec<InsaneBar> = bars
             .iter()
             .filter(is_stray)
@@ -122,8 +122,8 @@ async fn set_strays_apart(
             .collect();
         let Some(run) = ended.iter().find(|run| run.ticker == *ticker).filter(|_| !strays.is_empty()) else { continue };
         let mut tx = engine.database.begin().await?;
-        let timeframe = brought.request.timeframe;
-        bars::quarantine(&mut tx, ticker, timeframe, run.timeframe, &brought.provenance, &strays).await?;
+        let timeframe = fetched.request.timeframe;
+        bars::quarantine(&mut tx, ticker, timeframe, run.timeframe, &fetched.provenance, &strays).await?;
         tx.commit().await.map_err(StoreError::from)?;
         found += strays.len();
     }
@@ -137,25 +137,30 @@ async fn set_strays_apart(
     Ok(())
 }
 
-fn sessions_of(brought: &Brought<'_>, calendar: Calendar) -> Sessions {
-    brought.calendars.calendars.sessions_of(calendar)
+fn sessions_of(fetched: &FetchResult<'_>, calendar: Calendar) -> Sessions {
+    fetched.calendars.calendars.sessions_of(calendar)
 }
 
 fn shaped<'a>(
     run: &'a ClaimedRun,
-    looked: Option<&Looked>,
-    brought: &Brought<'_>,
+    looked: Option<&CheckedBars>,
+    fetched: &FetchResult<'_>,
     grace: SignedDuration,
 ) -> Shaped<'a> {
-    let sessions = sessions_of(brought, run.calendar);
-    let asked = asked_range(&sessions, run.timeframe, run.slice, brought.asked_at);
-    let answered = brought.answered.and_then(|answered| answered.intersection(&asked));
-    let settled = brought.asked_at.checked_sub(grace).unwrap_or(brought.asked_at);
+    let sessions = sessions_of(fetched, run.calendar);
+    let asked = asked_range(&sessions, run.timeframe, run.slice, fetched.asked_at);
+    let answered = fetched.answered.and_then(|answered| answered.intersection(&asked));
+    let settled = fetched.asked_at.checked_sub(grace).unwrap_or(fetched.asked_at);
     let (Some(answered), Some(looked)) = (answered, looked) else {
         return Shaped { run, covered: None, bars: Vec::new(), insane: Vec::new() };
     };
-    let frame =
-        Frame { sessions: sessions.clone(), timeframe: run.timeframe, answered, asked_at: brought.asked_at, grace };
+    let frame = ShapeContext {
+        sessions: sessions.clone(),
+        timeframe: run.timeframe,
+        answered,
+        asked_at: fetched.asked_at,
+        grace,
+    };
     let shaped = shape(looked, &frame);
     let covered = covered(run, sessions, answered.to().min(settled));
     Shaped { run, covered, bars: shaped.bars, insane: shaped.insane }
@@ -172,10 +177,15 @@ fn covered(run: &ClaimedRun, sessions: Sessions, until: Timestamp) -> Option<Ran
     Range::new(run.slice.from(), until.min(run.slice.to())).ok()
 }
 
-async fn write(engine: &Engine, sound: &[Shaped<'_>], brought: &Brought<'_>, requests: u32) -> Result<(), StoreError> {
-    let provenance = &brought.provenance;
+async fn write(
+    engine: &Engine,
+    sound: &[Shaped<'_>],
+    fetched: &FetchResult<'_>,
+    requests: u32,
+) -> Result<(), StoreError> {
+    let provenance = &fetched.provenance;
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::still(&mut tx, brought.calendars.number).await?;
+    calendar_exceptions::still(&mut tx, fetched.calendars.number).await?;
     let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
     let held: HashSet<Uuid> = runs::hold(&mut tx, &runs).await?.into_iter().collect();
     let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));
@@ -188,7 +198,7 @@ async fn write(engine: &Engine, sound: &[Shaped<'_>], brought: &Brought<'_>, req
         .collect();
     let rows = bars::store(&mut tx, provenance, &series).await?;
     for shaped in &mine {
-        let (ticker, asked) = (&shaped.run.ticker, brought.request.timeframe);
+        let (ticker, asked) = (&shaped.run.ticker, fetched.request.timeframe);
         bars::quarantine(&mut tx, ticker, asked, shaped.run.timeframe, provenance, &shaped.insane).await?;
     }
     let outcomes: Vec<Outcome<'_>> = mine

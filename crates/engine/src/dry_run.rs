@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     bases::{Rows, base_of},
-    dispatch::{Chooser, Pack},
+    dispatch::{Pack, Packer},
     engine::Engine,
     fetch::asked_range,
     plan::{by_symbol, plan_symbol},
@@ -158,10 +158,10 @@ fn packed(engine: &Engine, mut runs: Vec<QueuedRun>, history: &History<'_>) -> V
     while !runs.is_empty() {
         let candidates = candidates(&runs);
         let head = candidates[0].clone();
-        let chosen = engine.routes.first_with(&head, &market).and_then(|source| {
+        let chosen = engine.routes.first_capable(&head, &market).and_then(|source| {
             let limits = source.limits(head.ticker.asset_class());
-            let chooser = Chooser { limits: &limits, rows: &rows, market: &market, mixed: false };
-            Some((source, chooser.choose(&candidates)?))
+            let packer = Packer { limits: &limits, rows: &rows, market: &market, mixed: false };
+            Some((source, packer.pack(&candidates)?))
         });
         let Some((source, pack)) = chosen else {
             runs.retain(|run| run.id != head.id);

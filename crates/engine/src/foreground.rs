@@ -46,18 +46,18 @@ impl Default for Foreground {
 impl Foreground {
     /// Somebody waits, until the guard is dropped and a moment longer.
     #[must_use = "somebody waits for as long as the guard is held"]
-    pub fn somebody_waits(&self) -> Waits {
+    pub fn enter(&self) -> ForegroundGuard {
         self.0.send_modify(|urgent| urgent.under_way += 1);
-        Waits(self.clone())
+        ForegroundGuard(self.clone())
     }
 
     /// Whether background work should let others go first.
-    pub fn is_wanted(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         self.0.borrow().left().is_some()
     }
 
     /// Returns when nobody waits, or after a second.
-    pub async fn keep_still(&self) {
+    pub async fn wait_until_idle(&self) {
         let mut changes = self.0.subscribe();
         let quiet = async {
             loop {
@@ -72,9 +72,9 @@ impl Foreground {
 
 /// That somebody waits.
 #[derive(Debug)]
-pub struct Waits(Foreground);
+pub struct ForegroundGuard(Foreground);
 
-impl Drop for Waits {
+impl Drop for ForegroundGuard {
     fn drop(&mut self) {
         self.0.0.send_modify(|urgent| {
             urgent.under_way -= 1;
@@ -90,32 +90,32 @@ mod tests {
     #[tokio::test]
     async fn nothing_keeps_still_where_nobody_waits() {
         let foreground = Foreground::default();
-        assert!(!foreground.is_wanted());
-        assert!(tokio::time::timeout(Duration::from_millis(1), foreground.keep_still()).await.is_ok());
+        assert!(!foreground.is_busy());
+        assert!(tokio::time::timeout(Duration::from_millis(1), foreground.wait_until_idle()).await.is_ok());
     }
 
     #[tokio::test]
     async fn background_work_goes_on_when_the_last_has_what_they_wait_for_and_a_moment_has_passed() {
         let foreground = Foreground::default();
-        let (one, other) = (foreground.somebody_waits(), foreground.clone().somebody_waits());
+        let (one, other) = (foreground.enter(), foreground.clone().enter());
         let began = Instant::now();
         let still = tokio::spawn({
             let foreground = foreground.clone();
-            async move { foreground.keep_still().await }
+            async move { foreground.wait_until_idle().await }
         });
         drop(one);
-        assert!(foreground.is_wanted());
+        assert!(foreground.is_busy());
         drop(other);
         assert!(still.await.is_ok());
         assert!(began.elapsed() >= LINGER);
-        assert!(!foreground.is_wanted());
+        assert!(!foreground.is_busy());
     }
 
     #[tokio::test]
     async fn whoever_waits_for_ever_does_not_stop_background_work() {
         let foreground = Foreground::default();
-        let _waits = foreground.somebody_waits();
-        foreground.keep_still().await;
-        assert!(foreground.is_wanted());
+        let _waits = foreground.enter();
+        foreground.wait_until_idle().await;
+        assert!(foreground.is_busy());
     }
 }

@@ -6,11 +6,11 @@
 pub mod asset_lists;
 pub(crate) mod bases;
 pub mod calendar_exceptions;
-pub(crate) mod commit;
+pub mod commit;
 pub mod dispatch;
 pub mod dry_run;
 mod engine;
-pub(crate) mod fetch;
+pub mod fetch;
 pub mod foreground;
 pub mod plan;
 pub mod providers;

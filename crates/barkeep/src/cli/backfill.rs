@@ -165,8 +165,8 @@ impl Backfill {
             worker,
             stop: stop.clone(),
         };
-        plan::settle_grace(&engine, !alone).await?;
-        dispatch::try_credentials_again(&engine).await?;
+        plan::publish_grace(&engine, !alone).await?;
+        dispatch::retry_credentials(&engine).await?;
 
         let turned_away_before = turned_away(&engine).await?;
         let began = Timestamp::now();
@@ -185,8 +185,8 @@ impl Backfill {
             heartbeat::beat(&living.database, &process, &living.clock, &living.signals, &living.stop).await;
         });
         let asking = engine.clone();
-        tasks.spawn(async move { corporate_actions::catch_up(&asking).await });
-        let waiting = dispatch::For::Waiting(self.symbols.clone());
+        tasks.spawn(async move { corporate_actions::run_once(&asking).await });
+        let waiting = dispatch::Scope::Symbols(self.symbols.clone());
         tasks.spawn(dispatch::run(engine.clone(), usize::from(SLOTS), waiting));
         let watched = self.until_nothing_is_missing(&engine, clip.as_ref(), began, json).await;
         if clip.is_some() {
@@ -228,7 +228,7 @@ impl Backfill {
     ) -> anyhow::Result<Progress> {
         for _ in 0..MOST_ROUNDS {
             definitions::make_due(&engine.database, &self.symbols).await?;
-            let (planned, _) = plan::round(engine, Some(&self.symbols), clip).await?;
+            let (planned, _) = plan::plan_due(engine, Some(&self.symbols), clip).await?;
             let progress = self.watch(engine, since, json).await?;
             if planned.slices == 0 {
                 return Ok(progress);

@@ -73,7 +73,7 @@ pub(super) async fn with_provider<T>(
         let clock = SharedClock::new(clock);
         let engine = Engine {
             database: home.database.clone(),
-            routes: connect::look_at(&config.providers, &home.database, &clock).await?,
+            routes: connect::connect_read_only(&config.providers, &home.database, &clock).await?,
             clock,
             calendars,
             signals: Signals::deaf(),

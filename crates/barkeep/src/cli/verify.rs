@@ -7,7 +7,7 @@ use market::Ticker;
 
 use super::{output::say, read_only, table};
 use crate::config::Common;
-use engine::verify::{Depth, Report, keep, verify};
+use engine::verify::{Depth, Report, store_report, verify};
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
@@ -26,7 +26,7 @@ impl Verify {
         let reports = read_only::with_provider(common, &self.symbols, async |engine| {
             let reports = verify(engine, of, depth).await?;
             for report in &reports {
-                keep(engine, report).await?;
+                store_report(engine, report).await?;
             }
             Ok(reports)
         })

@@ -15,7 +15,7 @@ use store::{
     symbols,
 };
 
-use super::unknown_symbols::look_up;
+use super::unknown_symbols::check_symbol;
 use crate::engine::Engine;
 
 /// Refused keys are tried again this often: somebody may have mended them at the provider's.
@@ -29,7 +29,7 @@ const PASSED_AT_MOST: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Puts the runs back or ends them, as the error asks for. `requests`: what the failure cost.
-pub async fn give_back(
+pub(crate) async fn handle(
     engine: &Engine,
     source: &dyn BarSource,
     runs: &[ClaimedRun],
@@ -92,14 +92,14 @@ pub async fn give_back(
     {
         match names(message, ticker) {
             true => symbols::suspend(&engine.database, ticker, &error.to_string()).await?,
-            false => look_up(engine, ticker).await?,
+            false => check_symbol(engine, ticker).await?,
         }
     }
     Ok(())
 }
 
 /// The process ends: put back as they were, so that the next one need not wait for the leases to end.
-pub async fn stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
+pub(crate) async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let failure = Failure {
         code: "stopped",
         message: "Barkeep was stopped".to_owned(),
@@ -114,7 +114,7 @@ pub async fn stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreEr
 
 /// No provider has what these are to be made of, or not any more, since where history ends moves on: planning looks again at
 /// what of them can be had.
-pub async fn cannot_be_had(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
+pub(crate) async fn plan_again(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let Some(first) = runs.first() else { return Ok(()) };
     tracing::info!(
         run = %first.id, symbol = %first.ticker, timeframe = %first.timeframe,
@@ -126,7 +126,11 @@ pub async fn cannot_be_had(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), S
 }
 
 /// Who has them may not be asked now: they come again in a while, and others pass meanwhile.
-pub async fn has_to_wait(engine: &Engine, runs: &[ClaimedRun], wait: Duration) -> Result<(), StoreError> {
+pub(crate) async fn requeue_until_allowed(
+    engine: &Engine,
+    runs: &[ClaimedRun],
+    wait: Duration,
+) -> Result<(), StoreError> {
     let failure = Failure {
         code: "throttled",
         message: "the provider that has it may not be asked now".to_owned(),
@@ -146,7 +150,7 @@ fn another_has_it(engine: &Engine, source: &dyn BarSource, runs: &[ClaimedRun]) 
 }
 
 /// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out.
-pub async fn not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
+pub(crate) async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
     let Some(first) = runs.first() else { return };
     if error.is_unreachable() {
         return;
@@ -165,7 +169,7 @@ pub async fn not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError
 }
 
 /// Splits the symbols of a refused request: into those that its words name and the others, else into halves.
-pub fn split(tickers: Vec<Ticker>, words: &str) -> (Vec<Ticker>, Vec<Ticker>) {
+pub(crate) fn split(tickers: Vec<Ticker>, words: &str) -> (Vec<Ticker>, Vec<Ticker>) {
     let (named, others): (Vec<_>, Vec<_>) = tickers.iter().cloned().partition(|ticker| names(words, ticker));
     if !named.is_empty() && !others.is_empty() {
         return (named, others);

@@ -4,7 +4,6 @@
 //! lease writes nothing; nobody claims what the budget doesn't allow to be asked for; no transaction is held across a
 //! request.
 
-pub(crate) mod answer;
 mod execute;
 pub(crate) mod failure;
 mod pack;
@@ -20,8 +19,9 @@ use store::{
 };
 
 pub use self::{
-    pack::{Chooser, Pack},
-    unknown_symbols::look_again,
+    execute::execute,
+    pack::{Pack, Packer},
+    unknown_symbols::recheck_unknown,
 };
 use crate::{bases::Rows, engine::Engine};
 
@@ -73,24 +73,24 @@ impl Role {
     }
 }
 
-/// Whose work it is.
+/// Which runs a process works on.
 #[derive(Clone, Debug)]
-pub enum For {
+pub enum Scope {
     /// Everybody's.
     All,
     /// Somebody waits for these symbols: everything of theirs is urgent.
-    Waiting(Vec<Ticker>),
+    Symbols(Vec<Ticker>),
 }
 
 /// Works until stopped, in `slots` slots.
-pub async fn run(engine: Engine, slots: usize, whose: For) {
+pub async fn run(engine: Engine, slots: usize, scope: Scope) {
     let mut working = Vec::with_capacity(slots);
     for slot in 0..slots {
-        let role = match whose {
-            For::All => Role::of(slot, slots),
-            For::Waiting(_) => Role::Both { background_every: None },
+        let role = match scope {
+            Scope::All => Role::of(slot, slots),
+            Scope::Symbols(_) => Role::Both { background_every: None },
         };
-        working.push(work(&engine, role, &whose));
+        working.push(work(&engine, role, &scope));
     }
     tokio::select! {
         _ = futures_util::future::join_all(working) => {}
@@ -118,16 +118,17 @@ async fn free_lost_runs(engine: &Engine) {
 }
 
 /// One slot.
-async fn work(engine: &Engine, role: Role, whose: &For) {
+async fn work(engine: &Engine, role: Role, scope: &Scope) {
     let (mut woken, mut queued) = (engine.signals.wake.clone(), engine.signals.queue.clone());
     let mut claims = 0;
     while !engine.stop.is_cancelled() {
         // Before the claim: what is queued in between isn't missed. Interest that comes may change whose turn it is.
         woken.mark_unchanged();
         queued.mark_unchanged();
-        let idle = match claim(engine, role.order(claims), whose).await {
-            Ok(Claimed::Pack(source, pack, runs)) => {
+        let idle = match claim(engine, role.order(claims), scope).await {
+            Ok(Claimed::Pack(claimed)) => {
                 claims += 1;
+                let ClaimedPack { pack, runs, .. } = &claimed;
                 tracing::debug!(
                     runs = runs.len(),
                     symbols = pack.tickers.len(),
@@ -136,7 +137,7 @@ async fn work(engine: &Engine, role: Role, whose: &For) {
                     by_interest = runs.iter().any(|run| run.by_interest),
                     "Claimed a pack"
                 );
-                execute::execute(engine, &source, &pack, runs, whose).await;
+                execute::execute(engine, claimed, scope).await;
                 continue;
             }
             Ok(Claimed::Nothing) => engine.signals.period(LOOK_EVERY, LOOK_ALONE_EVERY),
@@ -160,22 +161,35 @@ async fn work(engine: &Engine, role: Role, whose: &For) {
     }
 }
 
-/// What a look at the queue brought.
-enum Claimed {
-    Pack(Arc<dyn BarSource>, Pack, Vec<ClaimedRun>),
+/// What an attempt to claim came to.
+#[derive(Debug)]
+pub enum Claimed {
+    Pack(ClaimedPack),
     Nothing,
     /// The providers' accounts allow nothing for so long.
     NotNow(Duration),
 }
 
-async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, StoreError> {
-    let waiting = match whose {
-        For::All => None,
-        For::Waiting(tickers) => Some(tickers.as_slice()),
+/// Runs that are leased to this worker, and how they are to be fetched.
+#[derive(Debug)]
+pub struct ClaimedPack {
+    pub source: Arc<dyn BarSource>,
+    pub pack: Pack,
+    pub runs: Vec<ClaimedRun>,
+}
+
+/// Claims the pack whose turn it is, under a lease.
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claimed, StoreError> {
+    let waiting = match scope {
+        Scope::All => None,
+        Scope::Symbols(tickers) => Some(tickers.as_slice()),
     };
-    let (moment, market) = (engine.routes.moment(&engine.database).await?, engine.market());
-    let classes = [AssetClass::Stock, AssetClass::Crypto].map(|class| (class, engine.routes.allows(class, &moment)));
-    let served = classes.iter().filter(|(class, _)| engine.routes.of(*class).next().is_some());
+    let (snapshot, market) = (engine.routes.snapshot(&engine.database).await?, engine.market());
+    let classes = [AssetClass::Stock, AssetClass::Crypto].map(|class| (class, engine.routes.allows(class, &snapshot)));
+    let served = classes.iter().filter(|(class, _)| engine.routes.serving(*class).next().is_some());
     let (ready, busy): (Vec<_>, Vec<_>) = served.partition(|(_, (now, ..))| *now);
     if ready.is_empty() && !busy.is_empty() {
         let wait = busy.iter().map(|(_, (.., wait))| *wait).min().unwrap_or_default();
@@ -191,11 +205,11 @@ async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, St
         _ => order,
     };
     // Background work lets them go first who wait for what is on its way.
-    let yields = waiting.is_none() && engine.foreground.is_wanted();
+    let yields = waiting.is_none() && engine.foreground.is_busy();
     let order = match order {
         Order::InterestFirst if yields => Order::InterestOnly,
         Order::BackgroundFirst if yields => {
-            engine.foreground.keep_still().await;
+            engine.foreground.wait_until_idle().await;
             order
         }
         order => order,
@@ -206,32 +220,32 @@ async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, St
         let Some(head) = candidates.first() else { return Vec::new() };
         // Somebody waits for whatever is asked for here, background work too.
         let head = QueuedRun { by_interest: head.by_interest || waiting.is_some(), ..head.clone() };
-        let Some(source) = engine.routes.choose(&head, &moment, &market) else {
+        let Some(source) = engine.routes.source_for(&head, &snapshot, &market) else {
             // Claimed too: what can't be had at all, to be told so, and what has to wait, to let others pass.
-            nobody_has_it = engine.routes.first_with(&head, &market).is_none();
+            nobody_has_it = engine.routes.first_capable(&head, &market).is_none();
             if nobody_has_it {
                 return vec![head.id];
             }
-            let waits = |run: &&QueuedRun| engine.routes.choose(run, &moment, &market).is_none();
+            let waits = |run: &&QueuedRun| engine.routes.source_for(run, &snapshot, &market).is_none();
             return candidates.iter().filter(waits).map(|run| run.id).collect();
         };
         let limits = source.limits(head.ticker.asset_class());
-        let chooser = Chooser { limits: &limits, rows: &Rows::default(), market: &market, mixed: waiting.is_some() };
-        let Some(pack) = chooser.choose(candidates) else { return vec![head.id] };
+        let packer = Packer { limits: &limits, rows: &Rows::default(), market: &market, mixed: waiting.is_some() };
+        let Some(pack) = packer.pack(candidates) else { return vec![head.id] };
         let runs = pack.runs.clone();
         chosen = Some((Arc::clone(source), pack));
         runs
     })
     .await?;
     Ok(match (runs.first(), chosen) {
-        (Some(_), Some((source, pack))) => Claimed::Pack(source, pack, runs),
+        (Some(_), Some((source, pack))) => Claimed::Pack(ClaimedPack { source, pack, runs }),
         (Some(first), None) if nobody_has_it => {
-            failure::cannot_be_had(engine, std::slice::from_ref(first)).await?;
+            failure::plan_again(engine, std::slice::from_ref(first)).await?;
             Claimed::NotNow(Duration::ZERO)
         }
         (Some(first), None) => {
-            let (.., wait) = engine.routes.allows(first.ticker.asset_class(), &moment);
-            failure::has_to_wait(engine, &runs, wait).await?;
+            let (.., wait) = engine.routes.allows(first.ticker.asset_class(), &snapshot);
+            failure::requeue_until_allowed(engine, &runs, wait).await?;
             Claimed::NotNow(Duration::ZERO)
         }
         (None, _) if yields => Claimed::NotNow(YIELDS_FOR),
@@ -240,7 +254,7 @@ async fn claim(engine: &Engine, order: Order, whose: &For) -> Result<Claimed, St
 }
 
 /// Lets what waits for better credentials go at once: whoever starts may bring them.
-pub async fn try_credentials_again(engine: &Engine) -> Result<(), StoreError> {
+pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
     for source in engine.routes.all() {
         budget::unblock(&engine.database, source.account()).await?;
     }
@@ -249,8 +263,8 @@ pub async fn try_credentials_again(engine: &Engine) -> Result<(), StoreError> {
 }
 
 /// How soon the answer for a pack is wanted.
-fn urgency(runs: &[ClaimedRun], whose: &For) -> Urgency {
-    let waited_for = matches!(whose, For::Waiting(_)) || runs.iter().any(|run| run.by_interest);
+fn urgency(runs: &[ClaimedRun], scope: &Scope) -> Urgency {
+    let waited_for = matches!(scope, Scope::Symbols(_)) || runs.iter().any(|run| run.by_interest);
     if waited_for { Urgency::Now } else { Urgency::Background }
 }
 

@@ -43,7 +43,7 @@ pub struct Pack {
 
 /// What the choice goes by.
 #[derive(Clone, Copy, Debug)]
-pub struct Chooser<'a> {
+pub struct Packer<'a> {
     pub limits: &'a Limits,
     pub rows: &'a Rows,
     pub market: &'a Market,
@@ -51,10 +51,10 @@ pub struct Chooser<'a> {
     pub mixed: bool,
 }
 
-impl Chooser<'_> {
+impl Packer<'_> {
     /// Chooses among `candidates`, the first of which is the head. `None`: there is none, or nothing that the provider has
     /// can be made into it.
-    pub fn choose(&self, candidates: &[QueuedRun]) -> Option<Pack> {
+    pub fn pack(&self, candidates: &[QueuedRun]) -> Option<Pack> {
         let (head, others) = candidates.split_first()?;
         let mut pack = Growing::new(self, head)?;
         // Those of the head's kind before the others, who may only ride along.
@@ -81,7 +81,7 @@ impl Chooser<'_> {
 /// A pack while runs are added to it.
 #[derive(Debug)]
 struct Growing<'a> {
-    by: &'a Chooser<'a>,
+    by: &'a Packer<'a>,
     head: &'a QueuedRun,
     runs: Vec<&'a QueuedRun>,
     tickers: BTreeSet<&'a Ticker>,
@@ -94,7 +94,7 @@ struct Growing<'a> {
 }
 
 impl<'a> Growing<'a> {
-    fn new(by: &'a Chooser<'a>, head: &'a QueuedRun) -> Option<Self> {
+    fn new(by: &'a Packer<'a>, head: &'a QueuedRun) -> Option<Self> {
         let bases = bases_of(head.timeframe, &by.sessions(head), by.limits);
         let range = by.asked(head);
         let rows = by.rows.of(range, &by.sessions(head), *bases.first()?);
@@ -233,7 +233,7 @@ struct Grown {
     reach: usize,
 }
 
-impl Chooser<'_> {
+impl Packer<'_> {
     fn sessions(&self, run: &QueuedRun) -> Sessions {
         self.market.sessions_of(run.calendar)
     }

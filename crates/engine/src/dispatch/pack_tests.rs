@@ -77,8 +77,8 @@ fn queue(mut runs: Vec<QueuedRun>) -> Vec<QueuedRun> {
 fn choose(runs: Vec<QueuedRun>) -> (Pack, Vec<QueuedRun>) {
     let candidates = queue(runs);
     let (limits, rows, market) = (limits(), Rows::default(), market());
-    let chooser = Chooser { limits: &limits, rows: &rows, market: &market, mixed: false };
-    let pack = chooser.choose(&candidates).unwrap();
+    let packer = Packer { limits: &limits, rows: &rows, market: &market, mixed: false };
+    let pack = packer.pack(&candidates).unwrap();
     let chosen = candidates.into_iter().filter(|run| pack.runs.contains(&run.id)).collect();
     (pack, chosen)
 }

@@ -6,24 +6,24 @@ use market::Ticker;
 use store::{StoreError, directory, symbols};
 use uuid::Uuid;
 
-use crate::{asset_lists::entry, engine::Engine};
+use crate::{asset_lists::directory_entry, engine::Engine};
 
 /// Second looks are due once a day, and looks that failed after some minutes.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(300);
 
 /// Asks about those of the symbols that have no bars at all and that nobody has asked about lately.
-pub(super) async fn look_up_those_without_bars(engine: &Engine, symbols: &[Uuid]) -> Result<(), StoreError> {
+pub(super) async fn check_symbols(engine: &Engine, symbols: &[Uuid]) -> Result<(), StoreError> {
     for ticker in symbols::take_to_look_up(&engine.database, symbols).await? {
-        look_up(engine, &ticker).await?;
+        check_symbol(engine, &ticker).await?;
     }
     Ok(())
 }
 
 /// Asks the asset lists of the class's providers about a symbol without bars, one after the other, and keeps what they say:
 /// unknown is what none of them knows.
-pub async fn look_up(engine: &Engine, ticker: &Ticker) -> Result<(), StoreError> {
+pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(), StoreError> {
     let (mut asked, mut failed) = (Vec::new(), None);
-    for source in engine.routes.of(ticker.asset_class()) {
+    for source in engine.routes.serving(ticker.asset_class()) {
         match source.asset(ticker).await {
             Ok(Some(asset)) => {
                 symbols::listed(&engine.database, ticker, &asset.name, &asset.exchange).await?;
@@ -31,7 +31,7 @@ pub async fn look_up(engine: &Engine, ticker: &Ticker) -> Result<(), StoreError>
                     true => Ok(()),
                     false => {
                         let provider = &source.endpoint().provider;
-                        directory::trades_no_more(&engine.database, provider, &entry(asset)).await
+                        directory::trades_no_more(&engine.database, provider, &directory_entry(asset)).await
                     }
                 };
             }
@@ -55,7 +55,7 @@ pub async fn look_up(engine: &Engine, ticker: &Ticker) -> Result<(), StoreError>
 
 /// Looks symbols that no provider knew up once more, a day after the last time. Apart from planning, which must not wait
 /// for a provider.
-pub async fn look_again(engine: Engine) {
+pub async fn recheck_unknown(engine: Engine) {
     loop {
         match symbols::take_due_for_a_second_look(&engine.database).await {
             Ok(tickers) => {
@@ -63,7 +63,7 @@ pub async fn look_again(engine: Engine) {
                     if engine.stop.is_cancelled() {
                         return;
                     }
-                    if let Err(error) = look_up(&engine, &ticker).await {
+                    if let Err(error) = check_symbol(&engine, &ticker).await {
                         tracing::warn!(symbol = %ticker, %error, "What was learnt of {ticker} could not be kept");
                     }
                 }

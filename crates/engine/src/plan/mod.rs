@@ -56,7 +56,7 @@ pub async fn run(engine: Engine) {
             }
         }
         let began = std::time::Instant::now();
-        let (status, message, errors) = match round(&engine, None, None).await {
+        let (status, message, errors) = match plan_due(&engine, None, None).await {
             Ok((planned, errors)) => {
                 let message = format!("{} series due, {} slices queued", planned.scanned, planned.slices);
                 let status = if errors.is_empty() { "ok" } else { "failing" };
@@ -96,7 +96,7 @@ pub struct Clip {
 
 /// Plans everything that is due; `tickers` narrows it to theirs, `clip` to a part of the past. Also returns what went wrong
 /// with single series, which come again in five minutes.
-pub async fn round(
+pub async fn plan_due(
     engine: &Engine,
     tickers: Option<&[Ticker]>,
     clip: Option<&Clip>,
@@ -275,7 +275,7 @@ pub fn plan_symbol<'a>(
 
 /// How long a calendar's bars may still change here, told to the database, which computes what is final. With
 /// `only_more` what another process has learnt of the same provider stays.
-pub async fn settle_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
+pub async fn publish_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
     for class in [AssetClass::Stock, AssetClass::Crypto] {
         let grace = engine.routes.grace(class);
         if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace, only_more).await? {

@@ -20,7 +20,7 @@ pub async fn connect(
     database: &Database,
     clock: &SharedClock,
 ) -> Result<Arc<Routes>, ConnectError> {
-    let routes = look_at(candidates, database, clock).await?;
+    let routes = connect_read_only(candidates, database, clock).await?;
     let endpoints: Vec<_> = routes.all().map(|source| source.endpoint().clone()).collect();
     if let (Some(simulated), Some(real)) =
         (endpoints.iter().find(|e| e.simulated), endpoints.iter().find(|e| !e.simulated))
@@ -51,7 +51,7 @@ fn feeds(candidates: &Candidates) -> Vec<String> {
 
 /// Connects for a look at what the providers take: the database is not taken for their kind of bars. What is asked for all
 /// the same is counted there. One that can't be reached is left out where another can.
-pub async fn look_at(
+pub async fn connect_read_only(
     candidates: &Candidates,
     database: &Database,
     clock: &SharedClock,

@@ -18,23 +18,23 @@ const STALE: Duration = Duration::from_secs(45);
 
 /// Accounts of this database.
 #[derive(Clone, Debug)]
-pub struct SharedAccounts(pub(crate) Database);
+pub(crate) struct SharedAccounts(pub(crate) Database);
 
 impl Accounts for SharedAccounts {
     fn open(&self, account: &Account) -> Arc<dyn Allowance> {
-        Arc::new(Shared { database: self.0.clone(), account: account.clone(), opened: OnceCell::new() })
+        Arc::new(SharedAccount { database: self.0.clone(), account: account.clone(), opened: OnceCell::new() })
     }
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedAccount {
     database: Database,
     account: Account,
     opened: OnceCell<()>,
 }
 
 #[async_trait::async_trait]
-impl Allowance for Shared {
+impl Allowance for SharedAccount {
     async fn take(&self, urgency: Urgency) -> Result<Box<dyn Permit>, Denied> {
         let unknown = |error: store::StoreError| Denied::Unknown(error.to_string());
         let Account { name, provider, requests_per_minute } = &self.account;
@@ -50,7 +50,9 @@ impl Allowance for Shared {
             return Err(Denied::Wait(Duration::ZERO));
         }
         match taken {
-            Ok(request) => Ok(Box::new(Sent { database: self.database.clone(), account: name.clone(), request })),
+            Ok(request) => {
+                Ok(Box::new(PendingRequest { database: self.database.clone(), account: name.clone(), request }))
+            }
             Err(NotNow::Wait(wait)) => Err(Denied::Wait(wait)),
             Err(NotNow::Refused(words)) => Err(Denied::Refused(words)),
         }
@@ -58,14 +60,14 @@ impl Allowance for Shared {
 }
 
 /// A request under way; without an answer its slot comes free by itself after a minute and a half.
-struct Sent {
+struct PendingRequest {
     database: Database,
     account: String,
     request: Uuid,
 }
 
 #[async_trait::async_trait]
-impl Permit for Sent {
+impl Permit for PendingRequest {
     async fn answered(self: Box<Self>, report: Report) {
         let says = Answered {
             limit: report.limit.and_then(|limit| i32::try_from(limit).ok()),

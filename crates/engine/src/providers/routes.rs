@@ -26,10 +26,10 @@ use crate::{bases::base_of, engine::Market};
 const MOVES_ON: SignedDuration = SignedDuration::from_hours(12);
 
 /// The rest of a provider whose work nobody else can do.
-const NOT_FOR_LONG: SignedDuration = SignedDuration::from_secs(4);
+const SOLE_PROVIDER_PAUSE: SignedDuration = SignedDuration::from_secs(4);
 
 /// While somebody else tries it.
-const A_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+const PROBE_PERIOD: SignedDuration = SignedDuration::from_secs(1);
 
 /// A series that a provider has refused is offered to it again after this.
 const AVOIDED_FOR: Duration = Duration::from_secs(60 * 60);
@@ -49,18 +49,18 @@ pub struct Route {
     pub serves: Vec<AssetClass>,
 }
 
-/// How everything stands at one moment.
+/// How everything stands at one snapshot.
 #[derive(Debug)]
-pub struct Moment {
+pub struct RoutingSnapshot {
     standings: HashMap<String, Standing>,
     /// Accounts that are left alone.
-    resting: HashMap<String, Rest>,
+    open_circuits: HashMap<String, OpenCircuit>,
     now: Timestamp,
 }
 
 /// Until when an account is left alone.
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct OpenCircuit {
     /// Where others can do its work.
     until: Option<Timestamp>,
     /// Where nobody can.
@@ -77,30 +77,30 @@ impl Routes {
     }
 
     /// Those that have bars of the class, in order.
-    pub fn of(&self, class: AssetClass) -> impl Iterator<Item = &Arc<dyn BarSource>> {
+    pub fn serving(&self, class: AssetClass) -> impl Iterator<Item = &Arc<dyn BarSource>> {
         self.routes.iter().filter(move |route| route.serves.contains(&class)).map(|route| &route.source)
     }
 
     /// What each of those gives, in order.
     pub fn limits(&self, class: AssetClass) -> Vec<Limits> {
-        self.of(class).map(|source| source.limits(class)).collect()
+        self.serving(class).map(|source| source.limits(class)).collect()
     }
 
     /// How long bars of the class may still change at the provider that is asked first.
     pub fn grace(&self, class: AssetClass) -> SignedDuration {
-        self.of(class).next().map_or(SignedDuration::ZERO, |source| source.limits(class).grace)
+        self.serving(class).next().map_or(SignedDuration::ZERO, |source| source.limits(class).grace)
     }
 
     /// The name of the first, for messages about the class.
     pub fn name(&self, class: AssetClass) -> String {
-        self.of(class).next().map_or_else(|| "no provider".to_owned(), |source| source.endpoint().provider.clone())
+        self.serving(class).next().map_or_else(|| "no provider".to_owned(), |source| source.endpoint().provider.clone())
     }
 
     /// What all accounts allow now, and how their providers fare.
     ///
     /// # Errors
     /// Where the database is gone.
-    pub async fn moment(&self, database: &Database) -> Result<Moment, StoreError> {
+    pub async fn snapshot(&self, database: &Database) -> Result<RoutingSnapshot, StoreError> {
         let mut standings = HashMap::new();
         for source in self.all() {
             if let Some(standing) = budget::standing(database, source.account()).await? {
@@ -108,54 +108,59 @@ impl Routes {
             }
         }
         let now = Timestamp::now();
-        let mut resting = HashMap::new();
+        let mut open_circuits = HashMap::new();
         for health in health::all(database).await?.into_iter().filter(|health| health.failures >= FAILING) {
             let Some(route) = self.routes.iter().find(|route| route.source.account() == health.account) else {
                 continue;
             };
             // Where nobody else can do its work, only one that isn't there at all is left alone, and not for long.
-            let soon = health.last_failed_at.and_then(|at| at.checked_add(NOT_FOR_LONG).ok());
+            let soon = health.last_failed_at.and_then(|at| at.checked_add(SOLE_PROVIDER_PAUSE).ok());
             let alone = soon.filter(|_| health.unreachable);
-            let mut rest = Rest { until: health.resting_until, alone };
+            let mut rest = OpenCircuit { until: health.resting_until, alone };
             let over = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
-            let shared = route.serves.iter().any(|class| self.of(*class).count() > 1);
+            let shared = route.serves.iter().any(|class| self.serving(*class).count() > 1);
             if over(if shared { rest.until } else { rest.alone })
                 && (shared || health.unreachable)
                 && !health::try_again(database, &health.account).await?
             {
-                let moment = now.checked_add(A_MOMENT).ok();
-                rest = Rest { until: moment, alone: moment.filter(|_| health.unreachable) };
+                let soon_again = now.checked_add(PROBE_PERIOD).ok();
+                rest = OpenCircuit { until: soon_again, alone: soon_again.filter(|_| health.unreachable) };
             }
-            resting.insert(health.account, rest);
+            open_circuits.insert(health.account, rest);
         }
-        Ok(Moment { standings, resting, now })
+        Ok(RoutingSnapshot { standings, open_circuits, now })
     }
 
     /// The provider to be asked for a run: the first that has its bars and may be asked now.
-    pub fn choose(&self, run: &QueuedRun, moment: &Moment, market: &Market) -> Option<&Arc<dyn BarSource>> {
+    pub fn source_for(
+        &self,
+        run: &QueuedRun,
+        snapshot: &RoutingSnapshot,
+        market: &Market,
+    ) -> Option<&Arc<dyn BarSource>> {
         let alone = self.is_alone(run.ticker.asset_class());
-        self.of(run.ticker.asset_class()).find(|source| {
+        self.serving(run.ticker.asset_class()).find(|source| {
             has(source.as_ref(), run, market)
-                && moment.allows(source.account(), !run.by_interest, alone)
+                && snapshot.allows(source.account(), !run.by_interest, alone)
                 && !self.is_avoided(source.account(), run)
         })
     }
 
     /// Whether there is just one provider of the class.
     fn is_alone(&self, class: AssetClass) -> bool {
-        self.of(class).count() == 1
+        self.serving(class).count() == 1
     }
 
     /// Whether another than `account` could be asked for the series.
     pub fn has_another(&self, account: &str, run: &QueuedRun, market: &Market) -> bool {
-        self.of(run.ticker.asset_class()).any(|source| {
+        self.serving(run.ticker.asset_class()).any(|source| {
             source.account() != account && has(source.as_ref(), run, market) && !self.is_avoided(source.account(), run)
         })
     }
 
     /// The first provider that has bars that the run could be made of, whether or not it may be asked now.
-    pub fn first_with(&self, run: &QueuedRun, market: &Market) -> Option<&Arc<dyn BarSource>> {
-        self.of(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market))
+    pub fn first_capable(&self, run: &QueuedRun, market: &Market) -> Option<&Arc<dyn BarSource>> {
+        self.serving(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market))
     }
 
     /// The account couldn't give this series: others are asked for it for a while.
@@ -175,34 +180,35 @@ impl Routes {
 
     /// Whether anything may be asked of the class now: for what people ask for, and for background work. And how long
     /// until it may where not.
-    pub fn allows(&self, class: AssetClass, moment: &Moment) -> (bool, bool, Duration) {
-        let (accounts, alone): (Vec<&str>, _) = (self.of(class).map(|s| s.account()).collect(), self.is_alone(class));
-        let now = accounts.iter().any(|account| moment.allows(account, false, alone));
-        let background = accounts.iter().any(|account| moment.allows(account, true, alone));
-        let wait = accounts.iter().map(|account| moment.wait(account, alone)).min();
+    pub fn allows(&self, class: AssetClass, snapshot: &RoutingSnapshot) -> (bool, bool, Duration) {
+        let (accounts, alone): (Vec<&str>, _) =
+            (self.serving(class).map(|s| s.account()).collect(), self.is_alone(class));
+        let now = accounts.iter().any(|account| snapshot.allows(account, false, alone));
+        let background = accounts.iter().any(|account| snapshot.allows(account, true, alone));
+        let wait = accounts.iter().map(|account| snapshot.wait(account, alone)).min();
         (now, background, wait.unwrap_or(Duration::ZERO))
     }
 }
 
-impl Moment {
+impl RoutingSnapshot {
     /// `alone`: nobody else could do the work.
     fn allows(&self, account: &str, background: bool, alone: bool) -> bool {
         // An account that nobody has used yet allows what it opens with.
-        self.rests_until(account, alone).is_none()
+        self.open_until(account, alone).is_none()
             && self.standings.get(account).is_none_or(|standing| match background {
                 true => standing.left_for_background > 0,
                 false => standing.left > 0,
             })
     }
 
-    fn rests_until(&self, account: &str, alone: bool) -> Option<Timestamp> {
-        let rest = self.resting.get(account)?;
+    fn open_until(&self, account: &str, alone: bool) -> Option<Timestamp> {
+        let rest = self.open_circuits.get(account)?;
         if alone { rest.alone } else { rest.until }.filter(|until| *until > self.now)
     }
 
     /// Until the account may be asked again.
     fn wait(&self, account: &str, alone: bool) -> Duration {
-        let rest = self.rests_until(account, alone).map(|until| until.duration_since(self.now));
+        let rest = self.open_until(account, alone).map(|until| until.duration_since(self.now));
         let rest = rest.and_then(|rest| Duration::try_from(rest).ok()).unwrap_or_default();
         self.standings.get(account).map_or(rest, |standing| standing.wait.max(rest))
     }

@@ -15,7 +15,7 @@ use self::plausible::implausible;
 
 /// What is asked for, and what is known of when.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct ShapeContext {
     pub sessions: Sessions,
     pub timeframe: Timeframe,
     /// What the provider answered for.
@@ -27,7 +27,7 @@ pub struct Frame {
 
 /// The outcome.
 #[derive(Debug, PartialEq)]
-pub struct Shaped {
+pub(crate) struct Shaped {
     pub bars: Vec<ShapedBar>,
     /// What can't be true, with its reason. Buckets that it belongs to are left out of `bars`.
     pub insane: Vec<InsaneBar>,
@@ -35,14 +35,14 @@ pub struct Shaped {
 
 /// What came of one symbol, looked at as a whole once, whatever is made of it.
 #[derive(Debug)]
-pub struct Looked {
+pub(crate) struct CheckedBars {
     /// In order; of those with one start the later sent last. With the reason why one can't be true.
     bars: Vec<(Bar, Option<String>)>,
 }
 
-impl Looked {
-    /// At bars of `base`.
-    pub fn at(sent: &[Bar], sessions: &Sessions, base: Timeframe) -> Self {
+impl CheckedBars {
+    /// Checks bars of `base`, each for itself and among the others.
+    pub(crate) fn new(sent: &[Bar], sessions: &Sessions, base: Timeframe) -> Self {
         let in_order: BTreeMap<Timestamp, Bar> =
             sent.iter().filter(|bar| bar.check().is_ok()).map(|bar| (bar.start, *bar)).collect();
         let in_order: Vec<Bar> = in_order.into_values().collect();
@@ -66,7 +66,7 @@ impl Looked {
 }
 
 /// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
-pub fn shape(looked: &Looked, frame: &Frame) -> Shaped {
+pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
     let grid = Grid::Session(frame.sessions.clone());
     let mut insane = Vec::new();
     let mut by_start = BTreeMap::new();
@@ -96,7 +96,7 @@ pub fn shape(looked: &Looked, frame: &Frame) -> Shaped {
 }
 
 /// Whether the bucket had ended, and everything in it been answered for, when the request went out.
-fn is_final(bucket: Range, frame: &Frame) -> bool {
+fn is_final(bucket: Range, frame: &ShapeContext) -> bool {
     let settled = bucket.to().checked_add(frame.grace).is_ok_and(|settled| settled <= frame.asked_at);
     settled && bucket.to() <= frame.answered.to()
 }
@@ -126,8 +126,8 @@ mod tests {
         }
     }
 
-    fn frame(timeframe: Timeframe, from: &str, to: &str, asked_at: &str) -> Frame {
-        Frame {
+    fn frame(timeframe: Timeframe, from: &str, to: &str, asked_at: &str) -> ShapeContext {
+        ShapeContext {
             sessions: Calendar::Xnys.by_rules(),
             timeframe,
             answered: Range::new(at(from), at(to)).unwrap(),
@@ -136,8 +136,8 @@ mod tests {
         }
     }
 
-    fn shaped(sent: &[Bar], frame: &Frame) -> Shaped {
-        shape(&Looked::at(sent, &frame.sessions, Timeframe::M15), frame)
+    fn shaped(sent: &[Bar], frame: &ShapeContext) -> Shaped {
+        shape(&CheckedBars::new(sent, &frame.sessions, Timeframe::M15), frame)
     }
 
     #[test]

@@ -21,7 +21,7 @@ const ENOUGH_BARS: usize = 20;
 const ENOUGH_DAYS: usize = 2;
 
 /// What can't be, by its place in `bars`, which are in order and have each start once. `daily`: each is a day's or longer.
-pub fn implausible(bars: &[Bar], sessions: &Sessions, daily: bool) -> Vec<(usize, String)> {
+pub(super) fn implausible(bars: &[Bar], sessions: &Sessions, daily: bool) -> Vec<(usize, String)> {
     if !daily && let Some(reason) = wrong_clock(bars, sessions) {
         return (0..bars.len()).map(|index| (index, reason.clone())).collect();
     }

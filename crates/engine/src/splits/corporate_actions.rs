@@ -19,9 +19,9 @@ const BATCH: i64 = 50;
 const SMALL_BATCH: i64 = 3;
 
 /// Until stopped.
-pub async fn keep_up(engine: Engine) {
+pub async fn run(engine: Engine) {
     loop {
-        catch_up(&engine).await;
+        run_once(&engine).await;
         tokio::select! {
             () = engine.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -30,12 +30,12 @@ pub async fn keep_up(engine: Engine) {
 }
 
 /// Asks about those whose turn it is, once.
-pub async fn catch_up(engine: &Engine) {
+pub async fn run_once(engine: &Engine) {
     // Who takes one symbol at a time is asked about few at a time: bars need requests too.
     let together = engine.routes.limits(AssetClass::Stock).first().is_some_and(|limits| limits.symbols_per_request > 1);
     let kept = match actions::take_due(&engine.database, if together { BATCH } else { SMALL_BATCH }).await {
         Ok(tickers) if tickers.is_empty() => Ok(()),
-        Ok(tickers) => look(engine, &tickers).await.map(|_| ()),
+        Ok(tickers) => fetch_actions(engine, &tickers).await.map(|_| ()),
         Err(error) => Err(error),
     };
     if let Err(error) = kept {
@@ -45,32 +45,32 @@ pub async fn catch_up(engine: &Engine) {
 
 /// What became of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Lookup {
     /// What there is is known.
     Known,
     /// No provider tells of any.
-    NobodyTells,
+    NoSource,
     /// It could not be had now; they come again in five minutes.
-    NotNow,
+    TryLater,
 }
 
 /// Asks about these stocks, and keeps the answer.
-pub async fn look(engine: &Engine, tickers: &[Ticker]) -> Result<Look, StoreError> {
+pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup, StoreError> {
     let now = engine.clock.now();
     let Ok(range) = Range::new(Timestamp::UNIX_EPOCH, now.checked_add(48.hours()).unwrap_or(now)) else {
-        return Ok(Look::NotNow);
+        return Ok(Lookup::TryLater);
     };
     let days = (Calendar::Xnys.date_of(range.from()), Calendar::Xnys.date_of(range.to()));
-    let mut look = Look::NobodyTells;
+    let mut look = Lookup::NoSource;
     // The first that tells.
-    for source in engine.routes.of(AssetClass::Stock) {
+    for source in engine.routes.serving(AssetClass::Stock) {
         let told = match source.actions(tickers, range).await {
             Err(FetchError::Refused { .. }) if tickers.len() > 1 => {
                 // One of them may be to blame: each by itself.
                 for ticker in tickers {
-                    Box::pin(self::look(engine, std::slice::from_ref(ticker))).await?;
+                    Box::pin(self::fetch_actions(engine, std::slice::from_ref(ticker))).await?;
                 }
-                return Ok(Look::Known);
+                return Ok(Lookup::Known);
             }
             // It knows nothing of that one.
             Err(FetchError::Refused { .. }) => Ok(Some(BTreeMap::new())),
@@ -88,16 +88,16 @@ pub async fn look(engine: &Engine, tickers: &[Ticker]) -> Result<Look, StoreErro
                     }
                 }
                 actions::checked(&engine.database, tickers).await?;
-                return Ok(Look::Known);
+                return Ok(Lookup::Known);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "Splits and dividends could not be asked for");
-                look = Look::NotNow;
+                look = Lookup::TryLater;
             }
         }
     }
-    if look == Look::NobodyTells {
+    if look == Lookup::NoSource {
         actions::nobody_tells(&engine.database, tickers).await?;
     }
     Ok(look)

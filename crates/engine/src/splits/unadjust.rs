@@ -4,20 +4,17 @@
 //! split that nobody has told of shows in the overlap with what is stored, and is noted; what fits no split is left as it
 //! is, for `verify` to find.
 
-use jiff::{Timestamp, civil::Date};
-use market::{Action, ActionKind, Adjustment, Bar, Range, Sessions, Ticker, action, action::ratio_near};
+use jiff::civil::Date;
+use market::{Action, ActionKind, Adjustment, Bar, Ticker, action, action::ratio_near};
 use providers::BarSource;
 use store::{StoreError, actions, adjusted::steps, bars, runs::ClaimedRun};
 
-use super::corporate_actions::{Look, look};
+use super::corporate_actions::{Lookup, fetch_actions};
 use crate::{
-    dispatch::answer::Brought,
     engine::Engine,
-    shape::{Frame, Looked, shape},
+    fetch::{FetchResult, sessions_before},
+    shape::{CheckedBars, ShapeContext, shape},
 };
-
-/// Sessions that are asked for once more: of days one would be a single bar.
-const OVERLAP: usize = 3;
 
 /// Adjusted prices differ from stored ones by rounding alone, or by a split.
 const ROUNDING: f64 = 0.01;
@@ -25,7 +22,7 @@ const NO_ROUNDING: f64 = 0.1;
 
 /// Why bars can't be put back to what was traded.
 #[derive(Debug)]
-pub enum Unknown {
+pub(crate) enum SplitsUnknown {
     /// It isn't known now whether the stocks have split.
     Now,
     /// No provider that is set up tells of splits.
@@ -33,31 +30,31 @@ pub enum Unknown {
 }
 
 /// The bars as traded, where the provider adjusts what was asked for. `Some`: nobody can tell, and they must not be stored.
-pub async fn as_traded(
+pub(crate) async fn unadjust(
     engine: &Engine,
     source: &dyn BarSource,
     runs: &[&ClaimedRun],
-    brought: &mut Brought<'_>,
-) -> Result<Option<Unknown>, StoreError> {
-    let limits = source.limits(brought.request.asset_class);
-    if !limits.split_adjusted.contains(&brought.request.timeframe) {
+    fetched: &mut FetchResult<'_>,
+) -> Result<Option<SplitsUnknown>, StoreError> {
+    let limits = source.limits(fetched.request.asset_class);
+    if !limits.split_adjusted.contains(&fetched.request.timeframe) {
         return Ok(None);
     }
-    let tickers: Vec<Ticker> = brought.bars.keys().cloned().collect();
+    let tickers: Vec<Ticker> = fetched.bars.keys().cloned().collect();
     let unknown = actions::not_known(&engine.database, &tickers).await?;
     if !unknown.is_empty() {
-        match look(engine, &unknown).await? {
-            Look::Known => {}
-            Look::NotNow => return Ok(Some(Unknown::Now)),
-            Look::NobodyTells => return Ok(Some(Unknown::Ever)),
+        match fetch_actions(engine, &unknown).await? {
+            Lookup::Known => {}
+            Lookup::TryLater => return Ok(Some(SplitsUnknown::Now)),
+            Lookup::NoSource => return Ok(Some(SplitsUnknown::Ever)),
         }
     }
     for ticker in tickers {
-        let Some(sent) = brought.bars.get(&ticker).cloned() else { continue };
+        let Some(sent) = fetched.bars.get(&ticker).cloned() else { continue };
         let mut raw = undone(engine, &ticker, &sent).await?;
         let run = runs.iter().find(|run| run.ticker == ticker);
         if let Some(run) = run
-            && let Some(split) = noticed(engine, run, brought, &raw).await?
+            && let Some(split) = noticed(engine, run, fetched, &raw).await?
         {
             tracing::warn!(
                 symbol = %ticker, ex_date = %split.ex_date,
@@ -67,7 +64,7 @@ pub async fn as_traded(
             actions::keep(&engine.database, &ticker, actions::NOTICED, day, &[split]).await?;
             raw = undone(engine, &ticker, &sent).await?;
         }
-        brought.bars.insert(ticker, raw);
+        fetched.bars.insert(ticker, raw);
     }
     Ok(None)
 }
@@ -92,22 +89,22 @@ async fn undone(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Ba
 async fn noticed(
     engine: &Engine,
     run: &ClaimedRun,
-    brought: &Brought<'_>,
+    fetched: &FetchResult<'_>,
     raw: &[Bar],
 ) -> Result<Option<Action>, StoreError> {
-    let sessions = brought.calendars.calendars.sessions_of(run.calendar);
+    let sessions = fetched.calendars.calendars.sessions_of(run.calendar);
     let Some(before) = sessions.previous_session(run.slice.from()) else { return Ok(None) };
     let Some(overlap) = sessions_before(&sessions, run.slice.from()) else { return Ok(None) };
-    let frame = Frame {
+    let frame = ShapeContext {
         sessions: sessions.clone(),
         timeframe: run.timeframe,
         answered: overlap,
-        asked_at: brought.asked_at,
+        asked_at: fetched.asked_at,
         grace: jiff::SignedDuration::ZERO,
     };
     let stored = bars::read(&engine.database, None, &run.ticker, run.timeframe, Some(overlap), i64::MAX).await?;
     let stored = stored.unwrap_or_default();
-    let closes: Vec<(f64, f64)> = shape(&Looked::at(raw, &sessions, brought.request.timeframe), &frame)
+    let closes: Vec<(f64, f64)> = shape(&CheckedBars::new(raw, &sessions, fetched.request.timeframe), &frame)
         .bars
         .iter()
         .filter_map(|now| {
@@ -117,16 +114,6 @@ async fn noticed(
         .collect();
     let ex_date = sessions.next_session(before.close).map(|session| session.date);
     Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
-}
-
-/// The last sessions that have closed by then, from the midnight before them: there a day's bar starts.
-pub fn sessions_before(sessions: &Sessions, at: Timestamp) -> Option<Range> {
-    let last = sessions.previous_session(at)?;
-    let mut first = last;
-    for _ in 1..OVERLAP {
-        first = sessions.previous_session(first.open).unwrap_or(first);
-    }
-    Range::new(sessions.calendar().midnight(first.date)?, last.close).ok()
 }
 
 /// The split that makes of each first price the second one.

@@ -83,7 +83,7 @@ pub enum Kind {
     Impossible,
     /// A start that no bar of this timeframe has.
     OffGrid,
-    /// Ended long ago and still provisional.
+    /// FetchFailure long ago and still provisional.
     NeverFinal,
     /// A step that looks like a split that nobody has told of.
     Jump,
@@ -128,14 +128,14 @@ pub async fn verify(engine: &Engine, tickers: Option<&[Ticker]>, depth: Depth) -
                 return Ok(reports);
             }
             let Some(coverage) = covered.iter().find(|c| c.timeframe == definition.timeframe) else { continue };
-            let report = one(engine, definition, coverage, &stored, &actions, depth).await?;
+            let report = verify_series(engine, definition, coverage, &stored, &actions, depth).await?;
             reports.push(report);
         }
     }
     Ok(reports)
 }
 
-async fn one(
+async fn verify_series(
     engine: &Engine,
     definition: &Definition,
     coverage: &SeriesCoverage,
@@ -147,12 +147,12 @@ async fn one(
     let market = engine.market();
     let (sessions, now) = (&market.sessions_of(definition.calendar), market.now);
     let grace = engine.routes.grace(definition.ticker.asset_class());
-    let mut findings = sanity::alone(own, definition.timeframe, sessions, now, grace);
-    findings.extend(sanity::jumps(own, definition.calendar, actions));
+    let mut findings = sanity::check_each(own, definition.timeframe, sessions, now, grace);
+    findings.extend(sanity::unexplained_jumps(own, definition.calendar, actions));
     for (shorter, theirs) in stored.range(..definition.timeframe).rev() {
         if sanity::can_be_made_of(definition.timeframe, *shorter) {
             let whole = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;
-            findings.extend(sanity::sums(own, definition.timeframe, theirs, &whole, sessions));
+            findings.extend(sanity::check_sums(own, definition.timeframe, theirs, &whole, sessions));
         }
     }
     let (mut sampled, mut not_sampled) = (0, None);
@@ -195,7 +195,7 @@ async fn one(
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn keep(engine: &Engine, report: &Report) -> Result<(), StoreError> {
+pub async fn store_report(engine: &Engine, report: &Report) -> Result<(), StoreError> {
     let findings = serde_json::to_value(&report.findings).unwrap_or_default();
     let Report { symbol, timeframe, checked, sampled, .. } = report;
     verification::keep(&engine.database, symbol, *timeframe, *checked, *sampled, &findings).await
@@ -208,19 +208,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(600);
 const BATCH: i64 = 5;
 
 /// Looks at every series once a day, at a single session of each, while nobody waits for anything.
-pub async fn nightly(engine: Engine) {
+pub async fn run_nightly(engine: Engine) {
     loop {
         tokio::select! {
             () = engine.stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        if let Err(error) = some(&engine).await {
+        if let Err(error) = verify_due(&engine).await {
             tracing::warn!(%error, "What is stored could not be verified; the next look tries again");
         }
     }
 }
 
-async fn some(engine: &Engine) -> Result<(), StoreError> {
+async fn verify_due(engine: &Engine) -> Result<(), StoreError> {
     let open = {
         let market = engine.market();
         market.sessions_of(Calendar::Xnys).session_at(market.now).is_some()
@@ -234,7 +234,7 @@ async fn some(engine: &Engine) -> Result<(), StoreError> {
         return Ok(());
     }
     for report in verify(engine, Some(&due), Depth { sessions: 1 }).await? {
-        keep(engine, &report).await?;
+        store_report(engine, &report).await?;
         if !report.findings.is_empty() {
             let (symbol, timeframe) = (&report.symbol, report.timeframe);
             tracing::warn!(

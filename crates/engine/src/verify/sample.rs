@@ -11,10 +11,10 @@ use crate::{
     bases::base_of,
     engine::Engine,
     fetch::asked_range,
-    shape::{Frame, Looked, shape},
+    shape::{CheckedBars, ShapeContext, shape},
 };
 
-/// What a comparison brought.
+/// What a comparison fetched.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) bars: usize,
@@ -59,7 +59,7 @@ pub(super) async fn compare(
     let asked_at = market.now;
     // Where the bars of that session came from.
     let feed = stored.iter().find(|bar| session.contains(bar.bar.start)).map_or("", |bar| bar.provider.as_str());
-    let found = engine.routes.of(class).find_map(|source| {
+    let found = engine.routes.serving(class).find_map(|source| {
         let limits = source.limits(class);
         let base = base_of(timeframe, &sessions, &limits)?;
         let has = session.from() >= limits.earliest_of(base, asked_at) && !limits.split_adjusted.contains(&base);
@@ -77,8 +77,8 @@ pub(super) async fn compare(
     let fetched = source.bars(&request).await?;
     let Some(answered) = fetched.answered else { return Ok(Compared::default()) };
     let sent = fetched.bars.get(&definition.ticker).map(Vec::as_slice).unwrap_or_default();
-    let frame = Frame { sessions: sessions.clone(), timeframe, answered, asked_at, grace: limits.grace };
-    let theirs: BTreeMap<_, Bar> = shape(&Looked::at(sent, &sessions, base), &frame)
+    let frame = ShapeContext { sessions: sessions.clone(), timeframe, answered, asked_at, grace: limits.grace };
+    let theirs: BTreeMap<_, Bar> = shape(&CheckedBars::new(sent, &sessions, base), &frame)
         .bars
         .into_iter()
         .filter(|shaped| shaped.is_final && session.contains(shaped.bar.start))

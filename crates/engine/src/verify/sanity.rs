@@ -15,7 +15,7 @@ use super::{FINAL_BY, Finding, Kind, bucket, difference};
 const LIKE_A_SPLIT: f64 = 0.3;
 
 /// Each bar for itself: possible prices, a start on the grid, final in time.
-pub(super) fn alone(
+pub(super) fn check_each(
     stored: &[StoredBar],
     timeframe: Timeframe,
     sessions: &Sessions,
@@ -43,7 +43,7 @@ pub(super) fn alone(
 }
 
 /// Steps between sessions that look like a split that nobody has told of.
-pub(super) fn jumps(stored: &[StoredBar], calendar: Calendar, actions: &[Action]) -> Vec<Finding> {
+pub(super) fn unexplained_jumps(stored: &[StoredBar], calendar: Calendar, actions: &[Action]) -> Vec<Finding> {
     if calendar == Calendar::AlwaysOpen {
         return Vec::new();
     }
@@ -79,7 +79,7 @@ pub(super) fn can_be_made_of(timeframe: Timeframe, shorter: Timeframe) -> bool {
 }
 
 /// Bars against the same made of `shorter`, where all of the time is covered by final ones from the same feed.
-pub(super) fn sums(
+pub(super) fn check_sums(
     stored: &[StoredBar],
     timeframe: Timeframe,
     shorter: &[StoredBar],

@@ -22,7 +22,7 @@ pub(super) async fn checks(config: &Config, database: &Database) -> anyhow::Resu
         )]);
     }
     let clock = SharedClock::new(clock::read(database).await?);
-    let routes = match connect::look_at(&config.providers, database, &clock).await {
+    let routes = match connect::connect_read_only(&config.providers, database, &clock).await {
         Ok(routes) => routes,
         Err(error) => {
             return Ok(vec![Finding::broken(
