@@ -130,7 +130,7 @@ async fn a_migration_that_fails_changes_nothing_and_is_named(owner: Owner) {
     let before = rows(&site.database, CATALOG).await;
     let error = migrations::migrate(&site.database).await.unwrap_err();
     let StoreError::Refused(message) = error else { panic!("{error}") };
-    assert!(message.contains("20261124000600_runs_and_coverage") && message.contains("job_runs"), "{message}");
+    assert!(message.contains("20261201001000_queue") && message.contains("job_runs"), "{message}");
     assert_eq!(rows(&site.database, CATALOG).await, before);
 }
 

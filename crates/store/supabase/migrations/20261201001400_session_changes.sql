@@ -1,36 +1,4 @@
--- Sessions that differ from the rules, and the last session read once more.
-
--- Single days on which a market closes, or closes early, besides those that the code knows. From the file of whoever
--- started last or changed it last; every process goes by what is here, and barkeep.market_sessions follows.
-create table barkeep.session_exceptions (
-    calendar text not null references barkeep.market_calendars,
-    session_date date not null,
-    -- Null: closed all day. In the market's own time.
-    early_close time,
-    primary key (calendar, session_date)
-);
-
--- Which edition of the exceptions is in force: what was made by another must not be stored.
-create table barkeep.session_edition (
-    only_row boolean primary key default true check (only_row),
-    edition bigint not null default 0,
-    -- Which hours of a stock exchange's day are its session.
-    stock_hours text not null default 'regular' check (stock_hours in ('regular', 'extended')),
-    changed_at timestamptz not null default now()
-);
-insert into barkeep.session_edition default values;
-
--- The edition, which stays until the transaction ends. Taken before any other lock.
-create function barkeep.hold_sessions() returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
-    -- A statement of its own, so that it sees what was committed while this one waited.
-    return (select e.edition from barkeep.session_edition e);
-end
-$$;
+-- Sessions that become others: a holiday that nobody foresaw, an early close, regular or extended hours.
 
 -- Gives a calendar these sessions and brings everything that they touch into line. Time that wasn't open before is taken
 -- out of coverage, and with it the last bar of a session that ends earlier than it did, which is another bar now. Time
@@ -207,25 +175,3 @@ begin
     return query select v_changed, v_outside;
 end
 $$;
-
-revoke all on barkeep.session_exceptions, barkeep.session_edition from public, anon, authenticated;
-grant select, insert, update, delete on barkeep.session_exceptions, barkeep.session_edition to service_role;
-do $$
-declare
-    t regclass;
-begin
-    foreach t in array array['barkeep.session_exceptions', 'barkeep.session_edition']::regclass[] loop
-        execute format('alter table %s enable row level security', t);
-        execute format('alter table %s force row level security', t);
-        execute format(
-            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
-        );
-    end loop;
-end
-$$;
-revoke all on function barkeep.hold_sessions() from public, anon, authenticated;
-revoke all on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
-from public, anon, authenticated;
-grant execute on function barkeep.hold_sessions() to service_role;
-grant execute on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
-to service_role;

@@ -1,4 +1,4 @@
--- What people want (user_symbol_tracking) and what is kept for it (job_definitions).
+-- What is kept: one definition a series (symbol and timeframe).
 
 create table public.job_definitions (
     id uuid primary key default gen_random_uuid(),
@@ -21,33 +21,6 @@ create table public.job_definitions (
     unique (symbol, timeframe, job_type)
 );
 create index job_definitions_due on public.job_definitions (next_due_at) where enabled and suspended_at is null;
-
-create table public.user_symbol_tracking (
-    id uuid primary key default gen_random_uuid(),
-    user_id uuid not null references auth.users (id) on delete cascade,
-    symbol_id uuid not null references public.symbols (id) on delete cascade,
-    source text not null,
-    priority int not null,
-    timeframes text[] not null default '{m15,h1,h4}' check (
-        cardinality(timeframes) > 0 and timeframes <@ '{m1,m5,m15,m30,h1,h4,d1,w1}'::text[]
-    ),
-    created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now(),
-    constraint user_symbol_tracking_once unique (user_id, symbol_id, source),
-    constraint user_symbol_tracking_source check (source in ('watchlist', 'chart_view', 'recent_search')),
-    constraint user_symbol_tracking_priority check (
-        priority = case source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
-    )
-);
-create index user_symbol_tracking_symbol on public.user_symbol_tracking (symbol_id);
-create index user_symbol_tracking_expiry on public.user_symbol_tracking (updated_at) where source <> 'watchlist';
-
-create function barkeep.source_priority(p_source text) returns int
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
-$$;
 
 create function barkeep.window_days(p_timeframe text) returns int
 language sql immutable

@@ -1,25 +1,5 @@
 -- Coverage of many symbols at once, for pages that show many: what series have in common is computed once for all of them,
--- and gaps are looked for only where something is missing.
-
--- As before, with the step taken once and not for each session.
-create or replace function barkeep.expected_bars(
-    p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz
-) returns bigint
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case
-        when p_timeframe = 'd1' then count(*)
-        when p_timeframe = 'w1' then count(distinct date_trunc('week', s.session_date))
-        else coalesce(sum(ceil(
-            extract(epoch from least(s.close_at, p_to) - greatest(s.open_at, p_from)) / k.step
-        )), 0)
-    end::bigint
-    from (select extract(epoch from barkeep.timeframe_step(p_timeframe)) as step offset 0) k
-    cross join barkeep.market_sessions s
-    where s.calendar = p_calendar and s.close_at > p_from and s.open_at < p_to
-        and s.open_at > p_from - interval '24 hours'
-$$;
+-- and gaps are looked for only where something is missing. Run as the caller: row level security shows everyone their own.
 
 -- Of each symbol three timeframes or more, in the order given: see get_symbol_timeframe_coverage for the columns.
 -- expected_bars: what the calendar expects in the window up to the last final bar, less what the provider can't give;
@@ -147,7 +127,7 @@ as $$
 $$;
 
 -- Coverage of a symbol. The first eight columns are what clients decode.
-create or replace function public.get_symbol_timeframe_coverage(p_symbol text)
+create function public.get_symbol_timeframe_coverage(p_symbol text)
 returns table (
     timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz, coverage_days numeric,
     last_fetch timestamptz, job_enabled bool, job_priority int,
@@ -161,6 +141,3 @@ as $$
     from barkeep.coverage_of_symbols(array[p_symbol]) c
     order by c.place
 $$;
-
-revoke all on function barkeep.coverage_of_symbols(text[]) from public, anon, authenticated;
-grant execute on function barkeep.coverage_of_symbols(text[]) to service_role, authenticated;

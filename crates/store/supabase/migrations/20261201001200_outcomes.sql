@@ -1,6 +1,45 @@
--- Runs that were fetched together end together: one look at their series, and not one a run.
+-- How runs end, and what they leave behind. Nothing here notifies for each run: whoever ends runs does, at most a few times
+-- a second.
 
-drop function barkeep.finish_run(uuid, text, int, tstzrange, bigint, text, int);
+-- Whether the caller still holds the run; the fence before anything it fetched is believed.
+create function barkeep.holds(p_run public.job_runs, p_worker text, p_attempt int) returns boolean
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select p_run.status = 'running' and p_run.worker = p_worker and p_run.attempt = p_attempt
+        and p_run.lease_until > clock_timestamp()
+$$;
+
+-- Locks what ending p_runs will touch, in the order in which everybody does: series, runs, definitions. Returns those that
+-- p_worker still has: what was fetched for the others must not be written.
+create function barkeep.hold_runs(p_worker text, p_runs uuid[], p_attempts int[]) returns setof uuid
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_series record;
+    v_held uuid[];
+begin
+    for v_series in
+        select distinct r.symbol, r.timeframe from public.job_runs r where r.id = any (p_runs)
+        order by r.symbol, r.timeframe
+    loop
+        perform barkeep.lock_series(v_series.symbol, v_series.timeframe);
+    end loop;
+    with locked as (
+        select r.id, r as run from public.job_runs r where r.id = any (p_runs) order by r.id for update
+    )
+    select array_agg(l.id) into v_held
+    from locked l
+    join unnest(p_runs, p_attempts) as u (id, attempt) on u.id = l.id
+    where barkeep.holds(l.run, p_worker, u.attempt);
+    perform from public.job_definitions d
+    where d.id in (select r.job_def_id from public.job_runs r where r.id = any (v_held))
+    order by d.id
+    for no key update;
+    return query select unnest(v_held);
+end
+$$;
 
 -- The runs' outcome and the coverage they bring, in the transaction that stored their bars and holds them (hold_runs).
 -- False: one of them is not p_worker's any more, and the caller must roll back. p_from to p_to is the part of a slice that
@@ -126,9 +165,83 @@ begin
 end
 $$;
 
-revoke all on function barkeep.finish_runs(
-    text, uuid[], int[], timestamptz[], timestamptz[], bigint[], int[], text
-) from public, anon, authenticated;
-grant execute on function barkeep.finish_runs(
-    text, uuid[], int[], timestamptz[], timestamptz[], bigint[], int[], text
-) to service_role;
+-- A run that brought nothing. Where the provider or the answer is to blame (p_counts) five failures end it; where we
+-- are only to wait, it goes back as it was. False: the lease went to another meanwhile.
+create function barkeep.fail_run(
+    p_run uuid, p_worker text, p_attempt int, p_code text, p_message text, p_retry_after interval, p_counts boolean,
+    p_final boolean, p_requests int
+) returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_run public.job_runs;
+    v_over boolean;
+begin
+    select * into v_run from public.job_runs where id = p_run for update;
+    if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
+        return false;
+    end if;
+    v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
+    update public.job_runs
+    set status = case when v_over then 'failed' else 'queued' end,
+        failures = failures + p_counts::int,
+        attempt = attempt - (not p_counts and not v_over)::int,
+        error_code = p_code,
+        error_message = p_message,
+        requests = requests + p_requests,
+        worker = null,
+        lease_until = null,
+        run_after = case when v_over then run_after else clock_timestamp() + p_retry_after end,
+        finished_at = case when v_over then clock_timestamp() end,
+        updated_at = clock_timestamp()
+    where id = p_run;
+    return true;
+end
+$$;
+
+-- No provider knows the symbol: nothing more is asked for it until a later look says otherwise.
+-- What was listed once is no unknown symbol.
+create function barkeep.suspend_symbol(p_symbol text, p_reason text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform barkeep.lock_interest(array[p_symbol]);
+    -- In one order, whoever changes several of them.
+    perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
+    update public.symbols
+    set listing = case when delisted_at is null then 'unknown' else listing end,
+        listing_checked_at = now(), updated_at = now()
+    where ticker = p_symbol;
+    update public.job_definitions
+    set suspended_at = now(), suspended_reason = p_reason, updated_at = now()
+    where symbol = p_symbol;
+    update public.job_runs
+    set status = 'cancelled', error_code = 'unknown_symbol', error_message = p_reason, finished_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    where symbol = p_symbol and status = 'queued';
+    perform pg_notify('barkeep_events', '');
+end
+$$;
+
+-- The asset list knows the symbol; what it says of it is kept.
+create function barkeep.symbol_is_listed(
+    p_symbol text, p_asset_type text, p_description text, p_exchange text
+) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform barkeep.lock_interest(array[p_symbol]);
+    perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
+    update public.symbols
+    set listing = 'listed', listing_checked_at = now(), updated_at = now(),
+        description = case when description = '' then coalesce(p_description, '') else description end,
+        exchange = case when exchange = '' then coalesce(p_exchange, '') else exchange end
+    where ticker = p_symbol;
+    update public.job_definitions
+    set suspended_at = null, suspended_reason = null, next_due_at = 'epoch', updated_at = now()
+    where symbol = p_symbol and suspended_at is not null;
+end
+$$;

@@ -1,4 +1,32 @@
--- Interest in, definitions out: the trigger, and the one function behind every way of saying what one wants.
+-- Interest in, definitions out: what people track, the trigger, and the one function behind every way of saying what one
+-- wants.
+
+create table public.user_symbol_tracking (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null references auth.users (id) on delete cascade,
+    symbol_id uuid not null references public.symbols (id) on delete cascade,
+    source text not null,
+    priority int not null,
+    timeframes text[] not null default '{m15,h1,h4}' check (
+        cardinality(timeframes) > 0 and timeframes <@ '{m1,m5,m15,m30,h1,h4,d1,w1}'::text[]
+    ),
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint user_symbol_tracking_once unique (user_id, symbol_id, source),
+    constraint user_symbol_tracking_source check (source in ('watchlist', 'chart_view', 'recent_search')),
+    constraint user_symbol_tracking_priority check (
+        priority = case source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
+    )
+);
+create index user_symbol_tracking_symbol on public.user_symbol_tracking (symbol_id);
+create index user_symbol_tracking_expiry on public.user_symbol_tracking (updated_at) where source <> 'watchlist';
+
+create function barkeep.source_priority(p_source text) returns int
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
+$$;
 
 -- A watchlist lives until it is removed, a chart view 30 days, a search 7.
 create function barkeep.is_live(p_source text, p_updated_at timestamptz) returns boolean
@@ -7,6 +35,35 @@ set search_path = pg_catalog, pg_temp
 as $$
     select p_source = 'watchlist'
         or p_updated_at > now() - case p_source when 'chart_view' then interval '30 days' else interval '7 days' end
+$$;
+
+create function barkeep.symbols_allowed(p_user uuid) returns int
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_user when '00000000-0000-4000-8000-00000000a000' then 50 else 500 end
+$$;
+
+-- Serialises what one user does.
+create function barkeep.lock_user(p_user uuid) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_advisory_xact_lock(hashtextextended('barkeep user ' || p_user, 0))
+$$;
+
+-- Serialises what concurrent callers do to the same symbols, in one order so that they can't deadlock.
+create function barkeep.lock_interest(p_symbols text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_symbol text;
+begin
+    for v_symbol in select distinct s from unnest(p_symbols) s order by s loop
+        perform pg_advisory_xact_lock(hashtextextended('barkeep interest ' || v_symbol, 0));
+    end loop;
+end
 $$;
 
 -- Brings priority, enabled and the queue's order in line with the interest that is live now. Callers hold the
@@ -61,28 +118,6 @@ begin
 end
 $$;
 
--- Serialises what one user does.
-create function barkeep.lock_user(p_user uuid) returns void
-language sql
-set search_path = pg_catalog, pg_temp
-as $$
-    select pg_advisory_xact_lock(hashtextextended('barkeep user ' || p_user, 0))
-$$;
-
--- Serialises what concurrent callers do to the same symbols, in one order so that they can't deadlock.
-create function barkeep.lock_interest(p_symbols text[]) returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_symbol text;
-begin
-    for v_symbol in select distinct s from unnest(p_symbols) s order by s loop
-        perform pg_advisory_xact_lock(hashtextextended('barkeep interest ' || v_symbol, 0));
-    end loop;
-end
-$$;
-
 -- One definition per symbol and wanted timeframe, then everybody's interest weighed again. Runs as its owner: users
 -- may write what they track and nothing else.
 create function public.auto_create_jobs_for_tracked_symbols() returns trigger
@@ -127,13 +162,6 @@ begin
     perform pg_notify('barkeep_wake', '');
     return null;
 end
-$$;
-
-create function barkeep.symbols_allowed(p_user uuid) returns int
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_user when '00000000-0000-4000-8000-00000000a000' then 50 else 500 end
 $$;
 
 create trigger trigger_auto_create_jobs
