@@ -35,18 +35,27 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Connects; makes and starts the private server where the settings name no other.
+    /// Connects; makes and starts the private server where the settings name no other. A database with another schema is
+    /// refused, whatever the command, and nothing in it is changed.
     pub(crate) async fn open(config: &Config, connections: u32) -> anyhow::Result<Self> {
         let settings = cluster_settings(config);
         if let Some(url) = &config.database_url {
             let database = Database::connect(&url.0, connections).await?;
+            migrations::check(&database).await?;
             return Ok(Self { database, cluster: None, settings });
         }
         let cluster = Cluster::open(&settings).await?;
         let name = database_name(config);
         let connected = async {
             store::cluster::ensure_database(&cluster, &name).await?;
-            Database::connect(&cluster.url(&name), connections).await
+            let database = Database::connect(&cluster.url(&name), connections).await?;
+            match migrations::check(&database).await {
+                Ok(()) => Ok(database),
+                Err(error) => {
+                    database.close().await;
+                    Err(of_private(config, error))
+                }
+            }
         }
         .await;
         match connected {
@@ -128,6 +137,16 @@ impl Home {
             None => Ok(()),
         }
     }
+}
+
+/// The same with what to do about a database that is in the data directory.
+fn of_private(config: &Config, error: StoreError) -> StoreError {
+    let StoreError::OtherSchema { what, .. } = error else { return error };
+    let remedy = format!(
+        "use the Barkeep that made it, move {} away, or name another with --data-dir",
+        config.data_dir.display()
+    );
+    StoreError::OtherSchema { what, remedy }
 }
 
 pub(crate) fn cluster_settings(config: &Config) -> ClusterSettings {
