@@ -49,7 +49,7 @@ pub(crate) async fn follow(database: &Database) -> Result<i64, StoreError> {
 
 /// The same in a transaction until whose end it stays so.
 pub(crate) async fn hold(tx: &mut ServiceTx) -> Result<(), StoreError> {
-    if sessions::hold(tx).await? != edition() {
+    if sessions::lock_shared(tx).await? != edition() {
         adopt(sessions::read(tx).await?);
     }
     Ok(())
@@ -57,7 +57,7 @@ pub(crate) async fn hold(tx: &mut ServiceTx) -> Result<(), StoreError> {
 
 /// Fails where something that was made by `made_by` would be stored under another edition.
 pub(crate) async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
-    if sessions::hold(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
+    if sessions::lock_shared(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
 }
 
 fn adopt(Edition { number, exceptions }: Edition) -> i64 {

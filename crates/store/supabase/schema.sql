@@ -31,6 +31,37 @@ CREATE FUNCTION barkeep.asset_type_of(p_ticker text) RETURNS text
     select case when p_ticker ~ '^.{2,}-[^-]{3,}$' then 'crypto' else 'stock' end
 $_$;
 
+CREATE FUNCTION barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamp with time zone, p_to timestamp with time zone) RETURNS TABLE(ts timestamp with time zone, open double precision, high double precision, low double precision, close double precision, volume double precision, vwap double precision, trade_count bigint, provider text, is_final boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    select o.ts, o.open, o.high, o.low, o.close, o.volume, o.vwap, o.trade_count, o.provider, o.data_status = 'final'
+    from public.ohlc_bars_v2 o
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe
+        and o.ts >= coalesce(p_from, '-infinity') and o.ts < coalesce(p_to, 'infinity')
+$$;
+
+CREATE FUNCTION barkeep.bars_exist(p_symbol_id uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select exists (select from public.ohlc_bars_v2 o where o.symbol_id = p_symbol_id)
+$$;
+
+CREATE FUNCTION barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange) RETURNS TABLE(bars bigint, earliest timestamp with time zone, latest timestamp with time zone, stored bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    select count(*), min(o.ts), max(o.ts),
+        count(*) filter (
+            where o.data_status = 'final' and o.ts < upper(p_window)
+                and o.ts >= case
+                    when p_timeframe = 'd1' then date_trunc('day', lower(p_window), k.time_zone)
+                    when p_timeframe = 'w1' then date_trunc('week', lower(p_window), k.time_zone)
+                    else lower(p_window)
+                end
+        )
+    from public.ohlc_bars_v2 o, barkeep.market_calendars k
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe and k.calendar = p_calendar
+$$;
+
 CREATE FUNCTION barkeep.block_account(p_account text, p_wait interval, p_message text) RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -333,8 +364,7 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
             when r.failed > 0 then 'failing'
             when g.missing > 0 then 'filling'
             when w.delisted_at is not null then 'delisted'
-            when w.listing <> 'listed'
-                and not exists (select from public.ohlc_bars_v2 o where o.symbol_id = w.id) then 'unchecked'
+            when w.listing <> 'listed' and not barkeep.bars_exist(w.id) then 'unchecked'
             else 'complete'
         end,
         coalesce(
@@ -349,19 +379,7 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
     left join lateral (
         select m.span * tstzrange(null, w.delisted_at) as span where w.id is not null offset 0
     ) v on true
-    left join lateral (
-        select count(*) as bars, min(o.ts) as earliest, max(o.ts) as latest,
-            count(*) filter (
-                where o.data_status = 'final' and o.ts < upper(v.span)
-                    and o.ts >= case
-                        when w.timeframe = 'd1' then date_trunc('day', lower(v.span), k.time_zone)
-                        when w.timeframe = 'w1' then date_trunc('week', lower(v.span), k.time_zone)
-                        else lower(v.span)
-                    end
-            ) as stored
-        from public.ohlc_bars_v2 o, barkeep.market_calendars k
-        where o.symbol_id = w.id and o.timeframe = w.timeframe and k.calendar = w.calendar
-    ) b on true
+    left join lateral barkeep.bars_stored(w.id, w.timeframe, w.calendar, v.span) b on true
     left join lateral (
         select case
             when v.span = m.span and (c.unavailable is null or not c.unavailable && v.span) then m.expected
@@ -412,33 +430,39 @@ CREATE FUNCTION barkeep.coverage_shrank() RETURNS trigger
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    v_shrunk int;
+    v_shrunk uuid[];
 begin
     if tg_op = 'DELETE' then
-        update public.job_definitions d set next_due_at = 'epoch'
-        from (
-            select d.id from public.job_definitions d
-            join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
-            order by d.id for no key update of d
-        ) held
-        where d.id = held.id;
+        select array_agg(d.id) into v_shrunk
+        from public.job_definitions d
+        join was b on b.symbol = d.symbol and b.timeframe = d.timeframe;
     else
-        update public.job_definitions d set next_due_at = 'epoch'
-        from (
-            select d.id from public.job_definitions d
-            join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
-            join became a on a.symbol = b.symbol and a.timeframe = b.timeframe
-            where not a.covered + a.unavailable @> b.covered + b.unavailable
-            order by d.id for no key update of d
-        ) held
-        where d.id = held.id;
+        select array_agg(d.id) into v_shrunk
+        from public.job_definitions d
+        join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
+        join became a on a.symbol = b.symbol and a.timeframe = b.timeframe
+        where not a.covered + a.unavailable @> b.covered + b.unavailable;
     end if;
-    get diagnostics v_shrunk = row_count;
-    if v_shrunk > 0 then
+    if v_shrunk is not null then
+        perform barkeep.make_due(v_shrunk, 'its coverage has shrunk');
         perform pg_notify('barkeep_wake', '');
     end if;
     return null;
 end
+$$;
+
+CREATE FUNCTION barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_ranges tstzmultirange) RETURNS bigint
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with gone as (
+        delete from public.ohlc_bars_v2 o
+        where o.symbol_id = any (p_symbol_ids) and o.timeframe = any (p_timeframes) and o.ts <@ p_ranges
+            -- For the index, which knows no multiranges.
+            and o.ts >= coalesce(lower(p_ranges), '-infinity') and o.ts <= coalesce(upper(p_ranges), 'infinity')
+        returning 1
+    )
+    select count(*) from gone
 $$;
 
 CREATE FUNCTION barkeep.directory_changed() RETURNS trigger
@@ -491,36 +515,6 @@ begin
     where t.symbol_id = s.id and s.ticker = any (v_tickers) and not barkeep.is_live(t.source, t.updated_at);
     get diagnostics v_gone = row_count;
     return v_gone;
-end
-$$;
-
-CREATE FUNCTION barkeep.fail_run(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    v_run public.job_runs;
-    v_over boolean;
-begin
-    select * into v_run from public.job_runs where id = p_run for update;
-    if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
-        return false;
-    end if;
-    v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
-    update public.job_runs
-    set status = case when v_over then 'failed' else 'queued' end,
-        failures = failures + p_counts::int,
-        attempt = attempt - (not p_counts and not v_over)::int,
-        error_code = p_code,
-        error_message = p_message,
-        requests = requests + p_requests,
-        worker = null,
-        lease_until = null,
-        run_after = case when v_over then run_after else clock_timestamp() + p_retry_after end,
-        finished_at = case when v_over then clock_timestamp() end,
-        updated_at = clock_timestamp()
-    where id = p_run;
-    return true;
 end
 $$;
 
@@ -589,7 +583,7 @@ begin
         requests = r.requests + u.requests, lease_until = null, finished_at = clock_timestamp(),
         updated_at = clock_timestamp()
     from unnest(p_runs, p_attempts, p_rows, p_requests) as u (id, attempt, n, requests)
-    where r.id = u.id and barkeep.holds(r, p_worker, u.attempt);
+    where r.id = u.id and barkeep.has_lease(r, p_worker, u.attempt);
     get diagnostics v_ended = row_count;
     if v_ended < cardinality(p_runs) then
         return false;
@@ -654,10 +648,7 @@ begin
         ) s
         where a.timeframe <> 'w1' and a.ranges && s.session and a.covered @> s.session
             and (
-                select b.ts from public.ohlc_bars_v2 b
-                where b.symbol_id = a.symbol_id and b.timeframe = a.timeframe
-                    and b.ts >= s.day and b.ts < upper(s.session)
-                limit 1
+                select b.ts from barkeep.bars(a.symbol_id, a.timeframe, s.day, upper(s.session)) b limit 1
             ) is null
         group by a.symbol, a.timeframe, a.noted
     ),
@@ -678,59 +669,20 @@ begin
     where c.symbol = a.symbol and c.timeframe = a.timeframe;
 
     -- What the answer left open is looked at again soon, not only when the next bar is due.
-    update public.job_definitions d
-    set next_due_at = least(d.next_due_at, v_now + interval '1 minute')
-    where d.id in (
-        select r.job_def_id
-        from unnest(p_runs, p_from, p_to) as u (id, f, t)
-        join public.job_runs r on r.id = u.id
-        where u.f = u.t or u.t < r.slice_to
+    perform barkeep.make_due(
+        array(
+            select r.job_def_id
+            from unnest(p_runs, p_from, p_to) as u (id, f, t)
+            join public.job_runs r on r.id = u.id
+            where u.f = u.t or u.t < r.slice_to
+        ),
+        'an answer left something open', v_now + interval '1 minute'
     );
     return true;
 end
 $$;
 
-CREATE FUNCTION barkeep.hold_runs(p_worker text, p_runs uuid[], p_attempts integer[]) RETURNS SETOF uuid
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    v_series record;
-    v_held uuid[];
-begin
-    for v_series in
-        select distinct r.symbol, r.timeframe from public.job_runs r where r.id = any (p_runs)
-        order by r.symbol, r.timeframe
-    loop
-        perform barkeep.lock_series(v_series.symbol, v_series.timeframe);
-    end loop;
-    with locked as (
-        select r.id, r as run from public.job_runs r where r.id = any (p_runs) order by r.id for update
-    )
-    select array_agg(l.id) into v_held
-    from locked l
-    join unnest(p_runs, p_attempts) as u (id, attempt) on u.id = l.id
-    where barkeep.holds(l.run, p_worker, u.attempt);
-    perform from public.job_definitions d
-    where d.id in (select r.job_def_id from public.job_runs r where r.id = any (v_held))
-    order by d.id
-    for no key update;
-    return query select unnest(v_held);
-end
-$$;
-
-CREATE FUNCTION barkeep.hold_sessions() RETURNS bigint
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
-    -- A statement of its own, so that it sees what was committed while this one waited.
-    return (select e.edition from barkeep.session_edition e);
-end
-$$;
-
-CREATE FUNCTION barkeep.holds(p_run public.job_runs, p_worker text, p_attempt integer) RETURNS boolean
+CREATE FUNCTION barkeep.has_lease(p_run public.job_runs, p_worker text, p_attempt integer) RETURNS boolean
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -809,6 +761,16 @@ CREATE FUNCTION barkeep.job_type(p_timeframe text) RETURNS text
     select case when p_timeframe in ('d1', 'w1') then 'fetch_historical' else 'fetch_intraday' end
 $$;
 
+CREATE FUNCTION barkeep.latest_bars(p_symbol_id uuid, p_timeframe text, p_count bigint) RETURNS TABLE(ts timestamp with time zone, close double precision, provider text, is_final boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    select o.ts, o.close, o.provider, o.data_status = 'final'
+    from public.ohlc_bars_v2 o
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe
+    order by o.ts desc
+    limit p_count
+$$;
+
 CREATE FUNCTION barkeep.lock_due(p_definitions uuid[]) RETURNS TABLE(id uuid, window_days integer)
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -845,11 +807,51 @@ begin
 end
 $$;
 
+CREATE FUNCTION barkeep.lock_runs(p_worker text, p_runs uuid[], p_attempts integer[]) RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_series record;
+    v_held uuid[];
+begin
+    for v_series in
+        select distinct r.symbol, r.timeframe from public.job_runs r where r.id = any (p_runs)
+        order by r.symbol, r.timeframe
+    loop
+        perform barkeep.lock_series(v_series.symbol, v_series.timeframe);
+    end loop;
+    with locked as (
+        select r.id, r as run from public.job_runs r where r.id = any (p_runs) order by r.id for update
+    )
+    select array_agg(l.id) into v_held
+    from locked l
+    join unnest(p_runs, p_attempts) as u (id, attempt) on u.id = l.id
+    where barkeep.has_lease(l.run, p_worker, u.attempt);
+    perform from public.job_definitions d
+    where d.id in (select r.job_def_id from public.job_runs r where r.id = any (v_held))
+    order by d.id
+    for no key update;
+    return query select unnest(v_held);
+end
+$$;
+
 CREATE FUNCTION barkeep.lock_series(p_symbol text, p_timeframe text) RETURNS void
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select pg_advisory_xact_lock(hashtextextended('barkeep series ' || p_symbol || ' ' || p_timeframe, 0))
+$$;
+
+CREATE FUNCTION barkeep.lock_sessions_shared() RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
+    -- A statement of its own, so that it sees what was committed while this one waited.
+    return (select e.edition from barkeep.session_edition e);
+end
 $$;
 
 CREATE FUNCTION barkeep.lock_user(p_user uuid) RETURNS void
@@ -864,6 +866,24 @@ CREATE FUNCTION barkeep.longest_request() RETURNS interval
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
     select interval '90 seconds'
+$$;
+
+CREATE FUNCTION barkeep.make_due(p_definitions uuid[], p_reason text, p_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_sooner int;
+begin
+    -- First, and by a statement of its own: a planner that holds one is about to say when it is due next. In one order,
+    -- whoever changes several of them.
+    perform from public.job_definitions d where d.id = any (p_definitions) order by d.id for no key update;
+    update public.job_definitions d
+    set next_due_at = p_at, due_reason = p_reason
+    where d.id = any (p_definitions) and d.next_due_at > p_at;
+    get diagnostics v_sooner = row_count;
+    return v_sooner;
+end
 $$;
 
 CREATE FUNCTION barkeep.market_now() RETURNS timestamp with time zone
@@ -920,6 +940,7 @@ CREATE FUNCTION barkeep.note_rereads(p_symbols text[], p_timeframes text[], p_fr
 #variable_conflict use_column
 declare
     v_now timestamptz := barkeep.market_now();
+    v_noted int;
 begin
     if exists (select from barkeep.rereads r where r.symbol = any (p_symbols) and r.due_at <= v_now) then
         update barkeep.rereads r
@@ -957,9 +978,12 @@ begin
         on conflict (symbol, timeframe, due_at) do nothing
         returning symbol, timeframe, due_at
     )
-    update public.job_definitions d set next_due_at = least(d.next_due_at, n.due_at)
-    from noted n
-    where d.symbol = n.symbol and d.timeframe = n.timeframe and d.next_due_at > n.due_at;
+    select count(barkeep.make_due(n.definitions, 'a session is read once more', n.due_at)) into v_noted
+    from (
+        select noted.due_at, array_agg(d.id) as definitions
+        from noted join public.job_definitions d on d.symbol = noted.symbol and d.timeframe = noted.timeframe
+        group by noted.due_at
+    ) n;
 
     return coalesce(nullif(current_setting('barkeep.corrections', true), ''), '0')::bigint;
 end
@@ -1180,15 +1204,47 @@ CREATE FUNCTION barkeep.readmit_failed() RETURNS integer
     select count(*)::int from readmitted
 $$;
 
+CREATE FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_run public.job_runs;
+    v_over boolean;
+begin
+    select * into v_run from public.job_runs where id = p_run for update;
+    if not found or not barkeep.has_lease(v_run, p_worker, p_attempt) then
+        return false;
+    end if;
+    v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
+    update public.job_runs
+    set status = case when v_over then 'failed' else 'queued' end,
+        failures = failures + p_counts::int,
+        attempt = attempt - (not p_counts and not v_over)::int,
+        error_code = p_code,
+        error_message = p_message,
+        requests = requests + p_requests,
+        worker = null,
+        lease_until = null,
+        run_after = case when v_over then run_after else clock_timestamp() + p_retry_after end,
+        finished_at = case when v_over then clock_timestamp() end,
+        updated_at = clock_timestamp()
+    where id = p_run;
+    return true;
+end
+$$;
+
 CREATE FUNCTION barkeep.refresh_definitions(p_symbols text[]) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    v_resumed uuid[];
 begin
     -- Rows in one order, whoever changes several of them.
     perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
     with wanted as (
-        select d.id, s.active, d.base_priority, max(t.priority) as interest
+        select d.id, d.enabled, s.active, d.base_priority, max(t.priority) as interest
         from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol
         left join public.user_symbol_tracking t
@@ -1199,20 +1255,22 @@ begin
         group by d.id, s.active
     ),
     settled as (
-        select w.id,
+        select w.id, w.enabled as was_enabled,
             coalesce(w.interest, w.base_priority, 0) as priority,
             w.active and coalesce(w.interest, w.base_priority) is not null as enabled,
             w.interest is not null as by_interest
         from wanted w
+    ),
+    changed as (
+        update public.job_definitions d
+        set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest, updated_at = now()
+        from settled n
+        where d.id = n.id
+            and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest)
     )
-    update public.job_definitions d
-    set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest,
-        -- Nobody has looked at it while it was paused.
-        next_due_at = case when n.enabled and not d.enabled then 'epoch' else d.next_due_at end,
-        updated_at = now()
-    from settled n
-    where d.id = n.id
-        and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest);
+    select array_agg(n.id) into v_resumed from settled n where n.enabled and not n.was_enabled;
+    -- Nobody has looked at them while they were paused.
+    perform barkeep.make_due(v_resumed, 'somebody is interested again');
 
     update public.job_runs r
     set priority = d.priority,
@@ -1283,6 +1341,7 @@ declare
     v_anew text[];
     v_changed int;
     v_outside bigint := 0;
+    v_symbols uuid[];
 begin
     with new as (
         select d::date as day, o, c
@@ -1351,11 +1410,11 @@ begin
     ) cut
     where r.id = cut.id;
 
-    delete from public.ohlc_bars_v2 b
-    using public.symbols s
-    where v_moved is not null and s.id = b.symbol_id and s.calendar = p_calendar
-        and (b.timeframe = any (v_off_grid) and b.ts <@ v_moved
-            or b.timeframe in ('m1', 'm5', 'm15', 'm30') and b.ts <@ v_closed);
+    if v_moved is not null then
+        v_symbols := array(select s.id from public.symbols s where s.calendar = p_calendar);
+        perform barkeep.delete_bars(v_symbols, v_off_grid, v_moved);
+        perform barkeep.delete_bars(v_symbols, '{m1,m5,m15,m30}', v_closed);
+    end if;
 
     update barkeep.empty_sessions e
     set ranges = e.ranges - v_closed - v_opened
@@ -1400,16 +1459,12 @@ begin
         and (next.covered <> c.covered or c.unavailable && v_moved);
 
     -- Those without coverage of it too, and those whose next bar is due at another time now.
-    update public.job_definitions d set next_due_at = 'epoch'
-    from (
+    perform barkeep.make_due(array(
         select d.id from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol and s.calendar = p_calendar
         where d.enabled
             and upper(v_opened + v_closed) > barkeep.market_now() - make_interval(days => d.window_days + 8)
-        order by d.id
-        for no key update of d
-    ) held
-    where d.id = held.id;
+    ), 'its sessions have changed');
 
     -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
     if not isempty(v_closed) and v_moved is null then
@@ -1419,19 +1474,21 @@ begin
         cross join unnest(array['m1', 'm5', 'm15', 'm30', 'h1', 'h4', 'd1']) as t (timeframe)
         cross join unnest(v_closed) as closed (r)
         cross join lateral (
-            select count(*) as n from public.ohlc_bars_v2 b
-            where b.symbol_id = s.id and b.timeframe = t.timeframe
-                and case
-                    when t.timeframe <> 'd1' then b.ts >= lower(closed.r) and b.ts < upper(closed.r)
-                    else b.ts = (lower(closed.r) at time zone k.time_zone)::date::timestamp at time zone k.time_zone
-                        and not exists (
-                            select from barkeep.market_sessions m
-                            where m.calendar = p_calendar
-                                and m.session_date = (lower(closed.r) at time zone k.time_zone)::date
-                        )
-                end
+            select date_trunc('day', lower(closed.r), k.time_zone) as at
+        ) midnight
+        cross join lateral (
+            select count(*) as n
+            from barkeep.bars(
+                s.id, t.timeframe,
+                case when t.timeframe = 'd1' then midnight.at else lower(closed.r) end,
+                case when t.timeframe = 'd1' then midnight.at + interval '1 microsecond' else upper(closed.r) end
+            )
         ) found
-        where s.calendar = p_calendar;
+        where s.calendar = p_calendar
+            and (t.timeframe <> 'd1' or not exists (
+                select from barkeep.market_sessions m
+                where m.calendar = p_calendar and m.session_date = (lower(closed.r) at time zone k.time_zone)::date
+            ));
     end if;
     perform pg_notify('barkeep_wake', '');
     return query select v_changed, v_outside;
@@ -1529,7 +1586,7 @@ begin
     where upper(over.ranges) > barkeep.market_now() - interval '1 day'
     having count(*) > 0
     on conflict (symbol, timeframe, due_at) do update set ranges = rereads.ranges + excluded.ranges;
-    update public.job_definitions d set next_due_at = least(d.next_due_at, v_again) where d.id = new.job_def_id;
+    perform barkeep.make_due(array[new.job_def_id], 'reading a session once more failed', v_again);
     return new;
 end
 $$;
@@ -1550,6 +1607,31 @@ begin
         new.triggered_by := 'reread';
     end if;
     return new;
+end
+$$;
+
+CREATE FUNCTION barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_resumed uuid[];
+begin
+    perform barkeep.lock_interest(array[p_symbol]);
+    perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
+    update public.symbols
+    set listing = 'listed', listing_checked_at = now(), updated_at = now(),
+        description = case when description = '' then coalesce(p_description, '') else description end,
+        exchange = case when exchange = '' then coalesce(p_exchange, '') else exchange end
+    where ticker = p_symbol;
+    with resumed as (
+        update public.job_definitions
+        set suspended_at = null, suspended_reason = null, updated_at = now()
+        where symbol = p_symbol and suspended_at is not null
+        returning id
+    )
+    select array_agg(id) into v_resumed from resumed;
+    perform barkeep.make_due(v_resumed, 'a provider knows its symbol now');
 end
 $$;
 
@@ -1662,24 +1744,6 @@ begin
     new.exchange := coalesce(nullif(new.exchange, ''), v_entry.exchange);
     new.delisted_at := coalesce(new.delisted_at, v_entry.delisted_at);
     return new;
-end
-$$;
-
-CREATE FUNCTION barkeep.symbol_is_listed(p_symbol text, p_asset_type text, p_description text, p_exchange text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-begin
-    perform barkeep.lock_interest(array[p_symbol]);
-    perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
-    update public.symbols
-    set listing = 'listed', listing_checked_at = now(), updated_at = now(),
-        description = case when description = '' then coalesce(p_description, '') else description end,
-        exchange = case when exchange = '' then coalesce(p_exchange, '') else exchange end
-    where ticker = p_symbol;
-    update public.job_definitions
-    set suspended_at = null, suspended_reason = null, next_due_at = 'epoch', updated_at = now()
-    where symbol = p_symbol and suspended_at is not null;
 end
 $$;
 
@@ -2052,11 +2116,9 @@ CREATE FUNCTION public.get_user_tracked_symbols_status(p_user_id uuid) RETURNS T
     from public.user_symbol_tracking t
     join public.symbols s on s.id = t.symbol_id
     cross join lateral (
-        select count(*) filter (where o.timeframe = 'm15') as m15,
-            count(*) filter (where o.timeframe = 'h1') as h1,
-            count(*) filter (where o.timeframe = 'h4') as h4
-        from public.ohlc_bars_v2 o
-        where o.symbol_id = s.id and o.timeframe in ('m15', 'h1', 'h4')
+        select (select count(*) from barkeep.bars(s.id, 'm15', null, null)) as m15,
+            (select count(*) from barkeep.bars(s.id, 'h1', null, null)) as h1,
+            (select count(*) from barkeep.bars(s.id, 'h4', null, null)) as h4
     ) bars
     cross join lateral (
         select count(*) filter (where r.status = 'queued') as pending,
@@ -2553,6 +2615,7 @@ CREATE TABLE public.job_definitions (
     suspended_at timestamp with time zone,
     suspended_reason text,
     next_due_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+    due_reason text DEFAULT 'it is new'::text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT job_definitions_base_priority_check CHECK (((base_priority >= 0) AND (base_priority <= 1000))),
@@ -3318,6 +3381,18 @@ GRANT ALL ON FUNCTION auth.uid() TO service_role;
 REVOKE ALL ON FUNCTION barkeep.asset_type_of(p_ticker text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.asset_type_of(p_ticker text) TO service_role;
 
+REVOKE ALL ON FUNCTION barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamp with time zone, p_to timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamp with time zone, p_to timestamp with time zone) TO service_role;
+GRANT ALL ON FUNCTION barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamp with time zone, p_to timestamp with time zone) TO authenticated;
+
+REVOKE ALL ON FUNCTION barkeep.bars_exist(p_symbol_id uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.bars_exist(p_symbol_id uuid) TO service_role;
+GRANT ALL ON FUNCTION barkeep.bars_exist(p_symbol_id uuid) TO authenticated;
+
+REVOKE ALL ON FUNCTION barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange) TO service_role;
+GRANT ALL ON FUNCTION barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange) TO authenticated;
+
 REVOKE ALL ON FUNCTION barkeep.block_account(p_account text, p_wait interval, p_message text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.block_account(p_account text, p_wait interval, p_message text) TO service_role;
 
@@ -3361,6 +3436,9 @@ GRANT ALL ON FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) TO authentic
 REVOKE ALL ON FUNCTION barkeep.coverage_shrank() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.coverage_shrank() TO service_role;
 
+REVOKE ALL ON FUNCTION barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_ranges tstzmultirange) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_ranges tstzmultirange) TO service_role;
+
 REVOKE ALL ON FUNCTION barkeep.directory_changed() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.directory_changed() TO service_role;
 
@@ -3370,9 +3448,6 @@ GRANT ALL ON FUNCTION barkeep.expected_bars(p_calendar text, p_timeframe text, p
 
 REVOKE ALL ON FUNCTION barkeep.expire_interest() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.expire_interest() TO service_role;
-
-REVOKE ALL ON FUNCTION barkeep.fail_run(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.fail_run(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.feed_rank(p_provenance text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.feed_rank(p_provenance text) TO service_role;
@@ -3384,14 +3459,8 @@ GRANT ALL ON FUNCTION barkeep.final_until(p_calendar text, p_timeframe text, p_a
 REVOKE ALL ON FUNCTION barkeep.finish_runs(p_worker text, p_runs uuid[], p_attempts integer[], p_from timestamp with time zone[], p_to timestamp with time zone[], p_rows bigint[], p_requests integer[], p_provider text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.finish_runs(p_worker text, p_runs uuid[], p_attempts integer[], p_from timestamp with time zone[], p_to timestamp with time zone[], p_rows bigint[], p_requests integer[], p_provider text) TO service_role;
 
-REVOKE ALL ON FUNCTION barkeep.hold_runs(p_worker text, p_runs uuid[], p_attempts integer[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.hold_runs(p_worker text, p_runs uuid[], p_attempts integer[]) TO service_role;
-
-REVOKE ALL ON FUNCTION barkeep.hold_sessions() FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.hold_sessions() TO service_role;
-
-REVOKE ALL ON FUNCTION barkeep.holds(p_run public.job_runs, p_worker text, p_attempt integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.holds(p_run public.job_runs, p_worker text, p_attempt integer) TO service_role;
+REVOKE ALL ON FUNCTION barkeep.has_lease(p_run public.job_runs, p_worker text, p_attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.has_lease(p_run public.job_runs, p_worker text, p_attempt integer) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.install_schedule() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.install_schedule() TO service_role;
@@ -3403,20 +3472,33 @@ REVOKE ALL ON FUNCTION barkeep.job_type(p_timeframe text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.job_type(p_timeframe text) TO service_role;
 GRANT ALL ON FUNCTION barkeep.job_type(p_timeframe text) TO authenticated;
 
+REVOKE ALL ON FUNCTION barkeep.latest_bars(p_symbol_id uuid, p_timeframe text, p_count bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.latest_bars(p_symbol_id uuid, p_timeframe text, p_count bigint) TO service_role;
+GRANT ALL ON FUNCTION barkeep.latest_bars(p_symbol_id uuid, p_timeframe text, p_count bigint) TO authenticated;
+
 REVOKE ALL ON FUNCTION barkeep.lock_due(p_definitions uuid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.lock_due(p_definitions uuid[]) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.lock_interest(p_symbols text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.lock_interest(p_symbols text[]) TO service_role;
 
+REVOKE ALL ON FUNCTION barkeep.lock_runs(p_worker text, p_runs uuid[], p_attempts integer[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.lock_runs(p_worker text, p_runs uuid[], p_attempts integer[]) TO service_role;
+
 REVOKE ALL ON FUNCTION barkeep.lock_series(p_symbol text, p_timeframe text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.lock_series(p_symbol text, p_timeframe text) TO service_role;
+
+REVOKE ALL ON FUNCTION barkeep.lock_sessions_shared() FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.lock_sessions_shared() TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.lock_user(p_user uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.lock_user(p_user uuid) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.longest_request() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.longest_request() TO service_role;
+
+REVOKE ALL ON FUNCTION barkeep.make_due(p_definitions uuid[], p_reason text, p_at timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.make_due(p_definitions uuid[], p_reason text, p_at timestamp with time zone) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.market_now() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.market_now() TO service_role;
@@ -3446,6 +3528,9 @@ GRANT ALL ON FUNCTION barkeep.put_on_watchlist() TO service_role;
 REVOKE ALL ON FUNCTION barkeep.readmit_failed() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.readmit_failed() TO service_role;
 
+REVOKE ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) TO service_role;
+
 REVOKE ALL ON FUNCTION barkeep.refresh_definitions(p_symbols text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.refresh_definitions(p_symbols text[]) TO service_role;
 
@@ -3470,6 +3555,9 @@ GRANT ALL ON FUNCTION barkeep.reread_failed() TO service_role;
 REVOKE ALL ON FUNCTION barkeep.reread_is_queued() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.reread_is_queued() TO service_role;
 
+REVOKE ALL ON FUNCTION barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) TO service_role;
+
 REVOKE ALL ON FUNCTION barkeep.retry_failed(p_symbols text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.retry_failed(p_symbols text[]) TO service_role;
 
@@ -3484,9 +3572,6 @@ GRANT ALL ON FUNCTION barkeep.symbol_came() TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.symbol_from_directory() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.symbol_from_directory() TO service_role;
-
-REVOKE ALL ON FUNCTION barkeep.symbol_is_listed(p_symbol text, p_asset_type text, p_description text, p_exchange text) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.symbol_is_listed(p_symbol text, p_asset_type text, p_description text, p_exchange text) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.symbols_allowed(p_user uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.symbols_allowed(p_user uuid) TO service_role;

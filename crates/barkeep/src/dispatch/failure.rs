@@ -84,7 +84,7 @@ pub(super) async fn give_back(
     }
     let code = if elsewhere { "throttled" } else { error.code() };
     let failure = Failure { code, message: error.to_string(), retry_after, counts, terminal, requests };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
     // The request named this symbol alone. Where the words don't blame it, whoever keeps the asset list may know it.
     if let FetchError::Refused { tickers, message, .. } = error
@@ -108,7 +108,7 @@ pub(super) async fn stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), 
         terminal: false,
         requests: 0,
     };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }
 
@@ -135,7 +135,7 @@ pub(super) async fn has_to_wait(engine: &Engine, runs: &[ClaimedRun], wait: Dura
         terminal: false,
         requests: 0,
     };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }
 
@@ -159,7 +159,7 @@ pub(super) async fn not_stored(engine: &Engine, runs: &[ClaimedRun], error: &Sto
         terminal: false,
         requests: 0,
     };
-    if let Err(error) = runs::fail(&engine.database, runs, &failure).await {
+    if let Err(error) = runs::record_failure(&engine.database, runs, &failure).await {
         tracing::warn!(%error, "Runs could not be put back; their leases run out");
     }
 }

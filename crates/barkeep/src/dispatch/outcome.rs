@@ -169,7 +169,7 @@ async fn write(engine: &Engine, sound: &[Shaped<'_>], brought: &Brought<'_>, req
     let mut tx = engine.database.begin().await?;
     sessions::still(&mut tx, brought.sessions).await?;
     let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
-    let held: HashSet<Uuid> = runs::hold(&mut tx, &runs).await?.into_iter().collect();
+    let held: HashSet<Uuid> = runs::lock(&mut tx, &runs).await?.into_iter().collect();
     let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));
     for shaped in lost {
         tracing::warn!(run = %shaped.run.id, "Run {} went to another worker; nothing of it is written", shaped.run.id);

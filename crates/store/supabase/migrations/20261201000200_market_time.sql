@@ -43,6 +43,10 @@ create table barkeep.market_sessions (
 create unique index market_sessions_open on barkeep.market_sessions (calendar, open_at);
 create unique index market_sessions_close on barkeep.market_sessions (calendar, close_at);
 
+-- Where bars begin and end is also for `market::Grid` to say, which cuts what was fetched. That the functions below say the
+-- same, for every timeframe over forty years, is held by the store's test
+-- grid_and_database_agree_on_every_timeframe_over_forty_years.
+
 -- Minutes of a bar inside a session; null for d1 and w1, whose bars span whole sessions.
 create function barkeep.timeframe_step(p_timeframe text) returns interval
 language sql immutable
@@ -209,7 +213,7 @@ create table barkeep.session_edition (
 insert into barkeep.session_edition default values;
 
 -- The edition, which stays until the transaction ends. Taken before any other lock.
-create function barkeep.hold_sessions() returns bigint
+create function barkeep.lock_sessions_shared() returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$

@@ -1,4 +1,5 @@
--- Bars, and everything that depends on how they are stored.
+-- Bars, and everything that depends on how or where they are stored: no other file reads or deletes them but through the
+-- functions below (in Rust: the module store::bars). Whoever changes how bars lie changes it here.
 
 -- Bars as traded (raw), one partition a timeframe. Prices are double precision: every decimal of up to 15 significant
 -- digits comes back as sent.
@@ -37,6 +38,76 @@ $$;
 create function public."timestamp"(public.ohlc_bars_v2) returns timestamptz
 language sql immutable
 as $$ select $1.ts $$;
+
+-- The functions that return rows have no SET clause and are one plain statement each: so they are inlined, with the plans
+-- of statements on the table itself, and row level security is the caller's.
+
+-- Bars of a series that start in [p_from, p_to), in no order. Null: no bound.
+create function barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamptz, p_to timestamptz)
+returns table (
+    ts timestamptz, open double precision, high double precision, low double precision, close double precision,
+    volume double precision, vwap double precision, trade_count bigint, provider text, is_final boolean
+)
+language sql stable
+as $$
+    select o.ts, o.open, o.high, o.low, o.close, o.volume, o.vwap, o.trade_count, o.provider, o.data_status = 'final'
+    from public.ohlc_bars_v2 o
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe
+        and o.ts >= coalesce(p_from, '-infinity') and o.ts < coalesce(p_to, 'infinity')
+$$;
+
+-- The newest p_count bars of a series, the newest first.
+create function barkeep.latest_bars(p_symbol_id uuid, p_timeframe text, p_count bigint)
+returns table (ts timestamptz, close double precision, provider text, is_final boolean)
+language sql stable
+as $$
+    select o.ts, o.close, o.provider, o.data_status = 'final'
+    from public.ohlc_bars_v2 o
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe
+    order by o.ts desc
+    limit p_count
+$$;
+
+-- How many bars a series has, from when to when, and how many of them are final and lie in p_window: what
+-- barkeep.expected_bars is held against. A bar of a day or a week begins before its first session, at midnight.
+create function barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange)
+returns table (bars bigint, earliest timestamptz, latest timestamptz, stored bigint)
+language sql stable
+as $$
+    select count(*), min(o.ts), max(o.ts),
+        count(*) filter (
+            where o.data_status = 'final' and o.ts < upper(p_window)
+                and o.ts >= case
+                    when p_timeframe = 'd1' then date_trunc('day', lower(p_window), k.time_zone)
+                    when p_timeframe = 'w1' then date_trunc('week', lower(p_window), k.time_zone)
+                    else lower(p_window)
+                end
+        )
+    from public.ohlc_bars_v2 o, barkeep.market_calendars k
+    where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe and k.calendar = p_calendar
+$$;
+
+-- Whether a symbol has any bar, in whatever timeframe.
+create function barkeep.bars_exist(p_symbol_id uuid) returns boolean
+language sql stable
+as $$
+    select exists (select from public.ohlc_bars_v2 o where o.symbol_id = p_symbol_id)
+$$;
+
+-- Deletes the bars of these series that start in p_ranges. Returns how many.
+create function barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_ranges tstzmultirange) returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with gone as (
+        delete from public.ohlc_bars_v2 o
+        where o.symbol_id = any (p_symbol_ids) and o.timeframe = any (p_timeframes) and o.ts <@ p_ranges
+            -- For the index, which knows no multiranges.
+            and o.ts >= coalesce(lower(p_ranges), '-infinity') and o.ts <= coalesce(upper(p_ranges), 'infinity')
+        returning 1
+    )
+    select count(*) from gone
+$$;
 
 -- Bars that a provider sent and that can't be true: kept for people to look at, never among the others.
 create table barkeep.quarantined_bars (

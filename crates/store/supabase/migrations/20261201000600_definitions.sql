@@ -16,6 +16,8 @@ create table public.job_definitions (
     suspended_reason text,
     -- On the market's clock: not looked at before.
     next_due_at timestamptz not null default 'epoch' check (isfinite(next_due_at)),
+    -- Why it is looked at sooner than its next bar asks for; null: it isn't.
+    due_reason text default 'it is new',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     unique (symbol, timeframe, job_type)
@@ -43,4 +45,25 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
     select case when p_timeframe in ('d1', 'w1') then 'fetch_historical' else 'fetch_intraday' end
+$$;
+
+-- Makes series due from p_at on, on the market's clock, and at once where that is left out: the one way to have the planner
+-- look at a series sooner than its next bar asks for (from Rust: definitions::due_now). p_reason is kept in due_reason until
+-- the series is planned. A series that is due by then stays as it is. Returns how many became due sooner.
+create function barkeep.make_due(p_definitions uuid[], p_reason text, p_at timestamptz default 'epoch') returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sooner int;
+begin
+    -- First, and by a statement of its own: a planner that holds one is about to say when it is due next. In one order,
+    -- whoever changes several of them.
+    perform from public.job_definitions d where d.id = any (p_definitions) order by d.id for no key update;
+    update public.job_definitions d
+    set next_due_at = p_at, due_reason = p_reason
+    where d.id = any (p_definitions) and d.next_due_at > p_at;
+    get diagnostics v_sooner = row_count;
+    return v_sooner;
+end
 $$;

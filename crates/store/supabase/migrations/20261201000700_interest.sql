@@ -72,11 +72,13 @@ create function barkeep.refresh_definitions(p_symbols text[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_resumed uuid[];
 begin
     -- Rows in one order, whoever changes several of them.
     perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
     with wanted as (
-        select d.id, s.active, d.base_priority, max(t.priority) as interest
+        select d.id, d.enabled, s.active, d.base_priority, max(t.priority) as interest
         from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol
         left join public.user_symbol_tracking t
@@ -87,20 +89,22 @@ begin
         group by d.id, s.active
     ),
     settled as (
-        select w.id,
+        select w.id, w.enabled as was_enabled,
             coalesce(w.interest, w.base_priority, 0) as priority,
             w.active and coalesce(w.interest, w.base_priority) is not null as enabled,
             w.interest is not null as by_interest
         from wanted w
+    ),
+    changed as (
+        update public.job_definitions d
+        set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest, updated_at = now()
+        from settled n
+        where d.id = n.id
+            and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest)
     )
-    update public.job_definitions d
-    set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest,
-        -- Nobody has looked at it while it was paused.
-        next_due_at = case when n.enabled and not d.enabled then 'epoch' else d.next_due_at end,
-        updated_at = now()
-    from settled n
-    where d.id = n.id
-        and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest);
+    select array_agg(n.id) into v_resumed from settled n where n.enabled and not n.was_enabled;
+    -- Nobody has looked at them while they were paused.
+    perform barkeep.make_due(v_resumed, 'somebody is interested again');
 
     update public.job_runs r
     set priority = d.priority,

@@ -47,29 +47,21 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_shrunk int;
+    v_shrunk uuid[];
 begin
     if tg_op = 'DELETE' then
-        update public.job_definitions d set next_due_at = 'epoch'
-        from (
-            select d.id from public.job_definitions d
-            join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
-            order by d.id for no key update of d
-        ) held
-        where d.id = held.id;
+        select array_agg(d.id) into v_shrunk
+        from public.job_definitions d
+        join was b on b.symbol = d.symbol and b.timeframe = d.timeframe;
     else
-        update public.job_definitions d set next_due_at = 'epoch'
-        from (
-            select d.id from public.job_definitions d
-            join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
-            join became a on a.symbol = b.symbol and a.timeframe = b.timeframe
-            where not a.covered + a.unavailable @> b.covered + b.unavailable
-            order by d.id for no key update of d
-        ) held
-        where d.id = held.id;
+        select array_agg(d.id) into v_shrunk
+        from public.job_definitions d
+        join was b on b.symbol = d.symbol and b.timeframe = d.timeframe
+        join became a on a.symbol = b.symbol and a.timeframe = b.timeframe
+        where not a.covered + a.unavailable @> b.covered + b.unavailable;
     end if;
-    get diagnostics v_shrunk = row_count;
-    if v_shrunk > 0 then
+    if v_shrunk is not null then
+        perform barkeep.make_due(v_shrunk, 'its coverage has shrunk');
         perform pg_notify('barkeep_wake', '');
     end if;
     return null;

@@ -1,8 +1,8 @@
 -- How runs end, and what they leave behind. Nothing here notifies for each run: whoever ends runs does, at most a few times
 -- a second.
 
--- Whether the caller still holds the run; the fence before anything it fetched is believed.
-create function barkeep.holds(p_run public.job_runs, p_worker text, p_attempt int) returns boolean
+-- Whether the caller's lease of the run still stands; the fence before anything it fetched is believed.
+create function barkeep.has_lease(p_run public.job_runs, p_worker text, p_attempt int) returns boolean
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -12,7 +12,7 @@ $$;
 
 -- Locks what ending p_runs will touch, in the order in which everybody does: series, runs, definitions. Returns those that
 -- p_worker still has: what was fetched for the others must not be written.
-create function barkeep.hold_runs(p_worker text, p_runs uuid[], p_attempts int[]) returns setof uuid
+create function barkeep.lock_runs(p_worker text, p_runs uuid[], p_attempts int[]) returns setof uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -32,7 +32,7 @@ begin
     select array_agg(l.id) into v_held
     from locked l
     join unnest(p_runs, p_attempts) as u (id, attempt) on u.id = l.id
-    where barkeep.holds(l.run, p_worker, u.attempt);
+    where barkeep.has_lease(l.run, p_worker, u.attempt);
     perform from public.job_definitions d
     where d.id in (select r.job_def_id from public.job_runs r where r.id = any (v_held))
     order by d.id
@@ -41,7 +41,7 @@ begin
 end
 $$;
 
--- The runs' outcome and the coverage they bring, in the transaction that stored their bars and holds them (hold_runs).
+-- The runs' outcome and the coverage they bring, in the transaction that stored their bars and holds them (lock_runs).
 -- False: one of them is not p_worker's any more, and the caller must roll back. p_from to p_to is the part of a slice that
 -- the provider answered for; the same instant twice where it could not be asked yet.
 create function barkeep.finish_runs(
@@ -64,7 +64,7 @@ begin
         requests = r.requests + u.requests, lease_until = null, finished_at = clock_timestamp(),
         updated_at = clock_timestamp()
     from unnest(p_runs, p_attempts, p_rows, p_requests) as u (id, attempt, n, requests)
-    where r.id = u.id and barkeep.holds(r, p_worker, u.attempt);
+    where r.id = u.id and barkeep.has_lease(r, p_worker, u.attempt);
     get diagnostics v_ended = row_count;
     if v_ended < cardinality(p_runs) then
         return false;
@@ -129,10 +129,7 @@ begin
         ) s
         where a.timeframe <> 'w1' and a.ranges && s.session and a.covered @> s.session
             and (
-                select b.ts from public.ohlc_bars_v2 b
-                where b.symbol_id = a.symbol_id and b.timeframe = a.timeframe
-                    and b.ts >= s.day and b.ts < upper(s.session)
-                limit 1
+                select b.ts from barkeep.bars(a.symbol_id, a.timeframe, s.day, upper(s.session)) b limit 1
             ) is null
         group by a.symbol, a.timeframe, a.noted
     ),
@@ -153,21 +150,23 @@ begin
     where c.symbol = a.symbol and c.timeframe = a.timeframe;
 
     -- What the answer left open is looked at again soon, not only when the next bar is due.
-    update public.job_definitions d
-    set next_due_at = least(d.next_due_at, v_now + interval '1 minute')
-    where d.id in (
-        select r.job_def_id
-        from unnest(p_runs, p_from, p_to) as u (id, f, t)
-        join public.job_runs r on r.id = u.id
-        where u.f = u.t or u.t < r.slice_to
+    perform barkeep.make_due(
+        array(
+            select r.job_def_id
+            from unnest(p_runs, p_from, p_to) as u (id, f, t)
+            join public.job_runs r on r.id = u.id
+            where u.f = u.t or u.t < r.slice_to
+        ),
+        'an answer left something open', v_now + interval '1 minute'
     );
     return true;
 end
 $$;
 
--- A run that brought nothing. Where the provider or the answer is to blame (p_counts) five failures end it; where we
--- are only to wait, it goes back as it was. False: the lease went to another meanwhile.
-create function barkeep.fail_run(
+-- A run that brought nothing goes back to the queue. Where the provider or the answer is to blame (p_counts) the fifth
+-- failure ends it as failed instead, and so does p_final; where we are only to wait, it goes back as it was. False: the
+-- lease went to another meanwhile.
+create function barkeep.record_failure(
     p_run uuid, p_worker text, p_attempt int, p_code text, p_message text, p_retry_after interval, p_counts boolean,
     p_final boolean, p_requests int
 ) returns boolean
@@ -179,7 +178,7 @@ declare
     v_over boolean;
 begin
     select * into v_run from public.job_runs where id = p_run for update;
-    if not found or not barkeep.holds(v_run, p_worker, p_attempt) then
+    if not found or not barkeep.has_lease(v_run, p_worker, p_attempt) then
         return false;
     end if;
     v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
@@ -226,12 +225,12 @@ end
 $$;
 
 -- The asset list knows the symbol; what it says of it is kept.
-create function barkeep.symbol_is_listed(
-    p_symbol text, p_asset_type text, p_description text, p_exchange text
-) returns void
+create function barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_resumed uuid[];
 begin
     perform barkeep.lock_interest(array[p_symbol]);
     perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
@@ -240,8 +239,13 @@ begin
         description = case when description = '' then coalesce(p_description, '') else description end,
         exchange = case when exchange = '' then coalesce(p_exchange, '') else exchange end
     where ticker = p_symbol;
-    update public.job_definitions
-    set suspended_at = null, suspended_reason = null, next_due_at = 'epoch', updated_at = now()
-    where symbol = p_symbol and suspended_at is not null;
+    with resumed as (
+        update public.job_definitions
+        set suspended_at = null, suspended_reason = null, updated_at = now()
+        where symbol = p_symbol and suspended_at is not null
+        returning id
+    )
+    select array_agg(id) into v_resumed from resumed;
+    perform barkeep.make_due(v_resumed, 'a provider knows its symbol now');
 end
 $$;

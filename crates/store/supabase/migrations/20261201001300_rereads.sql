@@ -11,6 +11,7 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := barkeep.market_now();
+    v_noted int;
 begin
     if exists (select from barkeep.rereads r where r.symbol = any (p_symbols) and r.due_at <= v_now) then
         update barkeep.rereads r
@@ -48,9 +49,12 @@ begin
         on conflict (symbol, timeframe, due_at) do nothing
         returning symbol, timeframe, due_at
     )
-    update public.job_definitions d set next_due_at = least(d.next_due_at, n.due_at)
-    from noted n
-    where d.symbol = n.symbol and d.timeframe = n.timeframe and d.next_due_at > n.due_at;
+    select count(barkeep.make_due(n.definitions, 'a session is read once more', n.due_at)) into v_noted
+    from (
+        select noted.due_at, array_agg(d.id) as definitions
+        from noted join public.job_definitions d on d.symbol = noted.symbol and d.timeframe = noted.timeframe
+        group by noted.due_at
+    ) n;
 
     return coalesce(nullif(current_setting('barkeep.corrections', true), ''), '0')::bigint;
 end
@@ -103,7 +107,7 @@ begin
     where upper(over.ranges) > barkeep.market_now() - interval '1 day'
     having count(*) > 0
     on conflict (symbol, timeframe, due_at) do update set ranges = rereads.ranges + excluded.ranges;
-    update public.job_definitions d set next_due_at = least(d.next_due_at, v_again) where d.id = new.job_def_id;
+    perform barkeep.make_due(array[new.job_def_id], 'reading a session once more failed', v_again);
     return new;
 end
 $$;

@@ -52,8 +52,7 @@ as $$
             when r.failed > 0 then 'failing'
             when g.missing > 0 then 'filling'
             when w.delisted_at is not null then 'delisted'
-            when w.listing <> 'listed'
-                and not exists (select from public.ohlc_bars_v2 o where o.symbol_id = w.id) then 'unchecked'
+            when w.listing <> 'listed' and not barkeep.bars_exist(w.id) then 'unchecked'
             else 'complete'
         end,
         coalesce(
@@ -68,19 +67,7 @@ as $$
     left join lateral (
         select m.span * tstzrange(null, w.delisted_at) as span where w.id is not null offset 0
     ) v on true
-    left join lateral (
-        select count(*) as bars, min(o.ts) as earliest, max(o.ts) as latest,
-            count(*) filter (
-                where o.data_status = 'final' and o.ts < upper(v.span)
-                    and o.ts >= case
-                        when w.timeframe = 'd1' then date_trunc('day', lower(v.span), k.time_zone)
-                        when w.timeframe = 'w1' then date_trunc('week', lower(v.span), k.time_zone)
-                        else lower(v.span)
-                    end
-            ) as stored
-        from public.ohlc_bars_v2 o, barkeep.market_calendars k
-        where o.symbol_id = w.id and o.timeframe = w.timeframe and k.calendar = w.calendar
-    ) b on true
+    left join lateral barkeep.bars_stored(w.id, w.timeframe, w.calendar, v.span) b on true
     left join lateral (
         select case
             when v.span = m.span and (c.unavailable is null or not c.unavailable && v.span) then m.expected

@@ -76,11 +76,9 @@ as $$
     from public.user_symbol_tracking t
     join public.symbols s on s.id = t.symbol_id
     cross join lateral (
-        select count(*) filter (where o.timeframe = 'm15') as m15,
-            count(*) filter (where o.timeframe = 'h1') as h1,
-            count(*) filter (where o.timeframe = 'h4') as h4
-        from public.ohlc_bars_v2 o
-        where o.symbol_id = s.id and o.timeframe in ('m15', 'h1', 'h4')
+        select (select count(*) from barkeep.bars(s.id, 'm15', null, null)) as m15,
+            (select count(*) from barkeep.bars(s.id, 'h1', null, null)) as h1,
+            (select count(*) from barkeep.bars(s.id, 'h4', null, null)) as h4
     ) bars
     cross join lateral (
         select count(*) filter (where r.status = 'queued') as pending,

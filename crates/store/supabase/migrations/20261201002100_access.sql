@@ -125,5 +125,9 @@ barkeep.canonical_ticker(text),
 barkeep.window_days(text),
 barkeep.job_type(text),
 barkeep.window_of(text, text, int),
-barkeep.coverage_of_symbols(text[])
+barkeep.coverage_of_symbols(text[]),
+barkeep.bars(uuid, text, timestamptz, timestamptz),
+barkeep.latest_bars(uuid, text, bigint),
+barkeep.bars_stored(uuid, text, text, tstzrange),
+barkeep.bars_exist(uuid)
 to authenticated;

@@ -127,3 +127,65 @@ fn the_definition_of_a_gap_is_found_under_that_name() {
     let (_, file) = created.iter().find(|(name, _)| name == "function public.get_coverage_gaps").unwrap();
     assert!(file.ends_with("_gaps"), "{file}");
 }
+
+/// Every file below `folder`, with its path below the workspace.
+fn files_below(folder: &Path, found: &mut Vec<(String, String)>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else if let Ok(text) = std::fs::read_to_string(&path) {
+            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+            found.push((path.strip_prefix(workspace).unwrap().display().to_string(), text));
+        }
+    }
+}
+
+/// What is built from: the migrations, and every crate's sources but those of `bench`, which measures from outside.
+fn sources() -> Vec<(String, String)> {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    files_below(&store.join("supabase/migrations"), &mut found);
+    files_below(&store.join("sql"), &mut found);
+    for member in std::fs::read_dir(store.parent().unwrap()).unwrap() {
+        let member = member.unwrap().path();
+        if !member.ends_with("bench") {
+            files_below(&member.join("src"), &mut found);
+        }
+    }
+    assert!(found.len() > 100);
+    found
+}
+
+#[test]
+fn the_table_of_bars_is_named_in_one_place_of_each_language() {
+    let allowed = |path: &str| {
+        path.starts_with("store/src/bars/")
+            || path.ends_with("_bars.sql")
+            // Rights and policies are of tables.
+            || path.ends_with("_access.sql")
+            // Users' own.
+            || path == "store/sql/monitor_multi_timeframe.sql"
+    };
+    let named: Vec<_> = sources().into_iter().filter(|(_, text)| text.contains("ohlc_bars")).collect();
+    assert!(named.iter().any(|(path, _)| path.ends_with("_bars.sql")));
+    let elsewhere: Vec<_> = named.iter().map(|(path, _)| path).filter(|path| !allowed(path)).collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?} name the table of bars: ask store::bars or its SQL functions");
+}
+
+#[test]
+fn one_function_makes_series_due() {
+    let sets = |line: &&str| line.contains("next_due_at =") && !line.trim_start().starts_with("--");
+    let mut setting = Vec::new();
+    for (path, text) in sources() {
+        setting.extend(text.lines().filter(sets).map(|line| format!("{path}: {}", line.trim())));
+    }
+    setting.sort();
+    // The planner says when it looks again; everybody else makes due.
+    let planner = setting.iter().filter(|line| line.starts_with("store/src/definitions.rs")).count();
+    assert_eq!((setting.len(), planner), (3, 2), "{setting:#?}");
+    assert!(
+        setting.iter().any(|line| line.ends_with("_definitions.sql: set next_due_at = p_at, due_reason = p_reason"))
+    );
+}
