@@ -8,13 +8,15 @@ create table public.job_runs (
     job_type text not null,
     slice_from timestamptz not null,
     slice_to timestamptz not null,
+    -- failed: given up until it is queued again (barkeep.readmit_failed, by itself; barkeep.retry_failed, by hand). Only
+    -- success and cancelled are for good.
     status text not null default 'queued' check (status in ('queued', 'running', 'success', 'failed', 'cancelled')),
     progress_percent int not null default 0 check (progress_percent between 0 and 100),
     rows_written bigint not null default 0,
     provider text,
     -- How often it was claimed; with worker it fences the outcome.
     attempt int not null default 0,
-    -- How often the provider failed it: five, and it is failed for good.
+    -- How often the provider failed it: five end it as failed.
     failures int not null default 0,
     error_message text,
     error_code text,

@@ -224,7 +224,7 @@ begin
 end
 $$;
 
--- The asset list knows the symbol; what it says of it is kept.
+-- The asset list knows the symbol: what it says of it is kept, and what was suspended is fetched again.
 create function barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -11,7 +11,7 @@ create table barkeep.provider_health (
     last_good_at timestamptz,
     -- Whether nobody was there at all, the last time.
     unreachable boolean not null default false,
-    -- Until then it is left alone.
+    -- Until then it is left alone: its circuit is open.
     resting_until timestamptz,
     -- Somebody tries it just now.
     probed_until timestamptz

@@ -7,8 +7,8 @@
 -- The window of what is delisted ends there.
 create function barkeep.coverage_of_symbols(p_symbols text[])
 returns table (
-    n bigint, place bigint, timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz, coverage_days numeric,
-    last_fetch timestamptz, job_enabled bool, job_priority int,
+    n bigint, place bigint, timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz,
+    coverage_days numeric, last_fetch timestamptz, job_enabled bool, job_priority int,
     expected_bars bigint, stored_bars bigint, missing_bars bigint, completeness numeric, state text, reason text
 )
 language sql stable
