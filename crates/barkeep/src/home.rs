@@ -34,18 +34,27 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Connects; makes and starts the private server where the settings name no other.
+    /// Connects; makes and starts the private server where the settings name no other. A database with another schema is
+    /// refused, whatever the command, and nothing in it is changed.
     pub(crate) async fn open(config: &Config, connections: u32) -> anyhow::Result<Self> {
         let settings = cluster_settings(config);
         if let Some(url) = &config.database_url {
             let database = Database::connect(&url.0, connections).await?;
+            migrations::check(&database).await?;
             return Ok(Self { database, cluster: None, settings });
         }
         let cluster = Cluster::open(&settings).await?;
         let name = database_name(config);
         let connected = async {
             cluster::ensure_database(&cluster, &name).await?;
-            anyhow::Ok(Database::connect(&cluster.url(&name), connections).await?)
+            let database = Database::connect(&cluster.url(&name), connections).await?;
+            match migrations::check(&database).await {
+                Ok(()) => anyhow::Ok(database),
+                Err(error) => {
+                    database.close().await;
+                    Err(of_private(config, error).into())
+                }
+            }
         }
         .await;
         match connected {
@@ -127,6 +136,16 @@ impl Home {
             None => Ok(()),
         }
     }
+}
+
+/// The same with what to do about a database that is in the data directory.
+fn of_private(config: &Config, error: StoreError) -> StoreError {
+    let StoreError::OtherSchema { what, .. } = error else { return error };
+    let remedy = format!(
+        "use the Barkeep that made it, move {} away, or name another with --data-dir",
+        config.data_dir.display()
+    );
+    StoreError::OtherSchema { what, remedy }
 }
 
 pub(crate) fn cluster_settings(config: &Config) -> ClusterSettings {

@@ -43,7 +43,7 @@ pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edi
 
 /// The same in a transaction until whose end it stays so.
 pub(crate) async fn hold(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
-    if sessions::hold(tx).await? != shared.edition().number {
+    if sessions::lock_shared(tx).await? != shared.edition().number {
         adopt(shared, sessions::read(tx).await?);
     }
     Ok(())
@@ -51,7 +51,7 @@ pub(crate) async fn hold(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result
 
 /// Fails where something that was made by `made_by` would be stored under another edition.
 pub(crate) async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
-    if sessions::hold(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
+    if sessions::lock_shared(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
 }
 
 fn adopt(shared: &SharedCalendars, edition: Edition) -> Edition {

@@ -187,7 +187,7 @@ async fn write(
     let mut tx = engine.database.begin().await?;
     calendar_exceptions::still(&mut tx, fetched.calendars.number).await?;
     let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
-    let held: HashSet<Uuid> = runs::hold(&mut tx, &runs).await?.into_iter().collect();
+    let held: HashSet<Uuid> = runs::lock(&mut tx, &runs).await?.into_iter().collect();
     let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));
     for shaped in lost {
         tracing::warn!(run = %shaped.run.id, "Run {} went to another worker; nothing of it is written", shaped.run.id);

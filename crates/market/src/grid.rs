@@ -2,6 +2,9 @@
 //!
 //! In: a timeframe and a range or an instant. Out: half-open buckets in UTC, oldest first. What holds: the buckets of
 //! one grid and timeframe never overlap, and each is named by its start: `bucket_of(timeframe, b.from()) == Some(b)`.
+//!
+//! The database says the same of [`Grid::Session`] in SQL (migration `market_time`: `final_until`, `next_bar_due`,
+//! `expected_bars`); the store's test `grid_and_database_agree_on_every_timeframe_over_forty_years` holds the two equal.
 
 use std::iter;
 

@@ -1,6 +1,6 @@
 //! Splits and dividends, kept beside bars as traded.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 use market::{Action, ActionKind, Ticker};
@@ -183,42 +183,6 @@ fn action(row: &PgRow) -> Result<Action, StoreError> {
         _ => return Err(StoreError::Corrupt("a corporate action that is neither split nor dividend".to_owned())),
     };
     Ok(Action { ex_date: parsed(row, 0)?, kind })
-}
-
-/// The last stored close before each day's midnight in New York, as traded: of a day's bar where there is one, since it
-/// has the auction, else of the shortest that is there. Days without a bar within two weeks before them have no entry.
-///
-/// # Errors
-/// Where the database is gone or not migrated.
-pub async fn closes_before(
-    database: &Database,
-    user: Option<Uuid>,
-    ticker: &Ticker,
-    days: &[Date],
-) -> Result<HashMap<Date, f64>, StoreError> {
-    let mut tx = match user {
-        Some(user) => database.begin_as(user).await?.0,
-        None => database.begin().await?,
-    };
-    let rows = query(
-        "select d.day::text, b.close
-        from unnest($2::text[]::date[]) as d (day)
-        cross join lateral (
-            select o.close
-            from public.ohlc_bars_v2 o
-            join public.symbols s on s.id = o.symbol_id
-            where s.ticker = $1 and o.data_status = 'final' and o.timeframe <> 'w1'
-                and o.ts < d.day::timestamp at time zone 'America/New_York'
-                and o.ts >= (d.day - 14)::timestamp at time zone 'America/New_York'
-            order by (o.ts at time zone 'America/New_York')::date desc, o.timeframe = 'd1' desc, o.ts desc
-            limit 1
-        ) b",
-    )
-    .bind(ticker.as_str())
-    .bind(days.iter().map(Date::to_string).collect::<Vec<_>>())
-    .fetch_all(&mut *tx)
-    .await?;
-    rows.iter().map(|row| Ok((parsed(row, 0)?, row.try_get(1)?))).collect()
 }
 
 /// Stocks that are kept and that no provider was asked about within a day, the longest ago first. Whoever is told so asks:

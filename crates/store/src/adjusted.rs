@@ -85,7 +85,7 @@ pub async fn steps(
     let closes = if dividends.is_empty() {
         std::collections::HashMap::new()
     } else {
-        actions::closes_before(database, user, ticker, &dividends).await?
+        bars::closes_before(database, user, ticker, &dividends).await?
     };
     Ok(action::steps(&actions, Calendar::Xnys, adjustment, |date| closes.get(&date).copied()))
 }

@@ -7,7 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use market::Calendar;
 use sqlx::Row;
 
-use crate::{Database, StoreError, instant::Instant, statement::query};
+use crate::{
+    Database, StoreError,
+    definitions::{Which, due_now},
+    instant::Instant,
+    statement::query,
+};
 
 /// A market clock as of the moment it was read: wall time plus a fixed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +68,7 @@ pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<Mark
         .execute(&mut *tx)
         .await?;
     // Due times and second looks are kept on the market's clock and mean nothing on another.
-    query(
-        "update public.job_definitions d set next_due_at = 'epoch'
-        from (select id from public.job_definitions order by id for no key update) held
-        where d.id = held.id and d.next_due_at <> 'epoch'",
-    )
-    .execute(&mut *tx)
-    .await?;
+    due_now(&mut tx, Which::All, "the market's clock was set").await?;
     query(
         "with moved as (
             delete from barkeep.empty_sessions
@@ -129,17 +128,7 @@ pub async fn set_grace(
     .rows_affected()
         > 0;
     if changed {
-        query(
-            "update public.job_definitions d set next_due_at = 'epoch'
-            from (
-                select d.id from public.job_definitions d join public.symbols s on s.ticker = d.symbol
-                where s.calendar = $1 order by d.id for no key update of d
-            ) held
-            where d.id = held.id",
-        )
-        .bind(calendar.as_str())
-        .execute(&mut *tx)
-        .await?;
+        due_now(&mut tx, Which::OfCalendar(calendar), "the providers' grace has changed").await?;
     }
     tx.commit().await?;
     Ok(changed)

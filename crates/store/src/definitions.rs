@@ -6,7 +6,11 @@ use market::{Calendar, Ticker, Timeframe};
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Database, ServiceTx, StoreError, row::parsed, statement::query};
+use crate::{
+    Database, ServiceTx, StoreError,
+    row::parsed,
+    statement::{query, query_scalar},
+};
 
 /// A series that somebody wants kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +103,7 @@ pub async fn lock_due(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<
 pub async fn planned(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<(), StoreError> {
     query(
         "update public.job_definitions d
-        set next_due_at = least(
+        set due_reason = null, next_due_at = least(
                 case
                     when s.delisted_at < barkeep.market_now() - interval '3 days'
                         then barkeep.market_now() + interval '1 day'
@@ -137,6 +141,45 @@ pub async fn put_off(database: &Database, definition: &Definition) -> Result<(),
     Ok(())
 }
 
+/// Which series are made due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which<'a> {
+    All,
+    OfCalendar(Calendar),
+    OfSymbols(&'a [&'a str]),
+    /// By their definitions' ids.
+    These(&'a [Uuid]),
+}
+
+/// Has the planner look at series now, and not only when their next bar asks for it: the one way to do so from here
+/// (`barkeep.make_due`). The reason is kept until they are planned.
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub(crate) async fn due_now(tx: &mut ServiceTx, which: Which<'_>, reason: &'static str) -> Result<(), StoreError> {
+    let (calendar, symbols, ids) = match which {
+        Which::All => (None, None, None),
+        Which::OfCalendar(calendar) => (Some(calendar.as_str()), None, None),
+        Which::OfSymbols(symbols) => (None, Some(symbols), None),
+        Which::These(ids) => (None, None, Some(ids)),
+    };
+    query(
+        "select barkeep.make_due(array(
+            select d.id from public.job_definitions d
+            join public.symbols s on s.ticker = d.symbol
+            where ($1::text is null or s.calendar = $1) and ($2::text[] is null or d.symbol = any ($2))
+                and ($3::uuid[] is null or d.id = any ($3))
+        ), $4)",
+    )
+    .bind(calendar)
+    .bind(symbols)
+    .bind(ids)
+    .bind(reason)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Makes every definition of `tickers` due now, for somebody who waits for the result.
 ///
 /// # Errors
@@ -145,16 +188,7 @@ pub async fn make_due(database: &Database, tickers: &[Ticker]) -> Result<(), Sto
     let mut tx = database.begin().await?;
     let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
     query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
-    query(
-        "update public.job_definitions d set next_due_at = 'epoch'
-        from (
-            select id from public.job_definitions where symbol = any ($1) order by id for no key update
-        ) held
-        where d.id = held.id",
-    )
-    .bind(&symbols)
-    .execute(&mut *tx)
-    .await?;
+    due_now(&mut tx, Which::OfSymbols(&symbols), "somebody waits for it").await?;
     tx.commit().await?;
     Ok(())
 }
@@ -198,24 +232,25 @@ pub async fn keep_in_background(
     .execute(&mut *tx)
     .await?;
     // Those that were there, in the order in which everybody locks them.
-    query(
+    let kept: Vec<Uuid> = query_scalar(
         "update public.job_definitions d
         set window_days = greatest(d.window_days, coalesce($3, barkeep.window_days(d.timeframe))),
-            base_priority = coalesce(d.base_priority, 50),
-            next_due_at = 'epoch'
+            base_priority = coalesce(d.base_priority, 50)
         from (
             select id from public.job_definitions
             where symbol = any ($1) and timeframe = any ($2)
             order by id
             for no key update
         ) held
-        where d.id = held.id",
+        where d.id = held.id
+        returning d.id",
     )
     .bind(&symbols)
     .bind(&named)
     .bind(window_days)
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
+    due_now(&mut tx, Which::These(&kept), "it is kept in the background").await?;
     query("select barkeep.refresh_definitions($1)").bind(&symbols).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())

@@ -19,6 +19,10 @@ pub enum StoreError {
     #[error("the database lacks what this version needs ({0}): run `barkeep migrate`")]
     NotMigrated(String),
 
+    /// Other migrations than this version has: nothing is read or written.
+    #[error("{what}: {remedy}")]
+    OtherSchema { what: String, remedy: String },
+
     /// Something that this version can't read or should not meet.
     #[error("the database holds what can't be: {0}")]
     Corrupt(String),

@@ -7,10 +7,21 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use crate::{
-    Database, StoreError,
+    Database, StoreError, bars,
     row::{instant, instant_or_none},
     statement::{query, query_scalar},
 };
+
+/// Tables of the schema `public`.
+const PUBLIC: [&str; 7] = [
+    "public.symbols",
+    "public.user_symbol_tracking",
+    "public.job_definitions",
+    "public.job_runs",
+    "public.coverage_status",
+    bars::TABLE,
+    "public.orchestrator_heartbeat",
+];
 
 /// What a look at the database found.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,22 +100,22 @@ pub async fn inspect(database: &Database) -> Result<Facts, StoreError> {
         where c.relkind in ('r', 'p')
             and (c.relnamespace = 'barkeep'::regnamespace
                 or c.relnamespace = 'public'::regnamespace
-                    and (c.relname in ('symbols', 'user_symbol_tracking', 'job_definitions', 'job_runs', 'coverage_status',
-                            'ohlc_bars_v2', 'orchestrator_heartbeat')
-                        or c.oid in (select inhrelid from pg_inherits where inhparent = 'public.ohlc_bars_v2'::regclass)))
+                    and (c.oid = any ($1::text[]::regclass[]) or c.oid in (select inhrelid from pg_inherits where inhparent = $2::regclass)))
             and not (c.relrowsecurity and c.relforcerowsecurity)
         order by 1",
     )
+    .bind(&PUBLIC[..])
+    .bind(bars::TABLE)
     .fetch_all(&mut *tx)
     .await?;
     let anonymous_may: Vec<String> = query_scalar(
         "select t.name || ' (' || p.privilege || ')'
-        from unnest(array['public.symbols', 'public.user_symbol_tracking', 'public.job_definitions', 'public.job_runs',
-            'public.coverage_status', 'public.ohlc_bars_v2', 'public.orchestrator_heartbeat']) as t (name)
+        from unnest($1::text[]) as t (name)
         cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as p (privilege)
         where has_table_privilege('anon', t.name, p.privilege)
         order by 1",
     )
+    .bind(&PUBLIC[..])
     .fetch_all(&mut *tx)
     .await?;
     let unknown_symbols: Vec<String> = query_scalar(
@@ -158,8 +169,7 @@ pub async fn inspect(database: &Database) -> Result<Facts, StoreError> {
                 from public.job_definitions d
                 join public.symbols s on s.ticker = d.symbol
                 cross join lateral (
-                    select min(b.ts) as first, max(b.ts) as last from public.ohlc_bars_v2 b
-                    where b.symbol_id = s.id and b.timeframe = d.timeframe
+                    select min(b.ts) as first, max(b.ts) as last from barkeep.bars(s.id, d.timeframe, null, null) b
                 ) b
                 where b.first < timestamptz '1980-01-01'
                     or b.last > greatest(now(), barkeep.market_now()) + interval '1 day'),
@@ -167,9 +177,11 @@ pub async fn inspect(database: &Database) -> Result<Facts, StoreError> {
                 from public.job_definitions d
                 join public.symbols s on s.ticker = d.symbol
                 where d.enabled and d.timeframe <> 'w1' and exists (
-                    select from public.ohlc_bars_v2 b
-                    where b.symbol_id = s.id and b.timeframe = d.timeframe and b.data_status = 'provisional'
-                        and b.ts between barkeep.market_now() - interval '15 days' and barkeep.market_now() - interval '5 days'
+                    select from barkeep.bars(
+                        s.id, d.timeframe, barkeep.market_now() - interval '15 days',
+                        barkeep.market_now() - interval '5 days'
+                    ) b
+                    where not b.is_final
                 )),
             (select min(last) from (
                 select max(close_at) as last from barkeep.market_sessions group by calendar

@@ -1,9 +1,11 @@
 //! Whether this database holds simulated or real bars.
 
 use sqlx::Row;
+use uuid::Uuid;
 
 use crate::{
     Database, StoreError,
+    definitions::{Which, due_now},
     statement::{query, query_scalar},
 };
 
@@ -58,19 +60,14 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
             .bind(endpoint)
             .execute(&mut *tx)
             .await?;
-        query(
-            "update public.job_definitions d set next_due_at = 'epoch'
-            from (
-                select j.id from public.job_definitions j
-                join public.coverage_status c on c.symbol = j.symbol and c.timeframe = j.timeframe
-                where not isempty(c.unavailable)
-                order by j.id
-                for no key update of j
-            ) held
-            where d.id = held.id",
+        let without: Vec<Uuid> = query_scalar(
+            "select j.id from public.job_definitions j
+            join public.coverage_status c on c.symbol = j.symbol and c.timeframe = j.timeframe
+            where not isempty(c.unavailable)",
         )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
+        due_now(&mut tx, Which::These(&without), "another endpoint may have what was unavailable").await?;
         query(
             "update public.coverage_status set unavailable = '{}', unavailable_reason = null, updated_at = now()
             where not isempty(unavailable)",

@@ -26,7 +26,6 @@ pub mod people;
 pub mod processes;
 pub mod progress;
 pub mod providers;
-pub mod quotes;
 pub mod rereads;
 mod row;
 pub mod runs;
@@ -42,5 +41,6 @@ pub mod users;
 pub mod verification;
 pub mod watchlists;
 
+pub use bars::quotes;
 pub use database::{Database, ServiceTx, UserTx};
 pub use error::StoreError;

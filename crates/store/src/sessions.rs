@@ -75,14 +75,14 @@ pub struct Replaced {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn hold(tx: &mut ServiceTx) -> Result<i64, StoreError> {
-    Ok(query_scalar("select barkeep.hold_sessions()").fetch_one(&mut **tx).await?)
+pub async fn lock_shared(tx: &mut ServiceTx) -> Result<i64, StoreError> {
+    Ok(query_scalar("select barkeep.lock_sessions_shared()").fetch_one(&mut **tx).await?)
 }
 
 /// The number of the edition in force.
 ///
 /// # Errors
-/// As [`hold`].
+/// As [`lock_shared`].
 pub async fn edition(database: &Database) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select edition from barkeep.session_edition").fetch_one(&mut *tx).await?)
@@ -91,7 +91,7 @@ pub async fn edition(database: &Database) -> Result<i64, StoreError> {
 /// The edition in force, whole.
 ///
 /// # Errors
-/// As [`hold`]; where the table holds what no file could say.
+/// As [`lock_shared`]; where the table holds what no file could say.
 pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
     // One statement: what it sees is one edition.
     let rows = query(

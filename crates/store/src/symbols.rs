@@ -21,7 +21,7 @@ pub async fn take_to_look_up(database: &Database, symbols: &[Uuid]) -> Result<Ve
         from (
             select l.id from public.symbols l
             where l.id = any ($1) and (l.listing_checked_at is null or l.listing_checked_at < now() - interval '1 day')
-                and not exists (select from public.ohlc_bars_v2 b where b.symbol_id = l.id)
+                and not barkeep.bars_exist(l.id)
             order by l.id
             for no key update
         ) look
@@ -52,7 +52,7 @@ pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Resu
 /// Where the database refuses or is gone.
 pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
-    query("select barkeep.symbol_is_listed($1, null, $2, $3)")
+    query("select barkeep.resume_symbol($1, $2, $3)")
         .bind(ticker.as_str())
         .bind(name)
         .bind(exchange)
@@ -94,7 +94,7 @@ pub async fn take_due_for_a_second_look(database: &Database) -> Result<Vec<Ticke
                     where d.symbol = l.ticker and d.enabled
                         and (d.suspended_at is not null or l.listing = 'unchecked')
                 )
-                and (l.listing = 'unknown' or not exists (select from public.ohlc_bars_v2 b where b.symbol_id = l.id))
+                and (l.listing = 'unknown' or not barkeep.bars_exist(l.id))
             order by l.listing_checked_at
             limit 20
             for no key update skip locked

@@ -84,7 +84,7 @@ pub(crate) async fn handle(
     }
     let code = if elsewhere { "throttled" } else { error.code() };
     let failure = Failure { code, message: error.to_string(), retry_after, counts, terminal, requests };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
     // The request named this symbol alone. Where the words don't blame it, whoever keeps the asset list may know it.
     if let FetchError::Refused { tickers, message, .. } = error
@@ -108,7 +108,7 @@ pub(crate) async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Res
         terminal: false,
         requests: 0,
     };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn requeue_until_allowed(
         terminal: false,
         requests: 0,
     };
-    runs::fail(&engine.database, runs, &failure).await?;
+    runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], err
         terminal: false,
         requests: 0,
     };
-    if let Err(error) = runs::fail(&engine.database, runs, &failure).await {
+    if let Err(error) = runs::record_failure(&engine.database, runs, &failure).await {
         tracing::warn!(%error, "Runs could not be put back; their leases run out");
     }
 }

@@ -143,7 +143,7 @@ async fn load(database: &Database) -> Result<(i64, Index), StoreError> {
             coalesce(nullif(s.description, ''), d.name, ''), coalesce(nullif(s.exchange, ''), d.exchange, ''),
             coalesce(d.active, true) and s.delisted_at is null, d.renamed_to, d.rank,
             d.ticker is not null or s.listing = 'listed' or s.description <> ''
-                or exists (select from public.ohlc_bars_v2 b where b.symbol_id = s.id)
+                or barkeep.bars_exist(s.id)
         from barkeep.directory d
         full join public.symbols s on s.ticker = d.ticker
         where s.id is null or (s.active and s.listing <> 'unknown')

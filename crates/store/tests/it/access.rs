@@ -102,11 +102,15 @@ async fn signed_in_clients_hold_what_they_need_and_no_more(owner: Owner) {
     assert_eq!(
         functions_of(&site, "authenticated").await,
         [
+            r#"("barkeep.bars(uuid, text, timestamp with time zone, timestamp with time zone)")"#,
+            r#"("barkeep.bars_exist(uuid)")"#,
+            r#"("barkeep.bars_stored(uuid, text, text, tstzrange)")"#,
             r#"("barkeep.canonical_ticker(text)")"#,
             r#"("barkeep.coverage_of_symbols(text[])")"#,
             r#"("barkeep.expected_bars(text, text, timestamp with time zone, timestamp with time zone)")"#,
             r#"("barkeep.final_until(text, text, timestamp with time zone)")"#,
             r#"("barkeep.job_type(text)")"#,
+            r#"("barkeep.latest_bars(uuid, text, bigint)")"#,
             r#"("barkeep.market_now()")"#,
             r#"("barkeep.timeframe_step(text)")"#,
             r#"("barkeep.window_days(text)")"#,
@@ -157,6 +161,8 @@ async fn signed_in_clients_cannot_write_what_is_not_theirs(owner: Owner) {
         "select barkeep.refresh_definitions('{AAPL}')",
         "select barkeep.lock_series('AAPL', 'h1')",
         "select barkeep.wake()",
+        "select barkeep.delete_bars('{}', '{}', '{}')",
+        "select barkeep.make_due('{}', '')",
     ] {
         assert_eq!(site.refusal_as(ALICE, statement).await, "42501", "{statement}");
     }

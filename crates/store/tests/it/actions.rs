@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, date};
 use market::{Action, ActionKind};
-use store::actions;
+use store::{actions, bars};
 use testkit::Owner;
 
 use crate::site::{Site, ticker};
@@ -75,7 +75,7 @@ async fn the_close_before_a_day_is_the_days_own_where_there_is_one(owner: Owner)
     site.run(&bars("m15", "2014-08-06T19:45:00Z", 94.9)).await;
     let days = [date(2014, 8, 7), date(2014, 9, 7)];
     let aapl = ticker("AAPL");
-    let before = async || actions::closes_before(&site.database, None, &aapl, &days).await.unwrap();
+    let before = async || bars::closes_before(&site.database, None, &aapl, &days).await.unwrap();
     assert_eq!(before().await, [(days[0], 94.9)].into());
     site.run(&bars("d1", "2014-08-06T04:00:00Z", 94.96)).await;
     assert_eq!(before().await, [(days[0], 94.96)].into());

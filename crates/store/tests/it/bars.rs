@@ -18,6 +18,7 @@ for_every_owner! {
     of_more_than_asked_for_the_newest_are_read,
     what_cannot_be_true_is_kept_apart,
     every_timeframe_has_its_partition,
+    only_what_is_named_is_deleted,
 }
 
 const START: &str = "2026-11-23T14:30:00Z";
@@ -173,4 +174,29 @@ async fn every_timeframe_has_its_partition(owner: Owner) {
         let count = format!("select count(*) from only ohlc_bars_v2_{timeframe}");
         assert_eq!(site.value(&count).await, "1");
     }
+}
+
+async fn only_what_is_named_is_deleted(owner: Owner) {
+    let site = Site::new(owner).await;
+    let hours: Vec<_> = (0..6).map(|n| flat(at(START) + n.hours(), 1.0)).collect();
+    put(&site, &hours).await;
+    put_in(&site, Timeframe::M15, &hours).await;
+    let delete = async |timeframe, symbol| {
+        let mut tx = site.database.begin().await.unwrap();
+        let middle = range("2026-11-23T15:30:00Z", "2026-11-23T17:30:00Z");
+        let deleted = bars::delete(&mut tx, &[symbol], &[timeframe], middle).await.unwrap();
+        tx.commit().await.unwrap();
+        deleted
+    };
+    assert_eq!(delete(Timeframe::H1, ALICE).await, 0, "of a symbol that isn't there");
+    assert_eq!(delete(Timeframe::H4, aapl(&site).await).await, 0);
+    assert_eq!(delete(Timeframe::H1, aapl(&site).await).await, 2);
+    let left: Vec<_> = read(&site).await.iter().map(|bar| bar.bar.start).collect();
+    assert_eq!(left, [0, 3, 4, 5].map(|n| at(START) + n.hours()));
+    let counts = "select timeframe, count(*) from ohlc_bars_v2 group by 1 order by 1";
+    assert_eq!(site.rows(counts).await, ["(h1,4)", "(m15,6)"]);
+    // Ranges without bounds, and none at all.
+    let of = "array(select id from symbols), '{m15}'";
+    assert_eq!(site.value(&format!("select barkeep.delete_bars({of}, '{{}}')")).await, "0");
+    assert_eq!(site.value(&format!("select barkeep.delete_bars({of}, '{{(,)}}')")).await, "6");
 }

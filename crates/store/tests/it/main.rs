@@ -52,6 +52,7 @@ mod psql;
 mod rereads;
 mod retries;
 mod schedule;
+mod schema;
 mod sessions;
 mod signals;
 mod site;

@@ -1,6 +1,9 @@
 //! The database's market time is the calendar's and the grid's.
 
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{
+    SignedDuration, Timestamp, ToSpan,
+    civil::{Date, date},
+};
 use market::{Calendar, Grid, Range, Timeframe};
 use sqlx::{Postgres, Row, Transaction};
 use store::clock;
@@ -16,6 +19,114 @@ for_every_owner! {
     a_window_is_whole_sessions_up_to_the_last_final_bar,
     the_market_clock_runs_on_from_where_it_was_set,
     a_change_of_grace_makes_its_calendar_due_again,
+}
+
+/// Of the sessions that are in the database, forty years: without their first weeks, before which there is nothing.
+const YEARS: (Date, Date) = (date(1990, 2, 1), date(2030, 2, 1));
+
+/// Instants in and around sessions of all those years: of each that is short, or beside a holiday or a change of clocks, and
+/// of every so many others. At, just before and just after opens and closes, within bars, and at night.
+fn instants_of_forty_years(calendar: Calendar) -> Vec<Timestamp> {
+    let sessions = calendar.sessions(YEARS.0, YEARS.1);
+    let mut instants = Vec::new();
+    for (n, of) in sessions.windows(3).enumerate() {
+        let [before, session, after] = of else { continue };
+        let days = |a: &market::Session, b: &market::Session| (b.date - a.date).get_days();
+        let (since, until) = (days(before, session), days(session, after));
+        let beside_a_holiday = [since, until].iter().any(|days| *days == 2 || *days > 3);
+        let clocks = session.open.duration_since(before.open) != SignedDuration::from_hours(24 * i64::from(since));
+        if !(session.early || beside_a_holiday || clocks || n % 37 == 0) {
+            continue;
+        }
+        let (open, close) = (session.open, session.close);
+        let places = [
+            open,
+            close - 1.minute(),
+            open + 47.minutes(),
+            close,
+            open - 1.minute(),
+            open + 1.minute(),
+            close + 16.minutes(),
+            open + 4.hours(),
+            close + 3.hours(),
+        ];
+        // Two of each: over the years every place comes with everything that is special.
+        instants.extend([places[n % 9], places[(n * 2 + 5) % 9]]);
+    }
+    instants
+}
+
+/// The end of the last bar that had ended by `at`, as the grid has it; at a session's beginning its open.
+fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
+    let grid = Grid::Session(calendar);
+    if timeframe.minutes().is_some() {
+        if let Some(session) = calendar.session_at(at) {
+            return grid.bucket_of(timeframe, at).unwrap().from().max(session.open);
+        }
+    }
+    let mut before = at;
+    loop {
+        let session = calendar.previous_session(before).unwrap();
+        let last = grid.bucket_of(timeframe, session.close - 1.second()).unwrap();
+        if last.to() <= at {
+            return last.to();
+        }
+        before = session.open;
+    }
+}
+
+/// The end of the first bar that had not ended by `at`, as the grid has it.
+fn next_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
+    let within = match calendar.session_at(at) {
+        Some(_) => at,
+        None => calendar.next_session(at).unwrap().open,
+    };
+    Grid::Session(calendar).bucket_of(timeframe, within).unwrap().to()
+}
+
+/// Where bars begin and when they are final stands twice: in `market::Grid`, which cuts what was fetched, and in the database
+/// (`barkeep.final_until`, `barkeep.next_bar_due`, `barkeep.expected_bars`), which plans. Here they are held equal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
+    let site = Site::new(Owner::Superuser).await;
+    let grace = SignedDuration::from_mins(16);
+    for calendar in Calendar::ALL {
+        assert!(clock::set_grace(&site.database, calendar, grace, false).await.unwrap());
+    }
+    let mut tx = site.database.begin().await.unwrap();
+    for calendar in Calendar::ALL {
+        let instants = instants_of_forty_years(calendar);
+        assert!(instants.len() > 700, "{}", instants.len());
+        for timeframe in Timeframe::ALL {
+            let told =
+                asked(&mut tx, "barkeep.final_until(c, t, i::timestamptz)", calendar, timeframe, &instants).await;
+            let next =
+                asked(&mut tx, "barkeep.next_bar_due(c, t, i::timestamptz)", calendar, timeframe, &instants).await;
+            for ((at, told), next) in instants.iter().zip(told).zip(next) {
+                assert_eq!(told, final_by_the_grid(calendar, timeframe, *at), "{calendar} {timeframe} at {at}");
+                let expected = next_by_the_grid(calendar, timeframe, *at - grace) + grace;
+                assert_eq!(next, expected, "{calendar} {timeframe} after {at}");
+            }
+            // In each session: as many as the grid has.
+            let Some(minutes) = timeframe.minutes().filter(|minutes| *minutes >= 15) else { continue };
+            let sessions: Vec<_> = instants.iter().filter_map(|at| calendar.session_at(*at)).collect();
+            let counts: Vec<i64> = sqlx::query_scalar(
+                "select barkeep.expected_bars($1, $2, o::timestamptz, c::timestamptz)
+                from unnest($3::text[], $4::text[]) with ordinality as u (o, c, n) order by n",
+            )
+            .bind(calendar.as_str())
+            .bind(timeframe.as_str())
+            .bind(sessions.iter().map(|session| session.open.to_string()).collect::<Vec<_>>())
+            .bind(sessions.iter().map(|session| session.close.to_string()).collect::<Vec<_>>())
+            .fetch_all(&mut *tx)
+            .await
+            .unwrap();
+            for (session, count) in sessions.iter().zip(counts) {
+                let buckets = Grid::Session(calendar).buckets(timeframe, session.range()).len();
+                assert_eq!(count, buckets as i64, "{calendar} {minutes} minutes on {}", session.date);
+            }
+        }
+    }
 }
 
 /// Instants around everything that is special, and many others.

@@ -17,6 +17,9 @@ for_every_owner! {
     a_migration_that_fails_changes_nothing_and_is_named,
     sessions_that_differ_from_the_calendar_are_put_right,
     the_ledger_is_closed_to_clients,
+    a_database_with_another_ledger_is_refused_and_left_as_it_is,
+    a_newer_migration_that_says_it_is_compatible_is_no_obstacle,
+    a_project_that_has_other_migrations_in_supabases_ledger_is_no_obstacle,
 }
 
 async fn unmigrated(owner: Owner) -> OwnedDatabase {
@@ -131,7 +134,7 @@ async fn a_migration_that_fails_changes_nothing_and_is_named(owner: Owner) {
     let before = rows(&site.database, CATALOG).await;
     let error = migrations::migrate(&site.database).await.unwrap_err();
     let StoreError::Refused(message) = error else { panic!("{error}") };
-    assert!(message.contains("20261124000600_runs_and_coverage") && message.contains("job_runs"), "{message}");
+    assert!(message.contains("20261201001000_queue") && message.contains("job_runs"), "{message}");
     assert_eq!(rows(&site.database, CATALOG).await, before);
 }
 
@@ -164,6 +167,93 @@ async fn the_ledger_is_closed_to_clients(owner: Owner) {
     let forced = "select relrowsecurity and relforcerowsecurity as f from pg_class
         where oid = 'barkeep.migrations'::regclass";
     assert_eq!(rows(&site.database, forced).await, ["(t)"]);
+}
+
+/// What `barkeep.migrations` was before it kept checksums, and its first row then.
+const OLD_LEDGER: &str = "create schema barkeep;
+    create table barkeep.migrations (
+        version text primary key, name text not null, applied_at timestamptz not null default now()
+    );
+    insert into barkeep.migrations values ('20261124000100', '20261124000100_roles_and_users')";
+
+/// The ways in which a ledger can be another's: whether the database is migrated first, what is done to it then, and what the
+/// refusal names.
+const OTHERS: [(bool, &str, &str); 6] = [
+    (false, OLD_LEDGER, "older Barkeep, with the migration 20261124000100"),
+    (
+        true,
+        "alter table barkeep.migrations drop column checksum, drop column compatible",
+        "another migration 20261201000100_roles_and_users",
+    ),
+    (
+        true,
+        "update barkeep.migrations set checksum = md5('edited') where name like '%_gaps'",
+        "another migration 20261201000900_gaps",
+    ),
+    (
+        true,
+        "insert into barkeep.migrations (version, name, checksum) values ('20261201000101', 'gone', '')",
+        "older Barkeep, with the migration 20261201000101",
+    ),
+    (
+        true,
+        "insert into barkeep.migrations (version, name, checksum) values ('20990101000000', 'more', '')",
+        "newer Barkeep, to 20990101000000_more",
+    ),
+    (
+        false,
+        "create schema supabase_migrations;
+        create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+        insert into supabase_migrations.schema_migrations values ('20261126000900', '{}', 'coverage')",
+        "older Barkeep, with the migration 20261126000900",
+    ),
+];
+
+async fn a_database_with_another_ledger_is_refused_and_left_as_it_is(owner: Owner) {
+    for (migrated, change, named) in OTHERS {
+        let site = unmigrated(owner).await;
+        migrations::check(&site.database).await.unwrap();
+        if migrated {
+            migrations::migrate(&site.database).await.unwrap();
+            migrations::check(&site.database).await.unwrap();
+        }
+        run(&site.database, change).await;
+        let before = rows(&site.database, CATALOG).await;
+        for refused in [migrations::check(&site.database).await, migrations::migrate(&site.database).await.map(drop)] {
+            let error = refused.unwrap_err();
+            assert!(matches!(error, StoreError::OtherSchema { .. }), "{error}");
+            let message = error.to_string();
+            assert!(message.contains(named) && message.contains("use the Barkeep that made it"), "{message}");
+            assert!(!message.contains(". ") && !message.contains('\n'), "more than a sentence: {message}");
+        }
+        assert_eq!(rows(&site.database, CATALOG).await, before);
+    }
+}
+
+async fn a_newer_migration_that_says_it_is_compatible_is_no_obstacle(owner: Owner) {
+    let site = unmigrated(owner).await;
+    migrations::migrate(&site.database).await.unwrap();
+    run(
+        &site.database,
+        "insert into barkeep.migrations (version, name, checksum, compatible) values ('20990101000000', 'more', '', true)",
+    )
+    .await;
+    migrations::check(&site.database).await.unwrap();
+    assert!(migrations::migrate(&site.database).await.unwrap().applied.is_empty());
+}
+
+async fn a_project_that_has_other_migrations_in_supabases_ledger_is_no_obstacle(owner: Owner) {
+    let site = unmigrated(owner).await;
+    push(&site, 0).await;
+    run(
+        &site.database,
+        "insert into supabase_migrations.schema_migrations values
+        ('20251216044131', '{}', 'first'), ('20261124000101', '{}', 'theirs'), ('20990101000000', '{}', 'later')",
+    )
+    .await;
+    migrations::check(&site.database).await.unwrap();
+    assert_eq!(migrations::migrate(&site.database).await.unwrap().applied.len(), files().len());
+    migrations::check(&site.database).await.unwrap();
 }
 
 /// A server of its own, since roles belong to the server: here nobody has made Supabase's roles yet.

@@ -114,7 +114,7 @@ async fn of_a_pack_the_runs_that_went_to_another_are_not_written_and_the_others_
     assert_eq!(still.len(), 2);
     let mut tx = site.database.begin().await.unwrap();
     let of: Vec<&runs::ClaimedRun> = runs.iter().collect();
-    let mut held = runs::hold(&mut tx, &of).await.unwrap();
+    let mut held = runs::lock(&mut tx, &of).await.unwrap();
     held.sort();
     let mut mine: Vec<_> = runs.iter().filter(|run| run.ticker != ticker("MSFT")).map(|run| run.id).collect();
     mine.sort();
@@ -180,11 +180,11 @@ async fn a_pack_that_fails_counts_against_each_of_its_runs_and_costs_its_request
         terminal: false,
         requests: 2,
     };
-    assert_eq!(runs::fail(&site.database, &runs, &failure).await.unwrap(), 3);
+    assert_eq!(runs::record_failure(&site.database, &runs, &failure).await.unwrap(), 3);
     let counted =
         "select count(*), min(failures), max(failures), sum(requests), min(status), max(status) from job_runs";
     assert_eq!(site.rows(counted).await, ["(3,1,1,2,queued,queued)"]);
-    assert_eq!(runs::fail(&site.database, &runs, &failure).await.unwrap(), 0, "they are nobody's any more");
+    assert_eq!(runs::record_failure(&site.database, &runs, &failure).await.unwrap(), 0, "they are nobody's any more");
 }
 
 async fn what_two_planners_find_due_is_planned_once(owner: Owner) {

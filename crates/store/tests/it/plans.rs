@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use market::Timeframe;
 use sqlx::Row;
 use store::coverage;
-use testkit::Owner;
+use testkit::{ALICE, Owner};
 
-use crate::site::{Site, TUESDAY, expected, ticker};
+use crate::site::{Site, TUESDAY, become_user, expected, ticker};
 
 for_every_owner! {
     a_claim_among_10_000_queued_runs_reads_a_handful,
     gaps_and_coverage_of_everything_take_a_moment,
+    functions_that_read_bars_have_the_plans_of_statements_on_the_table,
 }
 
 /// How many rows of `table` this connection has read lately by scanning it whole, and through its indexes.
@@ -109,4 +110,35 @@ async fn gaps_and_coverage_of_everything_take_a_moment(owner: Owner) {
     // On an idle machine some 40 ms and 10 ms; what is wanted is well below a second and some 20 ms.
     assert!(gaps < Duration::from_secs(1), "{gaps:?} for the gaps of 60 series");
     assert!(coverage < Duration::from_millis(200), "{coverage:?} for the coverage of a symbol");
+}
+
+async fn functions_that_read_bars_have_the_plans_of_statements_on_the_table(owner: Owner) {
+    let site = Site::new(owner).await;
+    site.run(
+        "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, open, high, low, close, volume, provider)
+        select s.id, 'h1', timestamptz '2026-01-01' + n * interval '1 hour', 1, 1, 1, 1, 1, 'test/sip'
+        from symbols s, generate_series(1, 500) n;
+        analyze ohlc_bars_v2",
+    )
+    .await;
+    for user in [None, Some(ALICE)] {
+        let mut tx = site.database.begin().await.unwrap();
+        if let Some(user) = user {
+            become_user(&mut tx, user).await;
+        }
+        for from in [
+            "barkeep.bars(s.id, 'h1', now(), null)",
+            "barkeep.latest_bars(s.id, 'h1', 10)",
+            "barkeep.bars_stored(s.id, 'h1', s.calendar, tstzrange(now() - interval '1 day', now()))",
+        ] {
+            let sql = format!(
+                "explain (costs off) select * from symbols s cross join lateral {from} b where s.ticker = 'AAPL'"
+            );
+            let lines = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *tx).await.unwrap();
+            let plan = lines.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n");
+            assert!(!plan.contains("Function Scan"), "{from} is not inlined:\n{plan}");
+            assert!(plan.contains("ohlc_bars_v2_h1") && !plan.contains("ohlc_bars_v2_m15"), "{from}:\n{plan}");
+            assert!(plan.contains("Index Cond: ((symbol_id = s.id)"), "{from}:\n{plan}");
+        }
+    }
 }

@@ -50,7 +50,7 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
         assert!(renew(database, &run).await?);
         let definition = due.iter().find(|d| d.ticker == run.ticker && d.timeframe == run.timeframe).unwrap();
         let mut tx = database.begin().await?;
-        assert_eq!(runs::hold(&mut tx, &[&run]).await?, [run.id]);
+        assert_eq!(runs::lock(&mut tx, &[&run]).await?, [run.id]);
         let rows = store_bars(&mut tx, &run, &expected(definition, run.slice)).await?;
         assert!(finish(&mut tx, &run, Some(run.slice), rows).await?);
         tx.commit().await?;

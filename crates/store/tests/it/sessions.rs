@@ -177,7 +177,7 @@ async fn a_list_that_is_in_force_already_changes_nothing(owner: Owner) {
 async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let mut storing = site.database.begin().await.unwrap();
-    let before = sessions::hold(&mut storing).await.unwrap();
+    let before = sessions::lock_shared(&mut storing).await.unwrap();
     let database = site.database.clone();
     let change = tokio::spawn(async move {
         let exceptions = Exceptions::parse(&format!("calendar,date,change\n{CLOSED}")).unwrap();
@@ -188,7 +188,7 @@ async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner
     storing.commit().await.unwrap();
     assert!(change.await.unwrap().is_some());
     let mut next = site.database.begin().await.unwrap();
-    assert_eq!(sessions::hold(&mut next).await.unwrap(), before + 1);
+    assert_eq!(sessions::lock_shared(&mut next).await.unwrap(), before + 1);
 }
 
 async fn exceptions_outlive_a_migration_and_are_read_as_they_were_given(owner: Owner) {

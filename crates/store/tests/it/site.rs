@@ -182,7 +182,7 @@ pub(crate) async fn renew(database: &Database, run: &ClaimedRun) -> Result<bool,
 
 /// Whether the run was still this worker's to fail.
 pub(crate) async fn fail(database: &Database, run: &ClaimedRun, failure: &Failure) -> Result<bool, StoreError> {
-    Ok(runs::fail(database, std::slice::from_ref(run), failure).await? == 1)
+    Ok(runs::record_failure(database, std::slice::from_ref(run), failure).await? == 1)
 }
 
 /// Whether the run was still this worker's to finish.

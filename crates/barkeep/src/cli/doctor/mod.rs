@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
+use store::StoreError;
 
 use super::output::say;
 use crate::{
@@ -57,11 +58,14 @@ impl Doctor {
         let config = Config::load(common)?;
         let mut findings = vec![machine::disk(&config), machine::clock()];
         match Home::open(&config, 3).await {
-            Err(error) => findings.push(Finding::broken(
-                "database reachable",
-                error.to_string(),
-                "Start it, or name another with --database-url; for a private one see that --data-dir can be written",
-            )),
+            Err(error) => findings.push(match error.downcast_ref() {
+                Some(StoreError::OtherSchema { what, remedy }) => Finding::broken("schema", what, remedy),
+                _ => Finding::broken(
+                    "database reachable",
+                    error.to_string(),
+                    "Start it, or name another with --database-url; for a private one see that --data-dir can be written",
+                ),
+            }),
             Ok(home) => {
                 findings.push(Finding::ok("database reachable", "it answers"));
                 let checked = check(&config, &home, &mut findings).await;

@@ -1,4 +1,4 @@
--- What people want (user_symbol_tracking) and what is kept for it (job_definitions).
+-- What is kept: one definition a series (symbol and timeframe).
 
 create table public.job_definitions (
     id uuid primary key default gen_random_uuid(),
@@ -16,38 +16,13 @@ create table public.job_definitions (
     suspended_reason text,
     -- On the market's clock: not looked at before.
     next_due_at timestamptz not null default 'epoch' check (isfinite(next_due_at)),
+    -- Why it is looked at sooner than its next bar asks for; null: it isn't.
+    due_reason text default 'it is new',
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     unique (symbol, timeframe, job_type)
 );
 create index job_definitions_due on public.job_definitions (next_due_at) where enabled and suspended_at is null;
-
-create table public.user_symbol_tracking (
-    id uuid primary key default gen_random_uuid(),
-    user_id uuid not null references auth.users (id) on delete cascade,
-    symbol_id uuid not null references public.symbols (id) on delete cascade,
-    source text not null,
-    priority int not null,
-    timeframes text[] not null default '{m15,h1,h4}' check (
-        cardinality(timeframes) > 0 and timeframes <@ '{m1,m5,m15,m30,h1,h4,d1,w1}'::text[]
-    ),
-    created_at timestamptz not null default now(),
-    updated_at timestamptz not null default now(),
-    constraint user_symbol_tracking_once unique (user_id, symbol_id, source),
-    constraint user_symbol_tracking_source check (source in ('watchlist', 'chart_view', 'recent_search')),
-    constraint user_symbol_tracking_priority check (
-        priority = case source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
-    )
-);
-create index user_symbol_tracking_symbol on public.user_symbol_tracking (symbol_id);
-create index user_symbol_tracking_expiry on public.user_symbol_tracking (updated_at) where source <> 'watchlist';
-
-create function barkeep.source_priority(p_source text) returns int
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
-$$;
 
 create function barkeep.window_days(p_timeframe text) returns int
 language sql immutable
@@ -70,4 +45,25 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
     select case when p_timeframe in ('d1', 'w1') then 'fetch_historical' else 'fetch_intraday' end
+$$;
+
+-- Makes series due from p_at on, on the market's clock, and at once where that is left out: the one way to have the planner
+-- look at a series sooner than its next bar asks for (from Rust: definitions::due_now). p_reason is kept in due_reason until
+-- the series is planned. A series that is due by then stays as it is. Returns how many became due sooner.
+create function barkeep.make_due(p_definitions uuid[], p_reason text, p_at timestamptz default 'epoch') returns int
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_sooner int;
+begin
+    -- First, and by a statement of its own: a planner that holds one is about to say when it is due next. In one order,
+    -- whoever changes several of them.
+    perform from public.job_definitions d where d.id = any (p_definitions) order by d.id for no key update;
+    update public.job_definitions d
+    set next_due_at = p_at, due_reason = p_reason
+    where d.id = any (p_definitions) and d.next_due_at > p_at;
+    get diagnostics v_sooner = row_count;
+    return v_sooner;
+end
 $$;

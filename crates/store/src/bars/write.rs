@@ -1,48 +1,17 @@
-//! Bars in and out.
+//! Bars in.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use market::{Bar, Range, Ticker, Timeframe};
-use serde::Serialize;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::Row;
 use uuid::Uuid;
 
-use crate::{
-    Database, ServiceTx, StoreError,
-    instant::Instant,
-    row::{instant, parsed},
-    statement::{query, query_scalar},
-};
+use super::{InsaneBar, SeriesBars, ShapedBar};
+use crate::{ServiceTx, StoreError, instant::Instant, row::parsed, statement::query, statement::query_scalar};
 
 /// Rows of one statement: beyond some thousands a larger batch is no faster.
 const BATCH: usize = 10_000;
-
-/// A bar and whether it may still change.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ShapedBar {
-    pub bar: Bar,
-    /// False while its end plus the provider's grace has not passed.
-    pub is_final: bool,
-}
-
-/// A bar as stored.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StoredBar {
-    #[serde(flatten)]
-    pub bar: Bar,
-    /// Provider and feed: `alpaca/sip`.
-    pub provider: String,
-    pub is_final: bool,
-}
-
-/// Bars of one series, to be stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SeriesBars<'a> {
-    pub symbol_id: Uuid,
-    pub timeframe: Timeframe,
-    pub bars: &'a [ShapedBar],
-}
 
 /// Stores bars of any number of series; those that are there already with the same content aren't touched, a final one
 /// never becomes provisional again, and none gives way to one of a worse feed. Returns how many rows were written, for each of `series`.
@@ -142,13 +111,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// A bar that can't be true, as sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InsaneBar {
-    pub bar: Bar,
-    pub reason: String,
-}
-
 /// Keeps what can't be true apart, with its reason. `asked` is the timeframe that was asked for to make `series` of.
 ///
 /// # Errors
@@ -181,64 +143,23 @@ pub async fn quarantine(
     Ok(())
 }
 
-/// The bars of a series that start in `range`, oldest first; of more than `limit` the newest.
-///
-/// `None`: there is no such symbol.
+/// Deletes the bars of these series that start in `range`. Coverage stays as it is: the caller says what is to become of
+/// it. Returns how many.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
-pub async fn read(
-    database: &Database,
-    user: Option<Uuid>,
-    ticker: &Ticker,
-    timeframe: Timeframe,
-    range: Option<Range>,
-    limit: i64,
-) -> Result<Option<Vec<StoredBar>>, StoreError> {
-    let mut tx = match user {
-        Some(user) => database.begin_as(user).await?.0,
-        None => database.begin().await?,
-    };
-    let symbol: Option<Uuid> = query_scalar("select id from public.symbols where ticker = $1")
-        .bind(ticker.as_str())
-        .fetch_optional(&mut *tx)
+/// Where the database refuses or is gone.
+pub async fn delete(
+    tx: &mut ServiceTx,
+    symbols: &[Uuid],
+    timeframes: &[Timeframe],
+    range: Range,
+) -> Result<u64, StoreError> {
+    let deleted: i64 = query_scalar("select barkeep.delete_bars($1, $2, tstzmultirange(tstzrange($3, $4)))")
+        .bind(symbols)
+        .bind(timeframes.iter().map(|timeframe| timeframe.as_str()).collect::<Vec<_>>())
+        .bind(Instant(range.from()))
+        .bind(Instant(range.to()))
+        .fetch_one(&mut **tx)
         .await?;
-    let Some(symbol) = symbol else { return Ok(None) };
-    let rows = query(
-        "select ts, open, high, low, close, volume, vwap, trade_count, provider, data_status = 'final'
-        from (
-            select * from public.ohlc_bars_v2
-            where symbol_id = $1 and timeframe = $2
-                and ($3::timestamptz is null or ts >= $3) and ($4::timestamptz is null or ts < $4)
-            order by ts desc
-            limit $5
-        ) newest
-        order by ts",
-    )
-    .bind(symbol)
-    .bind(timeframe.as_str())
-    .bind(range.map(|r| Instant(r.from())))
-    .bind(range.map(|r| Instant(r.to())))
-    .bind(limit)
-    .fetch_all(&mut *tx)
-    .await?;
-    rows.iter().map(stored).collect::<Result<_, _>>().map(Some)
-}
-
-fn stored(row: &PgRow) -> Result<StoredBar, StoreError> {
-    let start: Timestamp = instant(row, 0)?;
-    Ok(StoredBar {
-        bar: Bar {
-            start,
-            open: row.try_get(1)?,
-            high: row.try_get(2)?,
-            low: row.try_get(3)?,
-            close: row.try_get(4)?,
-            volume: row.try_get(5)?,
-            vwap: row.try_get(6)?,
-            trade_count: row.try_get(7)?,
-        },
-        provider: row.try_get(8)?,
-        is_final: row.try_get(9)?,
-    })
+    Ok(u64::try_from(deleted).unwrap_or(0))
 }

@@ -11,7 +11,7 @@ begin
             and (c.relnamespace = 'barkeep'::regnamespace
                 or (c.relnamespace = 'public'::regnamespace
                     and (c.relname in ('symbols', 'user_symbol_tracking', 'job_definitions', 'job_runs',
-                            'coverage_status', 'ohlc_bars_v2', 'orchestrator_heartbeat')
+                            'coverage_status', 'ohlc_bars_v2', 'orchestrator_heartbeat', 'corporate_actions')
                         or c.oid in (select inhrelid from pg_inherits
                             where inhparent = 'public.ohlc_bars_v2'::regclass))))
     loop
@@ -51,14 +51,21 @@ revoke all on schema barkeep from public, anon, authenticated;
 grant usage on schema barkeep to authenticated, service_role;
 grant usage on schema public to anon, authenticated, service_role;
 
--- The market's facts are everybody's who is signed in.
-grant select on public.symbols, public.ohlc_bars_v2,
-barkeep.market_clock, barkeep.market_calendars, barkeep.market_sessions to authenticated;
-create policy readable on public.symbols for select to authenticated using (true);
-create policy readable on public.ohlc_bars_v2 for select to authenticated using (true);
-create policy readable on barkeep.market_clock for select to authenticated using (true);
-create policy readable on barkeep.market_calendars for select to authenticated using (true);
-create policy readable on barkeep.market_sessions for select to authenticated using (true);
+-- The market's facts are everybody's who is signed in. A search runs as whoever searches, and so does what tells people of
+-- their coverage: they read the directory too.
+do $$
+declare
+    t regclass;
+begin
+    foreach t in array array[
+        'public.symbols', 'public.ohlc_bars_v2', 'public.corporate_actions', 'barkeep.market_clock',
+        'barkeep.market_calendars', 'barkeep.market_sessions', 'barkeep.directory', 'barkeep.directory_version'
+    ]::regclass[] loop
+        execute format('grant select on %s to authenticated', t);
+        execute format('create policy readable on %s for select to authenticated using (true)', t);
+    end loop;
+end
+$$;
 
 -- What somebody tracks is theirs alone.
 grant select, delete on public.user_symbol_tracking to authenticated;
@@ -66,6 +73,16 @@ grant insert (user_id, symbol_id, source, priority, timeframes) on public.user_s
 grant update (timeframes) on public.user_symbol_tracking to authenticated;
 create policy own on public.user_symbol_tracking for all to authenticated
 using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+
+-- So are somebody's lists.
+grant select, delete on barkeep.watchlists, barkeep.watchlist_items to authenticated;
+grant insert (user_id, name, position), update (name, position) on barkeep.watchlists to authenticated;
+grant insert (watchlist_id, symbol_id, position), update (position) on barkeep.watchlist_items to authenticated;
+create policy own on barkeep.watchlists for all to authenticated
+using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+create policy own on barkeep.watchlist_items for all to authenticated
+using (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())))
+with check (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())));
 
 -- The work done for a symbol is shown to those who track it. Its priority tells them that somebody wants it more than
 -- they do, and not who.
@@ -107,5 +124,10 @@ barkeep.expected_bars(text, text, timestamptz, timestamptz),
 barkeep.canonical_ticker(text),
 barkeep.window_days(text),
 barkeep.job_type(text),
-barkeep.window_of(text, text, int)
+barkeep.window_of(text, text, int),
+barkeep.coverage_of_symbols(text[]),
+barkeep.bars(uuid, text, timestamptz, timestamptz),
+barkeep.latest_bars(uuid, text, bigint),
+barkeep.bars_stored(uuid, text, text, tstzrange),
+barkeep.bars_exist(uuid)
 to authenticated;

@@ -1,4 +1,4 @@
--- How the providers fare, and whose bars are better.
+-- How the providers fare: when one is left alone for a while (an open circuit), and who tries it again.
 
 create table barkeep.provider_health (
     -- As in barkeep.budgets.
@@ -11,30 +11,11 @@ create table barkeep.provider_health (
     last_good_at timestamptz,
     -- Whether nobody was there at all, the last time.
     unreachable boolean not null default false,
-    -- Until then it is left alone.
+    -- Until then it is left alone: its circuit is open.
     resting_until timestamptz,
     -- Somebody tries it just now.
     probed_until timestamptz
 );
-
--- In the order in which providers are asked: bars of the lower rank replace those of a higher one, and never the reverse.
-create table barkeep.feeds (
-    -- A provenance (alpaca/iex), or all of a provider's (alpaca).
-    feed text primary key,
-    rank int not null
-);
-
--- The rank of a bar's provenance; what nobody has ranked comes last.
-create function barkeep.feed_rank(p_provenance text) returns int
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select coalesce(
-        (select f.rank from barkeep.feeds f where f.feed = p_provenance),
-        (select f.rank from barkeep.feeds f where f.feed = split_part(p_provenance, '/', 1)),
-        1000000
-    )
-$$;
 
 -- A request failed, and not by our fault. From the third in a row on the provider rests: 2 s, 4 s, ... up to 2 minutes. What
 -- was under way when that began says nothing new. Returns how many in a row.
@@ -82,29 +63,4 @@ as $$
     on conflict (account) do update
     set failures = 0, last_good_at = excluded.last_good_at, resting_until = null, probed_until = null
     where held.failures > 0 or held.last_good_at is null or held.last_good_at < clock_timestamp() - interval '10 seconds'
-$$;
-
-do $$
-declare
-    t regclass;
-    f regprocedure;
-begin
-    foreach t in array array['barkeep.provider_health', 'barkeep.feeds']::regclass[] loop
-        execute format('revoke all on %s from public, anon, authenticated', t);
-        execute format('grant select, insert, update, delete on %s to service_role', t);
-        execute format('alter table %s enable row level security', t);
-        execute format('alter table %s force row level security', t);
-        execute format(
-            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
-        );
-    end loop;
-    for f in
-        select p.oid::regprocedure from pg_proc p
-        where p.pronamespace = 'barkeep'::regnamespace
-            and p.proname in ('feed_rank', 'provider_failed', 'try_provider', 'provider_answered')
-    loop
-        execute format('revoke all on function %s from public, anon, authenticated', f);
-        execute format('grant execute on function %s to service_role', f);
-    end loop;
-end
 $$;

@@ -1,4 +1,32 @@
--- Interest in, definitions out: the trigger, and the one function behind every way of saying what one wants.
+-- Interest in, definitions out: what people track, the trigger, and the one function behind every way of saying what one
+-- wants.
+
+create table public.user_symbol_tracking (
+    id uuid primary key default gen_random_uuid(),
+    user_id uuid not null references auth.users (id) on delete cascade,
+    symbol_id uuid not null references public.symbols (id) on delete cascade,
+    source text not null,
+    priority int not null,
+    timeframes text[] not null default '{m15,h1,h4}' check (
+        cardinality(timeframes) > 0 and timeframes <@ '{m1,m5,m15,m30,h1,h4,d1,w1}'::text[]
+    ),
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    constraint user_symbol_tracking_once unique (user_id, symbol_id, source),
+    constraint user_symbol_tracking_source check (source in ('watchlist', 'chart_view', 'recent_search')),
+    constraint user_symbol_tracking_priority check (
+        priority = case source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
+    )
+);
+create index user_symbol_tracking_symbol on public.user_symbol_tracking (symbol_id);
+create index user_symbol_tracking_expiry on public.user_symbol_tracking (updated_at) where source <> 'watchlist';
+
+create function barkeep.source_priority(p_source text) returns int
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case p_source when 'watchlist' then 300 when 'chart_view' then 200 when 'recent_search' then 100 end
+$$;
 
 -- A watchlist lives until it is removed, a chart view 30 days, a search 7.
 create function barkeep.is_live(p_source text, p_updated_at timestamptz) returns boolean
@@ -9,56 +37,11 @@ as $$
         or p_updated_at > now() - case p_source when 'chart_view' then interval '30 days' else interval '7 days' end
 $$;
 
--- Brings priority, enabled and the queue's order in line with the interest that is live now. Callers hold the
--- interest locks of the symbols.
-create function barkeep.refresh_definitions(p_symbols text[]) returns void
-language plpgsql
+create function barkeep.symbols_allowed(p_user uuid) returns int
+language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-begin
-    -- Rows in one order, whoever changes several of them.
-    perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
-    with wanted as (
-        select d.id, s.active, d.base_priority, max(t.priority) as interest
-        from public.job_definitions d
-        join public.symbols s on s.ticker = d.symbol
-        left join public.user_symbol_tracking t
-            on t.symbol_id = s.id
-            and d.timeframe = any (t.timeframes)
-            and barkeep.is_live(t.source, t.updated_at)
-        where d.symbol = any (p_symbols)
-        group by d.id, s.active
-    ),
-    settled as (
-        select w.id,
-            coalesce(w.interest, w.base_priority, 0) as priority,
-            w.active and coalesce(w.interest, w.base_priority) is not null as enabled,
-            w.interest is not null as by_interest
-        from wanted w
-    )
-    update public.job_definitions d
-    set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest,
-        -- Nobody has looked at it while it was paused.
-        next_due_at = case when n.enabled and not d.enabled then 'epoch' else d.next_due_at end,
-        updated_at = now()
-    from settled n
-    where d.id = n.id
-        and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest);
-
-    update public.job_runs r
-    set priority = d.priority,
-        by_interest = d.by_interest,
-        rank_at = r.created_at - d.priority * interval '6 seconds',
-        status = case when d.enabled then r.status else 'cancelled' end,
-        error_message = case when d.enabled then r.error_message else 'Nobody is interested in it any more' end,
-        finished_at = case when d.enabled then r.finished_at else now() end,
-        updated_at = now()
-    from public.job_definitions d
-    where d.symbol = any (p_symbols)
-        and r.job_def_id = d.id
-        and r.status = 'queued'
-        and (not d.enabled or (r.priority, r.by_interest) is distinct from (d.priority, d.by_interest));
-end
+    select case p_user when '00000000-0000-4000-8000-00000000a000' then 50 else 500 end
 $$;
 
 -- Serialises what one user does.
@@ -80,6 +63,62 @@ begin
     for v_symbol in select distinct s from unnest(p_symbols) s order by s loop
         perform pg_advisory_xact_lock(hashtextextended('barkeep interest ' || v_symbol, 0));
     end loop;
+end
+$$;
+
+-- Brings priority, enabled and the queue's order in line with the interest that is live now. Callers hold the
+-- interest locks of the symbols.
+create function barkeep.refresh_definitions(p_symbols text[]) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_resumed uuid[];
+begin
+    -- Rows in one order, whoever changes several of them.
+    perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
+    with wanted as (
+        select d.id, d.enabled, s.active, d.base_priority, max(t.priority) as interest
+        from public.job_definitions d
+        join public.symbols s on s.ticker = d.symbol
+        left join public.user_symbol_tracking t
+            on t.symbol_id = s.id
+            and d.timeframe = any (t.timeframes)
+            and barkeep.is_live(t.source, t.updated_at)
+        where d.symbol = any (p_symbols)
+        group by d.id, s.active
+    ),
+    settled as (
+        select w.id, w.enabled as was_enabled,
+            coalesce(w.interest, w.base_priority, 0) as priority,
+            w.active and coalesce(w.interest, w.base_priority) is not null as enabled,
+            w.interest is not null as by_interest
+        from wanted w
+    ),
+    changed as (
+        update public.job_definitions d
+        set priority = n.priority, enabled = n.enabled, by_interest = n.by_interest, updated_at = now()
+        from settled n
+        where d.id = n.id
+            and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest)
+    )
+    select array_agg(n.id) into v_resumed from settled n where n.enabled and not n.was_enabled;
+    -- Nobody has looked at them while they were paused.
+    perform barkeep.make_due(v_resumed, 'somebody is interested again');
+
+    update public.job_runs r
+    set priority = d.priority,
+        by_interest = d.by_interest,
+        rank_at = r.created_at - d.priority * interval '6 seconds',
+        status = case when d.enabled then r.status else 'cancelled' end,
+        error_message = case when d.enabled then r.error_message else 'Nobody is interested in it any more' end,
+        finished_at = case when d.enabled then r.finished_at else now() end,
+        updated_at = now()
+    from public.job_definitions d
+    where d.symbol = any (p_symbols)
+        and r.job_def_id = d.id
+        and r.status = 'queued'
+        and (not d.enabled or (r.priority, r.by_interest) is distinct from (d.priority, d.by_interest));
 end
 $$;
 
@@ -127,13 +166,6 @@ begin
     perform pg_notify('barkeep_wake', '');
     return null;
 end
-$$;
-
-create function barkeep.symbols_allowed(p_user uuid) returns int
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case p_user when '00000000-0000-4000-8000-00000000a000' then 50 else 500 end
 $$;
 
 create trigger trigger_auto_create_jobs

@@ -1,25 +1,5 @@
 -- Coverage of many symbols at once, for pages that show many: what series have in common is computed once for all of them,
--- and gaps are looked for only where something is missing.
-
--- As before, with the step taken once and not for each session.
-create or replace function barkeep.expected_bars(
-    p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz
-) returns bigint
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case
-        when p_timeframe = 'd1' then count(*)
-        when p_timeframe = 'w1' then count(distinct date_trunc('week', s.session_date))
-        else coalesce(sum(ceil(
-            extract(epoch from least(s.close_at, p_to) - greatest(s.open_at, p_from)) / k.step
-        )), 0)
-    end::bigint
-    from (select extract(epoch from barkeep.timeframe_step(p_timeframe)) as step offset 0) k
-    cross join barkeep.market_sessions s
-    where s.calendar = p_calendar and s.close_at > p_from and s.open_at < p_to
-        and s.open_at > p_from - interval '24 hours'
-$$;
+-- and gaps are looked for only where something is missing. Run as the caller: row level security shows everyone their own.
 
 -- Of each symbol three timeframes or more, in the order given: see get_symbol_timeframe_coverage for the columns.
 -- expected_bars: what the calendar expects in the window up to the last final bar, less what the provider can't give;
@@ -27,8 +7,8 @@ $$;
 -- The window of what is delisted ends there.
 create function barkeep.coverage_of_symbols(p_symbols text[])
 returns table (
-    n bigint, place bigint, timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz, coverage_days numeric,
-    last_fetch timestamptz, job_enabled bool, job_priority int,
+    n bigint, place bigint, timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz,
+    coverage_days numeric, last_fetch timestamptz, job_enabled bool, job_priority int,
     expected_bars bigint, stored_bars bigint, missing_bars bigint, completeness numeric, state text, reason text
 )
 language sql stable
@@ -72,8 +52,7 @@ as $$
             when r.failed > 0 then 'failing'
             when g.missing > 0 then 'filling'
             when w.delisted_at is not null then 'delisted'
-            when w.listing <> 'listed'
-                and not exists (select from public.ohlc_bars_v2 o where o.symbol_id = w.id) then 'unchecked'
+            when w.listing <> 'listed' and not barkeep.bars_exist(w.id) then 'unchecked'
             else 'complete'
         end,
         coalesce(
@@ -88,19 +67,7 @@ as $$
     left join lateral (
         select m.span * tstzrange(null, w.delisted_at) as span where w.id is not null offset 0
     ) v on true
-    left join lateral (
-        select count(*) as bars, min(o.ts) as earliest, max(o.ts) as latest,
-            count(*) filter (
-                where o.data_status = 'final' and o.ts < upper(v.span)
-                    and o.ts >= case
-                        when w.timeframe = 'd1' then date_trunc('day', lower(v.span), k.time_zone)
-                        when w.timeframe = 'w1' then date_trunc('week', lower(v.span), k.time_zone)
-                        else lower(v.span)
-                    end
-            ) as stored
-        from public.ohlc_bars_v2 o, barkeep.market_calendars k
-        where o.symbol_id = w.id and o.timeframe = w.timeframe and k.calendar = w.calendar
-    ) b on true
+    left join lateral barkeep.bars_stored(w.id, w.timeframe, w.calendar, v.span) b on true
     left join lateral (
         select case
             when v.span = m.span and (c.unavailable is null or not c.unavailable && v.span) then m.expected
@@ -147,7 +114,7 @@ as $$
 $$;
 
 -- Coverage of a symbol. The first eight columns are what clients decode.
-create or replace function public.get_symbol_timeframe_coverage(p_symbol text)
+create function public.get_symbol_timeframe_coverage(p_symbol text)
 returns table (
     timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz, coverage_days numeric,
     last_fetch timestamptz, job_enabled bool, job_priority int,
@@ -161,6 +128,3 @@ as $$
     from barkeep.coverage_of_symbols(array[p_symbol]) c
     order by c.place
 $$;
-
-revoke all on function barkeep.coverage_of_symbols(text[]) from public, anon, authenticated;
-grant execute on function barkeep.coverage_of_symbols(text[]) to service_role, authenticated;

@@ -1,13 +1,4 @@
--- Who is alive, and the schedule in the shape in which pg_cron shows it.
-
-create table public.orchestrator_heartbeat (
-    name text primary key,
-    last_seen timestamptz,
-    status text not null default 'never ran',
-    message text,
-    updated_at timestamptz not null default now()
-);
-insert into public.orchestrator_heartbeat (name) values ('orchestrator-tick');
+-- The schedule in the shape in which pg_cron shows it.
 
 -- Wakes the planner. What a cron job calls, where there is pg_cron.
 create function barkeep.wake() returns void

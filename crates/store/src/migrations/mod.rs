@@ -1,54 +1,50 @@
 //! The schema: plain timestamped SQL files, applied once each and in order.
 //!
 //! The folder is the one that `supabase db push --workdir crates/store` reads too. Both keep a ledger; what either has
-//! is not applied again.
+//! is not applied again. A database whose ledger doesn't agree with the files (`ledger`) is refused and left as it is.
 
-use std::collections::BTreeSet;
-
-use sqlx::Row;
+mod ledger;
 
 use crate::{
-    Database, ServiceTx, StoreError,
+    Database, StoreError,
     statement::{query, query_scalar},
 };
+
+use ledger::Ledgers;
+pub use ledger::check;
 
 macro_rules! migrations {
     ($($name:literal),+ $(,)?) => {
         /// Version and name, and the statements.
         const MIGRATIONS: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../supabase/migrations/", $name, ".sql")))),+
+            $(($name, include_str!(concat!("../../supabase/migrations/", $name, ".sql")))),+
         ];
     };
 }
 
 migrations![
-    "20261124000100_roles_and_users",
-    "20261124000200_market_time",
-    "20261124000300_symbols",
-    "20261124000400_bars",
-    "20261124000500_definitions_and_tracking",
-    "20261124000600_runs_and_coverage",
-    "20261124000610_quarantine",
-    "20261124000700_interest",
-    "20261124000800_gaps_and_queue",
-    "20261124000900_monitoring",
-    "20261124001000_scheduler",
-    "20261124001100_access",
-    "20261124001200_seed",
-    "20261125000100_budgets",
-    "20261125000200_packs",
-    "20261125000300_processes",
-    "20261125000900_access",
-    "20261126000100_actions",
-    "20261126000200_directory",
-    "20261126000300_verification",
-    "20261126000400_sessions",
-    "20261126000410_rereads",
-    "20261126000500_providers",
-    "20261126000600_outcomes",
-    "20261126000700_people",
-    "20261126000800_watchlists",
-    "20261126000900_coverage",
+    "20261201000100_roles_and_users",
+    "20261201000200_market_time",
+    "20261201000300_symbols",
+    "20261201000400_directory",
+    "20261201000500_bars",
+    "20261201000600_definitions",
+    "20261201000700_interest",
+    "20261201000800_coverage",
+    "20261201000900_gaps",
+    "20261201001000_queue",
+    "20261201001100_claims",
+    "20261201001200_outcomes",
+    "20261201001300_rereads",
+    "20261201001400_session_changes",
+    "20261201001500_budgets",
+    "20261201001600_provider_health",
+    "20261201001700_people",
+    "20261201001800_series_coverage",
+    "20261201001900_monitoring",
+    "20261201002000_schedule",
+    "20261201002100_access",
+    "20261201002200_seed",
 ];
 
 /// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.
@@ -57,6 +53,10 @@ const LEDGER: &str = "
     create table if not exists barkeep.migrations (
         version text primary key,
         name text not null,
+        -- Of the file: SHA-256, in hexadecimal.
+        checksum text not null,
+        -- Whether programs that don't know this migration go on working with it.
+        compatible boolean not null default false,
         applied_at timestamptz not null default now()
     );
     revoke all on barkeep.migrations from public;
@@ -87,35 +87,30 @@ pub struct Migrated {
 /// Brings the schema up to date and fills the sessions of every calendar and the built-in directory.
 ///
 /// # Errors
-/// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied.
+/// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied. And as
+/// [`check`].
 pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     let mut tx = database.begin().await?;
     query("select pg_advisory_xact_lock(hashtextextended('barkeep migrate', 0))").execute(&mut *tx).await?;
+    let ledgers = Ledgers::read(&mut tx).await?;
+    ledgers.agree()?;
     sqlx::raw_sql(LEDGER).execute(&mut *tx).await?;
-    let ours = ledger(&mut tx, "select version from barkeep.migrations").await?;
-    let supabase_has_one: bool =
-        query_scalar("select to_regclass('supabase_migrations.schema_migrations') is not null")
-            .fetch_one(&mut *tx)
-            .await?;
-    let theirs = if supabase_has_one {
-        ledger(&mut tx, "select version from supabase_migrations.schema_migrations").await?
-    } else {
-        BTreeSet::new()
-    };
 
     let mut applied = Vec::new();
     for (name, statements) in MIGRATIONS {
         let version = version_of(name);
-        if ours.contains(version) {
+        if ledgers.ours_has(version) {
             continue;
         }
-        if !theirs.contains(version) {
+        if !ledgers.supabases_has(version) {
             sqlx::raw_sql(*statements).execute(&mut *tx).await.map_err(|error| in_migration(name, error))?;
             applied.push((*name).to_owned());
         }
-        query("insert into barkeep.migrations (version, name) values ($1, $2)")
+        query("insert into barkeep.migrations (version, name, checksum, compatible) values ($1, $2, $3, $4)")
             .bind(version)
             .bind(name)
+            .bind(ledger::checksum(statements))
+            .bind(ledger::is_compatible(statements))
             .execute(&mut *tx)
             .await?;
     }
@@ -125,15 +120,12 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     crate::directory::fill_built_in(&mut tx).await?;
     tx.commit().await?;
 
-    let unknown_to_supabase = if supabase_has_one {
-        MIGRATIONS
-            .iter()
-            .map(|(name, _)| version_of(name))
-            .filter(|v| !theirs.contains(*v))
-            .map(str::to_owned)
-            .collect()
-    } else {
-        Vec::new()
+    let unknown_to_supabase = match &ledgers.supabases {
+        Some(known) => {
+            let versions = MIGRATIONS.iter().map(|(name, _)| version_of(name));
+            versions.filter(|version| !known.contains(*version)).map(str::to_owned).collect()
+        }
+        None => Vec::new(),
     };
     Ok(Migrated { applied, schedule, unknown_to_supabase })
 }
@@ -143,21 +135,16 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
 /// # Errors
 /// Where the database can't be asked.
 pub async fn pending(database: &Database) -> Result<Vec<String>, StoreError> {
-    let mut tx = database.begin().await?;
-    let there: bool = query_scalar("select to_regclass('barkeep.migrations') is not null").fetch_one(&mut *tx).await?;
-    let ours = if there { ledger(&mut tx, "select version from barkeep.migrations").await? } else { BTreeSet::new() };
-    Ok(MIGRATIONS
-        .iter()
-        .filter(|(name, _)| !ours.contains(version_of(name)))
-        .map(|(name, _)| (*name).to_owned())
-        .collect())
+    let ledgers = Ledgers::read(&mut database.begin().await?).await?;
+    let lacking = MIGRATIONS.iter().map(|(name, _)| *name).filter(|name| !ledgers.ours_has(version_of(name)));
+    Ok(lacking.map(str::to_owned).collect())
 }
 
 /// A word for all that a migrated database holds, for caches of such.
 pub fn fingerprint() -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
-    MIGRATIONS.hash(&mut hasher);
+    (MIGRATIONS, LEDGER, LEDGER_ACCESS).hash(&mut hasher);
     crate::directory::BUILT_IN.hash(&mut hasher);
     hasher.finish()
 }
@@ -174,11 +161,6 @@ fn in_migration(name: &str, error: sqlx::Error) -> StoreError {
              create schemas and roles in it"
         )),
     }
-}
-
-async fn ledger(tx: &mut ServiceTx, statement: &'static str) -> Result<BTreeSet<String>, StoreError> {
-    let rows = query(statement).fetch_all(&mut **tx).await?;
-    rows.iter().map(|row| row.try_get::<String, _>(0).map_err(StoreError::from)).collect()
 }
 
 #[cfg(test)]

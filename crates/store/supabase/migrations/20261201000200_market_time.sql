@@ -1,5 +1,5 @@
--- The market's clock, its calendars and their sessions. Instants only: exchange time is needed for one thing, which
--- day a window begins on.
+-- The market's clock, its calendars, their sessions and the grid of bars in them. Instants only: exchange time is needed
+-- for one thing, which day a window begins on.
 
 create table barkeep.market_clock (
     only_row boolean primary key default true check (only_row),
@@ -21,11 +21,13 @@ create table barkeep.market_calendars (
     calendar text primary key,
     time_zone text not null,
     -- How long after its end a bar may still change or be held back by the provider.
-    grace interval not null default interval '1 minute' check (grace >= interval '0')
+    grace interval not null default interval '1 minute' check (grace >= interval '0'),
+    -- How long after its close a session is read once more, for late trades. Null: never, as of markets that never close.
+    reread_after interval check (reread_after > interval '0')
 );
-insert into barkeep.market_calendars (calendar, time_zone) values
-('XNYS', 'America/New_York'),
-('24x7', 'UTC');
+insert into barkeep.market_calendars (calendar, time_zone, reread_after) values
+('XNYS', 'America/New_York', interval '1 hour'),
+('24x7', 'UTC', null);
 
 -- Filled from the calendar in the code. A 24x7 market has one session a UTC day. No session lasts longer than a day: so
 -- those that reach into a range open within the day before it, which an index can find.
@@ -40,6 +42,10 @@ create table barkeep.market_sessions (
 );
 create unique index market_sessions_open on barkeep.market_sessions (calendar, open_at);
 create unique index market_sessions_close on barkeep.market_sessions (calendar, close_at);
+
+-- Where bars begin and end is also for `market::Grid` to say, which cuts what was fetched. That the functions below say the
+-- same, for every timeframe over forty years, is held by the store's test
+-- grid_and_database_agree_on_every_timeframe_over_forty_years.
 
 -- Minutes of a bar inside a session; null for d1 and w1, whose bars span whole sessions.
 create function barkeep.timeframe_step(p_timeframe text) returns interval
@@ -137,9 +143,11 @@ as $$
     where c.calendar = p_calendar
 $$;
 
--- How many bars the calendar expects in [p_from, p_to). Both lie on the timeframe's grid or in closed hours.
-create function barkeep.expected_bars(p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz)
-returns bigint
+-- How many bars the calendar expects in [p_from, p_to). Both lie on the timeframe's grid or in closed hours. The step is
+-- computed once, not for each session.
+create function barkeep.expected_bars(
+    p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz
+) returns bigint
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -147,11 +155,11 @@ as $$
         when p_timeframe = 'd1' then count(*)
         when p_timeframe = 'w1' then count(distinct date_trunc('week', s.session_date))
         else coalesce(sum(ceil(
-            extract(epoch from least(s.close_at, p_to) - greatest(s.open_at, p_from))
-            / extract(epoch from barkeep.timeframe_step(p_timeframe))
+            extract(epoch from least(s.close_at, p_to) - greatest(s.open_at, p_from)) / k.step
         )), 0)
     end::bigint
-    from barkeep.market_sessions s
+    from (select extract(epoch from barkeep.timeframe_step(p_timeframe)) as step offset 0) k
+    cross join barkeep.market_sessions s
     where s.calendar = p_calendar and s.close_at > p_from and s.open_at < p_to
         and s.open_at > p_from - interval '24 hours'
 $$;
@@ -182,4 +190,36 @@ as $$
                 )
         ), upper(p_range))
     )
+$$;
+
+-- Single days on which a market closes, or closes early, besides those that the code knows. From the file of whoever
+-- started last or changed it last; every process goes by what is here, and barkeep.market_sessions follows.
+create table barkeep.session_exceptions (
+    calendar text not null references barkeep.market_calendars,
+    session_date date not null,
+    -- Null: closed all day. In the market's own time.
+    early_close time,
+    primary key (calendar, session_date)
+);
+
+-- Which edition of the exceptions is in force: what was made by another must not be stored.
+create table barkeep.session_edition (
+    only_row boolean primary key default true check (only_row),
+    edition bigint not null default 0,
+    -- Which hours of a stock exchange's day are its session.
+    stock_hours text not null default 'regular' check (stock_hours in ('regular', 'extended')),
+    changed_at timestamptz not null default now()
+);
+insert into barkeep.session_edition default values;
+
+-- The edition, which stays until the transaction ends. Taken before any other lock.
+create function barkeep.lock_sessions_shared() returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
+    -- A statement of its own, so that it sees what was committed while this one waited.
+    return (select e.edition from barkeep.session_edition e);
+end
 $$;

@@ -1,6 +1,38 @@
--- How people arrange what they watch: lists, and the order in each. What is watched is for user_symbol_tracking to say:
--- a symbol that somebody watches is on one of their lists at least, and none that they don't watch is.
+-- People who sign in with an e-mail address and a password, browsers that are signed in, and how people arrange what they
+-- watch.
 
+-- Argon2's own text: parameters, salt and hash. Only where Barkeep keeps the users itself.
+create table barkeep.passwords (
+    user_id uuid primary key references auth.users (id) on delete cascade,
+    hash text not null constraint passwords_are_argon2id check (hash like '$argon2id$%'),
+    changed_at timestamptz not null default now()
+);
+
+-- Kept as digests: who reads this table can't use them.
+create table barkeep.browser_sessions (
+    digest bytea primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null
+);
+create index browser_sessions_by_user on barkeep.browser_sessions (user_id);
+
+-- A link works once and not for long. Kept as a digest: who reads this table can't sign in with it.
+create table barkeep.sign_in_links (
+    digest bytea primary key,
+    user_id uuid not null references auth.users (id) on delete cascade,
+    expires_at timestamptz not null
+);
+
+-- Passwords that were wrong, by the digest of the address that was given with them.
+create table barkeep.sign_in_failures (
+    address bytea not null,
+    at timestamptz not null default clock_timestamp()
+);
+create index sign_in_failures_by_address on barkeep.sign_in_failures (address, at);
+
+-- Lists, and the order in each. What is watched is for user_symbol_tracking to say: a symbol that somebody watches is on
+-- one of their lists at least, and none that they don't watch is.
 create table barkeep.watchlists (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references auth.users (id) on delete cascade,
@@ -75,49 +107,3 @@ create trigger watchlists_on_delete
 after delete on public.user_symbol_tracking
 referencing old table as changed
 for each statement execute function barkeep.take_off_watchlists();
-
--- What is watched already.
-insert into barkeep.watchlists (user_id, name)
-select distinct t.user_id, 'Watchlist' from public.user_symbol_tracking t where t.source = 'watchlist';
-insert into barkeep.watchlist_items (watchlist_id, symbol_id, position, added_at)
-select l.id, t.symbol_id, row_number() over (partition by l.id order by t.created_at, t.symbol_id), t.created_at
-from public.user_symbol_tracking t
-join barkeep.watchlists l on l.user_id = t.user_id
-where t.source = 'watchlist';
-
-do $$
-declare
-    t regclass;
-begin
-    foreach t in array array['barkeep.watchlists', 'barkeep.watchlist_items']::regclass[] loop
-        execute format('revoke all on %s from public, anon, authenticated', t);
-        execute format('grant select, insert, update, delete on %s to service_role', t);
-        execute format('alter table %s enable row level security', t);
-        execute format('alter table %s force row level security', t);
-        execute format(
-            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
-        );
-    end loop;
-end
-$$;
-
--- Somebody's lists are theirs alone.
-grant select, delete on barkeep.watchlists, barkeep.watchlist_items to authenticated;
-grant insert (user_id, name, position), update (name, position) on barkeep.watchlists to authenticated;
-grant insert (watchlist_id, symbol_id, position), update (position) on barkeep.watchlist_items to authenticated;
-create policy own on barkeep.watchlists for all to authenticated
-using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
-create policy own on barkeep.watchlist_items for all to authenticated
-using (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())))
-with check (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())));
-
-do $$
-declare
-    f regprocedure;
-begin
-    foreach f in array array['barkeep.put_on_watchlist()', 'barkeep.take_off_watchlists()']::regprocedure[] loop
-        execute format('revoke all on function %s from public, anon, authenticated', f);
-        execute format('grant execute on function %s to service_role', f);
-    end loop;
-end
-$$;

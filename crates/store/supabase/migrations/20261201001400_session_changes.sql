@@ -1,36 +1,4 @@
--- Sessions that differ from the rules, and the last session read once more.
-
--- Single days on which a market closes, or closes early, besides those that the code knows. From the file of whoever
--- started last or changed it last; every process goes by what is here, and barkeep.market_sessions follows.
-create table barkeep.session_exceptions (
-    calendar text not null references barkeep.market_calendars,
-    session_date date not null,
-    -- Null: closed all day. In the market's own time.
-    early_close time,
-    primary key (calendar, session_date)
-);
-
--- Which edition of the exceptions is in force: what was made by another must not be stored.
-create table barkeep.session_edition (
-    only_row boolean primary key default true check (only_row),
-    edition bigint not null default 0,
-    -- Which hours of a stock exchange's day are its session.
-    stock_hours text not null default 'regular' check (stock_hours in ('regular', 'extended')),
-    changed_at timestamptz not null default now()
-);
-insert into barkeep.session_edition default values;
-
--- The edition, which stays until the transaction ends. Taken before any other lock.
-create function barkeep.hold_sessions() returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
-    -- A statement of its own, so that it sees what was committed while this one waited.
-    return (select e.edition from barkeep.session_edition e);
-end
-$$;
+-- Sessions that become others: a holiday that nobody foresaw, an early close, regular or extended hours.
 
 -- Gives a calendar these sessions and brings everything that they touch into line. Time that wasn't open before is taken
 -- out of coverage, and with it the last bar of a session that ends earlier than it did, which is another bar now. Time
@@ -53,6 +21,7 @@ declare
     v_anew text[];
     v_changed int;
     v_outside bigint := 0;
+    v_symbols uuid[];
 begin
     with new as (
         select d::date as day, o, c
@@ -121,11 +90,11 @@ begin
     ) cut
     where r.id = cut.id;
 
-    delete from public.ohlc_bars_v2 b
-    using public.symbols s
-    where v_moved is not null and s.id = b.symbol_id and s.calendar = p_calendar
-        and (b.timeframe = any (v_off_grid) and b.ts <@ v_moved
-            or b.timeframe in ('m1', 'm5', 'm15', 'm30') and b.ts <@ v_closed);
+    if v_moved is not null then
+        v_symbols := array(select s.id from public.symbols s where s.calendar = p_calendar);
+        perform barkeep.delete_bars(v_symbols, v_off_grid, v_moved);
+        perform barkeep.delete_bars(v_symbols, '{m1,m5,m15,m30}', v_closed);
+    end if;
 
     update barkeep.empty_sessions e
     set ranges = e.ranges - v_closed - v_opened
@@ -170,16 +139,12 @@ begin
         and (next.covered <> c.covered or c.unavailable && v_moved);
 
     -- Those without coverage of it too, and those whose next bar is due at another time now.
-    update public.job_definitions d set next_due_at = 'epoch'
-    from (
+    perform barkeep.make_due(array(
         select d.id from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol and s.calendar = p_calendar
         where d.enabled
             and upper(v_opened + v_closed) > barkeep.market_now() - make_interval(days => d.window_days + 8)
-        order by d.id
-        for no key update of d
-    ) held
-    where d.id = held.id;
+    ), 'its sessions have changed');
 
     -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
     if not isempty(v_closed) and v_moved is null then
@@ -189,43 +154,23 @@ begin
         cross join unnest(array['m1', 'm5', 'm15', 'm30', 'h1', 'h4', 'd1']) as t (timeframe)
         cross join unnest(v_closed) as closed (r)
         cross join lateral (
-            select count(*) as n from public.ohlc_bars_v2 b
-            where b.symbol_id = s.id and b.timeframe = t.timeframe
-                and case
-                    when t.timeframe <> 'd1' then b.ts >= lower(closed.r) and b.ts < upper(closed.r)
-                    else b.ts = (lower(closed.r) at time zone k.time_zone)::date::timestamp at time zone k.time_zone
-                        and not exists (
-                            select from barkeep.market_sessions m
-                            where m.calendar = p_calendar
-                                and m.session_date = (lower(closed.r) at time zone k.time_zone)::date
-                        )
-                end
+            select date_trunc('day', lower(closed.r), k.time_zone) as at
+        ) midnight
+        cross join lateral (
+            select count(*) as n
+            from barkeep.bars(
+                s.id, t.timeframe,
+                case when t.timeframe = 'd1' then midnight.at else lower(closed.r) end,
+                case when t.timeframe = 'd1' then midnight.at + interval '1 microsecond' else upper(closed.r) end
+            )
         ) found
-        where s.calendar = p_calendar;
+        where s.calendar = p_calendar
+            and (t.timeframe <> 'd1' or not exists (
+                select from barkeep.market_sessions m
+                where m.calendar = p_calendar and m.session_date = (lower(closed.r) at time zone k.time_zone)::date
+            ));
     end if;
     perform pg_notify('barkeep_wake', '');
     return query select v_changed, v_outside;
 end
 $$;
-
-revoke all on barkeep.session_exceptions, barkeep.session_edition from public, anon, authenticated;
-grant select, insert, update, delete on barkeep.session_exceptions, barkeep.session_edition to service_role;
-do $$
-declare
-    t regclass;
-begin
-    foreach t in array array['barkeep.session_exceptions', 'barkeep.session_edition']::regclass[] loop
-        execute format('alter table %s enable row level security', t);
-        execute format('alter table %s force row level security', t);
-        execute format(
-            'create policy service on %s for all to service_role, %I using (true) with check (true)', t, current_user
-        );
-    end loop;
-end
-$$;
-revoke all on function barkeep.hold_sessions() from public, anon, authenticated;
-revoke all on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
-from public, anon, authenticated;
-grant execute on function barkeep.hold_sessions() to service_role;
-grant execute on function barkeep.replace_sessions(text, text[], timestamptz[], timestamptz[], boolean[])
-to service_role;

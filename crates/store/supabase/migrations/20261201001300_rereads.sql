@@ -1,21 +1,4 @@
--- The last session read once more after it has ended, for trades that were reported late; and what final bars changed.
-
--- How long after its close a session is read once more. Null: never, as of markets that never close.
-alter table barkeep.market_calendars add column reread_after interval check (reread_after > interval '0');
-update barkeep.market_calendars set reread_after = interval '1 hour' where calendar = 'XNYS';
-
--- Sessions of which something was read before late trades were in.
-create table barkeep.rereads (
-    symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
-    timeframe text not null,
-    -- On the market's clock.
-    due_at timestamptz not null,
-    ranges tstzmultirange not null,
-    primary key (symbol, timeframe, due_at)
-);
-
--- How many final bars of the series have changed since: late trades, corrections, another provider's word.
-alter table public.coverage_status add column corrections bigint not null default 0;
+-- The last session read once more after it has ended, for trades that were reported late.
 
 -- Of series that were answered for: sessions that ended less than an hour ago, or haven't yet, are read once more; those
 -- whose turn that was have had it. Returns how many final bars have changed in this transaction.
@@ -28,6 +11,7 @@ as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := barkeep.market_now();
+    v_noted int;
 begin
     if exists (select from barkeep.rereads r where r.symbol = any (p_symbols) and r.due_at <= v_now) then
         update barkeep.rereads r
@@ -65,9 +49,12 @@ begin
         on conflict (symbol, timeframe, due_at) do nothing
         returning symbol, timeframe, due_at
     )
-    update public.job_definitions d set next_due_at = least(d.next_due_at, n.due_at)
-    from noted n
-    where d.symbol = n.symbol and d.timeframe = n.timeframe and d.next_due_at > n.due_at;
+    select count(barkeep.make_due(n.definitions, 'a session is read once more', n.due_at)) into v_noted
+    from (
+        select noted.due_at, array_agg(d.id) as definitions
+        from noted join public.job_definitions d on d.symbol = noted.symbol and d.timeframe = noted.timeframe
+        group by noted.due_at
+    ) n;
 
     return coalesce(nullif(current_setting('barkeep.corrections', true), ''), '0')::bigint;
 end
@@ -120,7 +107,7 @@ begin
     where upper(over.ranges) > barkeep.market_now() - interval '1 day'
     having count(*) > 0
     on conflict (symbol, timeframe, due_at) do update set ranges = rereads.ranges + excluded.ranges;
-    update public.job_definitions d set next_due_at = least(d.next_due_at, v_again) where d.id = new.job_def_id;
+    perform barkeep.make_due(array[new.job_def_id], 'reading a session once more failed', v_again);
     return new;
 end
 $$;
@@ -129,63 +116,3 @@ create trigger job_runs_reread_failed
 before update on public.job_runs
 for each row when (new.status = 'failed' and new.triggered_by = 'reread')
 execute function barkeep.reread_failed();
-
--- Counts final bars that become others, whatever made them: by series, and for whoever stores in this transaction.
-create function barkeep.count_corrections() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    v_count bigint;
-begin
-    with changed as (
-        select b.symbol_id, b.timeframe, count(*) as n
-        from was b
-        join became a on a.symbol_id = b.symbol_id and a.timeframe = b.timeframe and a.ts = b.ts
-        where b.data_status = 'final'
-            and (a.open, a.high, a.low, a.close, a.volume, a.vwap, a.trade_count)
-                is distinct from (b.open, b.high, b.low, b.close, b.volume, b.vwap, b.trade_count)
-        group by b.symbol_id, b.timeframe
-    ),
-    counted as (
-        update public.coverage_status c set corrections = c.corrections + changed.n
-        from changed join public.symbols s on s.id = changed.symbol_id
-        where c.symbol = s.ticker and c.timeframe = changed.timeframe
-    )
-    select coalesce(sum(n), 0) into v_count from changed;
-    if v_count > 0 then
-        perform set_config('barkeep.corrections', (
-            v_count + coalesce(nullif(current_setting('barkeep.corrections', true), ''), '0')::bigint
-        )::text, true);
-    end if;
-    return null;
-end
-$$;
-
-create trigger ohlc_bars_corrections
-after update on public.ohlc_bars_v2
-referencing old table as was new table as became
-for each statement execute function barkeep.count_corrections();
-
-revoke all on barkeep.rereads from public, anon, authenticated;
-grant select, insert, update, delete on barkeep.rereads to service_role;
-alter table barkeep.rereads enable row level security;
-alter table barkeep.rereads force row level security;
-do $$
-declare
-    f regprocedure;
-begin
-    execute format(
-        'create policy service on barkeep.rereads for all to service_role, %I using (true) with check (true)',
-        current_user
-    );
-    for f in
-        select p.oid::regprocedure from pg_proc p
-        where p.pronamespace = 'barkeep'::regnamespace
-            and p.proname in ('note_rereads', 'reread_is_queued', 'reread_failed', 'count_corrections')
-    loop
-        execute format('revoke all on function %s from public, anon, authenticated', f);
-        execute format('grant execute on function %s to service_role', f);
-    end loop;
-end
-$$;

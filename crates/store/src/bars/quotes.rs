@@ -47,15 +47,9 @@ pub async fn newest(
             break;
         }
         let rows = query(
-            "select s.id, b.ts, b.close, b.provider, b.data_status = 'final'
+            "select s.id, b.ts, b.close, b.provider, b.is_final
             from unnest($1::uuid[]) as s (id)
-            cross join lateral (
-                select o.ts, o.close, o.provider, o.data_status
-                from public.ohlc_bars_v2 o
-                where o.symbol_id = s.id and o.timeframe = $2
-                order by o.ts desc
-                limit $3
-            ) b
+            cross join lateral barkeep.latest_bars(s.id, $2, $3) b
             order by s.id, b.ts",
         )
         .bind(&open)
