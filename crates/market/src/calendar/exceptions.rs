@@ -8,64 +8,23 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     sync::{PoisonError, RwLock},
 };
 
 use jiff::civil::{Date, Time};
-use serde::{Deserialize, Serialize};
 
-use super::{Calendar, Session, days_from, xnys};
+use super::{
+    Calendar, Session,
+    change::{Change, StockHours},
+    days_from, xnys,
+};
 
 static IN_FORCE: RwLock<Exceptions> = RwLock::new(Exceptions { days: BTreeMap::new(), hours: StockHours::Regular });
 
-/// What happens on a day instead of what the rules say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Change {
-    /// No session.
-    Closed,
-    /// The session ends then, in the market's own time.
-    Early(Time),
-}
-
-/// Which hours of a stock exchange's day are its session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum StockHours {
-    /// 09:30 to 16:00 New York time, to 13:00 on half days.
-    #[default]
-    Regular,
-    /// From the first trade before the open, 04:00, to four hours after the close: 20:00, and 17:00 on half days.
-    Extended,
-}
-
-/// The text names no hours.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' are no hours of stocks: regular and extended are")]
-pub struct InvalidStockHours(pub String);
-
 impl StockHours {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Regular => "regular",
-            Self::Extended => "extended",
-        }
-    }
-
     /// Those that this process goes by.
     pub fn in_force() -> Self {
         IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).hours
-    }
-}
-
-impl std::str::FromStr for StockHours {
-    type Err = InvalidStockHours;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "regular" => Ok(Self::Regular),
-            "extended" => Ok(Self::Extended),
-            other => Err(InvalidStockHours(other.to_owned())),
-        }
     }
 }
 
@@ -223,16 +182,6 @@ fn hour_and_minute(text: &str) -> Result<Time, String> {
         Time::new(two_digits(hour)?, two_digits(minute)?, 0, 0).ok()
     };
     parse().ok_or_else(|| format!("'{text}' is no time of day: write 13:00"))
-}
-
-impl fmt::Display for Change {
-    /// As in the file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("closed"),
-            Self::Early(close) => write!(f, "early at {:02}:{:02}", close.hour(), close.minute()),
-        }
-    }
 }
 
 #[cfg(test)]

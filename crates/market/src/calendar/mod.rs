@@ -5,6 +5,7 @@
 //! the same [`Exceptions`]: the time zone is compiled in.
 
 mod adhoc;
+mod change;
 mod exceptions;
 mod xnys;
 
@@ -17,7 +18,10 @@ use jiff::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-pub use self::exceptions::{Change, Exceptions, InvalidExceptions, InvalidStockHours, StockHours};
+pub use self::{
+    change::{Change, InvalidStockHours, StockHours},
+    exceptions::{Exceptions, InvalidExceptions},
+};
 use crate::{AssetClass, Range};
 
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");

@@ -10,7 +10,7 @@ use jiff::{
 
 use super::{
     adhoc,
-    exceptions::{Change, StockHours},
+    change::{Change, StockHours},
 };
 
 const OPEN: Time = time(9, 30, 0, 0);
