@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Backfills real minutes and compares every stored bar with what this script makes of the same minutes.
+"""Backfills minutes and compares every stored bar with what this script makes of the same minutes.
 
-Usage: check_real_bars.py BARKEEP BARS
+Usage: check_real_bars.py BARKEEP BARS [--as-of INSTANT] [--symbols A,B,C] [--half-days DATE,DATE]
   BARKEEP  the binary, e.g. target/release/barkeep
   BARS     a folder of one-minute bars, SYMBOL.csv.gz with ts_utc,open,high,low,close,volume
 
 Needs nothing but Python 3.9 or newer and its zoneinfo. Knows nothing of Barkeep's calendar: a session is 09:30 to 16:00
-New York on every day that has minutes. Ends with status 1 where a bar differs.
+New York on every day that has minutes, and to 13:00 on the half days that it is told of. Ends with status 1 where a bar differs.
 """
+import argparse
 import csv
 import gzip
 import os
@@ -18,15 +19,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-AS_OF = "2013-10-12T00:00:00Z"
-SYMBOLS = ["SPY", "IBM", "BAC"]
 TIMEFRAMES = {"m15": 15, "h1": 60, "h4": 240}
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def resampled(path, step):
+def resampled(path, step, as_of, half_days):
     """Bars of the regular session, anchored at its open."""
-    end = datetime.fromisoformat(AS_OF.replace("Z", "+00:00"))
+    end = datetime.fromisoformat(as_of.replace("Z", "+00:00"))
     bars = {}
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
@@ -34,7 +33,8 @@ def resampled(path, step):
             local = start.astimezone(NEW_YORK)
             opened = local.replace(hour=9, minute=30)
             since = int((local - opened).total_seconds()) // 60
-            if not 0 <= since < 390 or not end - timedelta(days=365) <= start < end:
+            lasts = 210 if f"{local:%Y-%m-%d}" in half_days else 390
+            if not 0 <= since < lasts or not end - timedelta(days=365) <= start < end:
                 continue
             key = (opened + timedelta(minutes=since // step * step)).astimezone(timezone.utc)
             o, h, l, c, v = (float(row[name]) for name in ("open", "high", "low", "close", "volume"))
@@ -53,23 +53,29 @@ def exported(barkeep, symbol, timeframe):
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    binary, bars = sys.argv[1], Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("barkeep", help="the binary")
+    parser.add_argument("bars", type=Path, help="a folder of one-minute bars")
+    parser.add_argument("--as-of", default="2013-10-12T00:00:00Z", help="the market's clock (default: %(default)s)")
+    parser.add_argument("--symbols", default="SPY,IBM,BAC", help="which to backfill (default: %(default)s)")
+    parser.add_argument("--half-days", default="", help="days on which the session ends at 13:00")
+    arguments = parser.parse_args()
+    binary, bars, as_of = arguments.barkeep, arguments.bars, arguments.as_of
+    symbols, half_days = arguments.symbols.split(","), arguments.half_days.split(",")
     wrong = 0
     with tempfile.TemporaryDirectory() as data:
         barkeep = [binary, "--data-dir", data]
         sim = subprocess.Popen(
-            barkeep + ["market-sim", "--bars", str(bars), "--as-of", AS_OF, "--listen", "127.0.0.1:0"],
+            barkeep + ["market-sim", "--bars", str(bars), "--as-of", as_of, "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )
         try:
             address = sim.stdout.readline().split()[-1]
             environment = {**os.environ, "APCA_API_DATA_URL": address}
-            subprocess.run(barkeep + ["backfill", *SYMBOLS, "--as-of", AS_OF], check=True, env=environment)
-            for symbol in SYMBOLS:
+            subprocess.run(barkeep + ["backfill", *symbols, "--as-of", as_of], check=True, env=environment)
+            for symbol in symbols:
                 for timeframe, step in TIMEFRAMES.items():
-                    expected = resampled(bars / f"{symbol}.csv.gz", step)
+                    expected = resampled(bars / f"{symbol}.csv.gz", step, as_of, half_days)
                     stored = exported(barkeep, symbol, timeframe)
                     differing = [ts for ts in expected.keys() | stored.keys() if expected.get(ts) != stored.get(ts)]
                     wrong += len(differing)

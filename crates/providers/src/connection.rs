@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use crate::{
     BarsRequest, Endpoint, FetchError, Limits,
     budget::{Account, Accounts, Allowance, Urgency},
-    failures::{is_html, refusal},
+    failures::refusal,
     http::{Answer, Http, Key, PATIENCE_BETWEEN_PAGES, Question},
     probe::{SIMULATOR, Simulator, probe},
     settings::{self, BaseUrl, Timeouts},
     vendor::Vendor,
+    words::is_html,
 };
 
 /// What a connection is made from.

@@ -19,10 +19,10 @@ use serde::de::DeserializeOwned;
 use crate::{
     FetchError,
     budget::{Allowance, Denied, Permit, Report, Urgency, WINDOW},
-    failures::{is_html, presentable},
     rates,
     settings::{BaseUrl, Secret, Timeouts},
     vendor::Vendor,
+    words::{is_html, presentable},
 };
 
 /// Between pages the budget is waited for, so that pages already paid for aren't thrown away.

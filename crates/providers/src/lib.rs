@@ -6,6 +6,7 @@
 pub mod alpaca;
 pub mod binance;
 pub mod budget;
+mod candidate;
 pub mod coinbase;
 mod connection;
 mod days;
@@ -22,6 +23,7 @@ mod settings;
 mod source;
 pub mod tradier;
 mod vendor;
+mod words;
 pub mod yahoo;
 
 pub use error::FetchError;

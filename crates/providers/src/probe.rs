@@ -12,9 +12,10 @@ use serde::Deserialize;
 use crate::{
     FetchError,
     budget::Urgency,
-    failures::{is_html, presentable, refusal},
+    failures::refusal,
     http::{Http, Question},
     settings::BaseUrl,
+    words::{is_html, presentable},
 };
 
 pub(crate) const SIMULATOR: &str = "market-sim";

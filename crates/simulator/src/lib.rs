@@ -15,6 +15,7 @@ mod listing;
 mod minute;
 mod protocol;
 mod settings;
+mod shared;
 mod simulator;
 mod span;
 mod stats;

@@ -1,15 +1,12 @@
 //! The server and the handle on it.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Fault, Seen, Settings, SimError, Stats, data::Data, faults::Plan, protocol, stats::Tally, window::Window};
+use crate::{Fault, Seen, Settings, SimError, Stats, faults::Plan, protocol, shared::Shared};
 
 /// Connections that are still busy so long after the order to stop are dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -18,16 +15,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// handles on the same one.
 #[derive(Clone, Debug)]
 pub struct Simulator(Arc<Shared>);
-
-/// What all requests share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) data: Data,
-    window: Mutex<Window>,
-    tally: Mutex<Tally>,
-    plan: Mutex<Plan>,
-}
 
 /// Serves `settings` on `listener` until `stop`: [`Simulator::new`] and [`Simulator::serve`] in one.
 ///
@@ -43,20 +30,7 @@ impl Simulator {
     /// # Errors
     /// [`SimError`], which says what is wrong with the settings or a file of bars.
     pub fn new(settings: Settings) -> Result<Self, SimError> {
-        if settings.requests_per_minute == 0 {
-            return Err(SimError::NoRequests);
-        }
-        if settings.delay.is_negative() {
-            return Err(SimError::NegativeDelay(settings.delay.as_secs()));
-        }
-        let plan = Plan::new(settings.faults.clone(), settings.seed)?;
-        Ok(Self(Arc::new(Shared {
-            data: Data::open(&settings)?,
-            window: Mutex::new(Window::new(settings.requests_per_minute)),
-            tally: Mutex::default(),
-            plan: Mutex::new(plan),
-            settings,
-        })))
+        Ok(Self(Arc::new(Shared::open(settings)?)))
     }
 
     /// The routes, for a server of one's own; requests that hang by a fault then do so until it drops them.
@@ -100,19 +74,5 @@ impl Simulator {
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), SimError> {
         *self.0.plan() = Plan::new(faults, self.0.settings.seed)?;
         Ok(())
-    }
-}
-
-impl Shared {
-    pub(crate) fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,8 +14,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
-use crate::memory;
 use crate::watchdog::Watchdog;
+use crate::{memory, names};
 
 /// A superuser's URL of a server to be used instead of the private cluster; direct, not through a pooler.
 const SERVER_URL: &str = "BARKEEP_TEST_DATABASE_URL";
@@ -104,8 +104,8 @@ impl Server {
             .fetch_all(&mut admin)
             .await?;
         for name in names {
-            if !crate::database::maker(&name).is_some_and(|process| private.watchdog.is_registered(process)) {
-                crate::database::drop_database(&mut admin, &name).await?;
+            if !names::maker(&name).is_some_and(|process| private.watchdog.is_registered(process)) {
+                names::drop_database(&mut admin, &name).await?;
             }
         }
         admin.close().await?;

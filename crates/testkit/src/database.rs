@@ -3,10 +3,11 @@
 //! whatever connections are left.
 
 use anyhow::Context;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::Pooler;
 use crate::cluster::{Server, shared};
+use crate::names::{drop_database, quoted};
 
 /// Exists as long as this does.
 #[derive(Debug)]
@@ -71,20 +72,4 @@ impl Drop for TestDatabase {
             Err(_) => eprintln!("the test database {} was not dropped", self.name),
         }
     }
-}
-
-/// The process that made the test database of this name.
-pub(crate) fn maker(name: &str) -> Option<u32> {
-    name.strip_prefix("t_")?.split('_').next()?.parse().ok()
-}
-
-pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> anyhow::Result<()> {
-    let statement = format!("drop database if exists {} with (force)", quoted(name));
-    admin.execute(AssertSqlSafe(statement)).await.with_context(|| format!("could not drop {name}"))?;
-    Ok(())
-}
-
-/// As an SQL identifier.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -6,6 +6,7 @@
 pub mod cluster;
 mod database;
 mod memory;
+mod names;
 mod owner;
 mod pooler;
 mod template;

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::cluster::{Server, shared};
-use crate::database::{drop_database, quoted};
+use crate::names::{drop_database, quoted};
 
 /// The template of this name and fingerprint, filled by `fill` (which gets its URL, as superuser) if it isn't there yet.
 /// `fingerprint` is whatever changes when the content would: the migrations' text, say. Templates of the same name and

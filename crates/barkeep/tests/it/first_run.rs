@@ -1,6 +1,6 @@
 //! Somebody who has nothing set up asks for a symbol and has its bars.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, path::Path, time::Instant};
 
 use jiff::Timestamp;
 use market::{Calendar, Range, Timeframe, grid::Grid};
@@ -53,13 +53,15 @@ async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn statements_that_users_have_run_against_the_database_that_db_url_names() {
-    let Some(script) = shared("acceptance/verification.sql") else { return };
     let home = Place::new();
     let up = Up::start(home.barkeep(&["up"])).await;
     let url = home.printed(&["db", "url"]);
     let mut connection = PgConnection::connect(url.trim()).await.unwrap();
-    let statements = std::fs::read_to_string(script).unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/data/statements.sql");
+    for script in [Some(own), shared("acceptance/verification.sql")].into_iter().flatten() {
+        let statements = std::fs::read_to_string(script).unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+    }
     connection.close().await.unwrap();
     assert!(up.stop().success());
     assert!(home.complaint(&["db", "url"]).contains("barkeep up"), "a stopped server has no address");

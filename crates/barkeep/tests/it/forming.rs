@@ -1,10 +1,12 @@
 //! The present: bars that are forming are shown as such, and are final when their time has come.
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, Served, eventually, finish, quiet_database, shared};
+use crate::running::{Market, Place, Served, eventually, finish, made_up, quiet_database, shared};
 
 /// A market whose clock runs on from `as_of`, as Barkeep's does.
 async fn running_from(as_of: &str) -> (Market, Served) {
@@ -89,33 +91,36 @@ async fn todays_bars_are_there_as_soon_as_they_have_ended_in_summer_and_in_winte
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bars_across_a_split_are_stored_as_they_were_traded() {
+    // Eight for one, effective on the eighth.
+    let closes = last_closes(made_up("m1"), "SPLT", "2025-07-09T00:00:00Z").await;
+    assert_eq!(closes.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["07-03", "07-07", "07-08"]);
+    assert!(closes[0].1 > 630.0 && closes[1].1 > 630.0, "{closes:?}");
+    assert!(closes[2].1 < 85.0, "{closes:?}");
+
     let Some(bars) = shared("realdata/m1") else { return };
-    let mut settings = Market::settings("2014-06-10T00:00:00Z");
+    // Seven for one, effective on the ninth.
+    let closes = last_closes(bars, "AAPL", "2014-06-10T00:00:00Z").await;
+    assert_eq!(closes.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["06-05", "06-06", "06-09"]);
+    assert!(closes[0].1 > 640.0 && closes[1].1 > 640.0, "{closes:?}");
+    assert!(closes[2].1 < 100.0, "{closes:?}");
+}
+
+/// What is stored of a folder's minutes as of then: each day's last close.
+async fn last_closes(bars: PathBuf, symbol: &str, as_of: &str) -> Vec<(String, f64)> {
+    let mut settings = Market::settings(as_of);
     settings.source = simulator::Source::Folder(bars);
     let market = Market::start(settings).await;
     let (place, database) = (Place::new(), quiet_database().await);
-    let mut command = place.barkeep(&[
-        "backfill",
-        "AAPL",
-        "--timeframes",
-        "m15",
-        "--as-of",
-        "2014-06-10T00:00:00Z",
-        "--database-url",
-        &database.url,
-    ]);
+    let args = ["backfill", symbol, "--timeframes", "m15", "--as-of", as_of, "--database-url", &database.url];
+    let mut command = place.barkeep(&args);
     command.env("APCA_API_DATA_URL", market.url());
     let output = tokio::task::spawn_blocking(move || finish(command)).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let closes: Vec<(String, f64)> = sqlx::query_as(
+    sqlx::query_as(
         "select to_char(ts at time zone 'America/New_York', 'MM-DD'), (array_agg(close order by ts desc))[1]
         from ohlc_bars_v2 group by 1 order by 1",
     )
     .fetch_all(&mut PgConnection::connect(&database.url).await.unwrap())
     .await
-    .unwrap();
-    // Seven for one, effective on the ninth.
-    assert_eq!(closes.iter().map(|(day, _)| day.as_str()).collect::<Vec<_>>(), ["06-05", "06-06", "06-09"]);
-    assert!(closes[0].1 > 640.0 && closes[1].1 > 640.0, "{closes:?}");
-    assert!(closes[2].1 < 100.0, "{closes:?}");
+    .unwrap()
 }

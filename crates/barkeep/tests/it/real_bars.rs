@@ -1,29 +1,69 @@
-//! Real minutes in, and every stored bar is what somebody else makes of the same minutes.
+//! Minutes in, and every stored bar is what somebody else makes of the same minutes.
 
-use std::{collections::BTreeMap, io::BufRead as _, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    io::BufRead as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::running::{Place, shared};
+use crate::running::{Place, made_up, shared};
 
-const AS_OF: &str = "2013-10-12T00:00:00Z";
+/// A folder of minutes, and what is to come of them. All sessions are in summer time, four hours behind UTC.
+struct Case {
+    folder: PathBuf,
+    symbols: [&'static str; 3],
+    as_of: &'static str,
+    /// Its sessions are in the months that begin so.
+    month: &'static str,
+    half_day: &'static str,
+    /// How many m15, h1 and h4 each symbol has.
+    counts: [usize; 3],
+}
+
+/// The project's own minutes: of five sessions one is a half day.
+fn own() -> Case {
+    Case {
+        folder: made_up("m1"),
+        symbols: ["ALFA", "BRVO", "CHRL"],
+        as_of: "2025-07-09T00:00:00Z",
+        month: "2025-07",
+        half_day: "2025-07-03",
+        counts: [4 * 26 + 14, 4 * 7 + 4, 4 * 2 + 1],
+    }
+}
+
+/// Real ones, of six sessions, where they are.
+fn real() -> Option<Case> {
+    Some(Case {
+        folder: shared("realdata/m1")?,
+        symbols: ["SPY", "IBM", "BAC"],
+        as_of: "2013-10-12T00:00:00Z",
+        month: "2013-10",
+        half_day: "none",
+        counts: [6 * 26, 6 * 7, 6 * 2],
+    })
+}
 
 /// Start, open, high, low, close, volume of one bar.
 type Row = (String, [f64; 5]);
 
 /// The bars of New York's regular hours, made the plain way: each minute into the bucket that its distance from 09:30
-/// names. October 2013 is summer time throughout, four hours behind UTC.
-fn by_hand(minutes: &Path, step: i64) -> Vec<Row> {
+/// names.
+fn by_hand(case: &Case, minutes: &Path, step: i64) -> Vec<Row> {
     let mut buckets: BTreeMap<String, [f64; 5]> = BTreeMap::new();
     let file = std::io::BufReader::new(flate2::read::GzDecoder::new(std::fs::File::open(minutes).unwrap()));
     for line in file.lines().skip(1) {
         let line = line.unwrap();
         let cells: Vec<&str> = line.split(',').collect();
         let (day, time) = cells[0].split_once('T').unwrap();
-        if !day.starts_with("2013-10") {
+        if !day.starts_with(case.month) {
             continue;
         }
         let clock: Vec<i64> = time.trim_end_matches('Z').split(':').map(|n| n.parse().unwrap()).collect();
         let since_open = clock[0] * 60 + clock[1] - (13 * 60 + 30);
-        if !(0..390).contains(&since_open) {
+        let lasts = if day == case.half_day { 210 } else { 390 };
+        if !(0..lasts).contains(&since_open) {
             continue;
         }
         let start = 13 * 60 + 30 + since_open / step * step;
@@ -50,9 +90,9 @@ fn exported(csv: &str) -> Vec<Row> {
         .collect()
 }
 
-async fn market(bars: &Path) -> String {
+async fn market(bars: &Path, as_of: &'static str) -> String {
     let mut settings = simulator::Settings::new(simulator::Source::Folder(bars.to_owned()));
-    settings.clock = simulator::Clock::by(|| AS_OF.parse().unwrap());
+    settings.clock = simulator::Clock::by(move || as_of.parse().unwrap());
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let simulator = simulator::Simulator::new(settings).unwrap();
@@ -62,53 +102,58 @@ async fn market(bars: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_stored_bar_is_what_the_minutes_say() {
-    let Some(bars) = shared("realdata/m1") else { return };
-    let address = market(&bars).await;
+    for case in [Some(own()), real()].into_iter().flatten() {
+        agrees(case).await;
+    }
+}
+
+async fn agrees(case: Case) {
+    let address = market(&case.folder, case.as_of).await;
     let place = Place::new();
-    let output = place
-        .barkeep(&["backfill", "SPY", "IBM", "BAC", "--as-of", AS_OF, "--json"])
-        .env("APCA_API_DATA_URL", &address)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    // Six sessions of the calendar: 26, 7 and 2 bars each, for three symbols.
-    assert_eq!(summary["rows"], 3 * 6 * (26 + 7 + 2), "{summary}");
+    let backfill = || {
+        let args = [&["backfill"], &case.symbols[..], &["--as-of", case.as_of, "--json"]].concat();
+        let output = place.barkeep(&args).env("APCA_API_DATA_URL", &address).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let summary = backfill();
+    assert_eq!(summary["rows"], 3 * case.counts.iter().sum::<usize>(), "{summary}");
     assert_eq!(summary["incomplete"], serde_json::json!([]), "{summary}");
 
-    for symbol in ["SPY", "IBM", "BAC"] {
-        for (timeframe, step, count) in [("m15", 15, 156), ("h1", 60, 42), ("h4", 240, 12)] {
+    for symbol in case.symbols {
+        for ((timeframe, step), count) in [("m15", 15), ("h1", 60), ("h4", 240)].into_iter().zip(case.counts) {
             let stored = exported(&place.printed(&["export", symbol, timeframe]));
-            let expected = by_hand(&bars.join(format!("{symbol}.csv.gz")), step);
+            let expected = by_hand(&case, &case.folder.join(format!("{symbol}.csv.gz")), step);
             assert_eq!(stored.len(), count, "{symbol} {timeframe}");
             assert_eq!(stored, expected, "{symbol} {timeframe}");
         }
     }
 
     // What came back empty is covered: nothing is asked for a second time.
-    let again = place
-        .barkeep(&["backfill", "SPY", "IBM", "BAC", "--as-of", AS_OF, "--json"])
-        .env("APCA_API_DATA_URL", &address)
-        .output()
-        .unwrap();
-    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    let again = backfill();
     assert_eq!((&again["requests"], &again["rows"]), (&0.into(), &0.into()), "{again}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_check_that_users_can_rerun_agrees() {
-    let Some(bars) = shared("realdata/m1") else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/check_real_bars.py");
     if Command::new("python3").arg("--version").output().is_err() {
         assert!(std::env::var_os("CI").is_none(), "CI needs python3 for this test");
         eprintln!("left out: there is no python3");
         return;
     }
-    let output = Command::new("python3").arg(script).arg(env!("CARGO_BIN_EXE_barkeep")).arg(bars).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    for case in [Some(own()), real()].into_iter().flatten() {
+        let symbols = case.symbols.join(",");
+        let output = Command::new("python3")
+            .args([&script, Path::new(env!("CARGO_BIN_EXE_barkeep")), &case.folder])
+            .args(["--as-of", case.as_of, "--symbols", &symbols, "--half-days", case.half_day])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
 }

@@ -443,12 +443,13 @@ pub(crate) async fn quiet_database() -> TestDatabase {
     database
 }
 
-/// A file or folder beside the project, where it is.
+/// The project's own minutes, and what lies beside them: `crates/simulator/tests/data/README.md` says what they are.
+pub(crate) fn made_up(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/tests/data").join(path)
+}
+
+/// A file or folder beside the project, where it is. Tests use it besides what the project carries itself.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("left out: {} is not here", path.display());
-    None
+    path.exists().then_some(path)
 }

@@ -1,14 +1,16 @@
 //! Bars as traded stay as they were traded; what is read is in today's shares.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use simulator::Source;
 
-use crate::running::{Market, Place, Served, eventually, finished, quiet_database, shared};
+use crate::running::{Market, Place, Served, eventually, finished, made_up, quiet_database, shared};
 
 /// Starts and closes that `export` prints.
-fn closes(place: &Place, url: &str, timeframe: &str, adjustment: &str) -> Vec<(String, f64)> {
+fn closes(place: &Place, url: &str, symbol: &str, timeframe: &str, adjustment: &str) -> Vec<(String, f64)> {
     let printed =
-        place.printed(&["export", "AAPL", timeframe, "--adjustment", adjustment, "--json", "--database-url", url]);
+        place.printed(&["export", symbol, timeframe, "--adjustment", adjustment, "--json", "--database-url", url]);
     let bars: Vec<Value> = serde_json::from_str(&printed).unwrap();
     bars.iter().map(|bar| (bar["ts"].as_str().unwrap().to_owned(), bar["close"].as_f64().unwrap())).collect()
 }
@@ -18,35 +20,83 @@ fn largest_step(closes: &[(String, f64)]) -> f64 {
     closes.windows(2).map(|two| (two[1].1 / two[0].1 - 1.0).abs()).fold(0.0, f64::max)
 }
 
+/// A stock's split as its bars were traded, and how its closes lay. `bars` and `splits` are the simulator's.
+struct Split {
+    bars: PathBuf,
+    splits: PathBuf,
+    symbol: &'static str,
+    as_of: &'static str,
+    ex_date: &'static str,
+    shares: f64,
+    before_above: f64,
+    after: std::ops::Range<f64>,
+}
+
+impl Split {
+    /// The project's own: eight for one.
+    fn made_up() -> Self {
+        Self {
+            bars: made_up("m1"),
+            splits: made_up("splits.csv"),
+            symbol: "SPLT",
+            as_of: "2025-07-09T00:00:00Z",
+            ex_date: "2025-07-08",
+            shares: 8.0,
+            before_above: 630.0,
+            after: 75.0..85.0,
+        }
+    }
+
+    /// Apple's of 2014, where its bars are.
+    fn real() -> Option<Self> {
+        Some(Self {
+            bars: shared("realdata/m1")?,
+            splits: shared("realdata/splits.csv")?,
+            symbol: "AAPL",
+            as_of: "2014-06-10T00:00:00Z",
+            ex_date: "2014-06-09",
+            shares: 7.0,
+            before_above: 640.0,
+            after: 85.0..100.0,
+        })
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn apples_split_of_2014_leaves_bars_as_traded_and_is_not_seen_in_adjusted_ones() {
-    let (Some(bars), Some(splits)) = (shared("realdata/m1"), shared("realdata/splits.csv")) else { return };
-    let mut settings = Market::settings("2014-06-10T00:00:00Z");
-    settings.source = Source::Folder(bars);
-    settings.actions = simulator::read_actions(&splits).unwrap();
+async fn a_split_leaves_bars_as_traded_and_is_not_seen_in_adjusted_ones() {
+    for split in [Some(Split::made_up()), Split::real()].into_iter().flatten() {
+        is_not_seen(split).await;
+    }
+}
+
+async fn is_not_seen(split: Split) {
+    let mut settings = Market::settings(split.as_of);
+    settings.source = Source::Folder(split.bars);
+    settings.actions = simulator::read_actions(&split.splits).unwrap();
     let market = Market::start(settings).await;
     let (place, database) = (Place::new(), quiet_database().await);
-    let timeframes = ["backfill", "AAPL", "--timeframes", "m15,h1,d1,w1"];
-    let args = [&timeframes[..], &["--as-of", "2014-06-10T00:00:00Z", "--database-url", &database.url]].concat();
+    let timeframes = ["backfill", split.symbol, "--timeframes", "m15,h1,d1,w1"];
+    let args = [&timeframes[..], &["--as-of", split.as_of, "--database-url", &database.url]].concat();
     let mut command = place.barkeep(&args);
     command.env("APCA_API_DATA_URL", market.url());
     let output = finished(command).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
+    let closes = |timeframe: &str, adjustment: &str| closes(&place, &database.url, split.symbol, timeframe, adjustment);
     for timeframe in ["m15", "h1"] {
-        let raw = closes(&place, &database.url, timeframe, "raw");
-        assert!(raw[0].1 > 640.0 && raw.last().unwrap().1 < 100.0, "as traded: {raw:?}");
+        let raw = closes(timeframe, "raw");
+        assert!(raw[0].1 > split.before_above && raw.last().unwrap().1 < split.after.end, "as traded: {raw:?}");
         assert!(largest_step(&raw) > 0.8);
-        let adjusted = closes(&place, &database.url, timeframe, "splits");
+        let adjusted = closes(timeframe, "splits");
         assert!(largest_step(&adjusted) < 0.02, "continuous: {adjusted:?}");
         for ((start, as_traded), (_, in_todays_shares)) in raw.iter().zip(&adjusted) {
-            let factor = if start.as_str() < "2014-06-09" { 7.0 } else { 1.0 };
+            let factor = if start.as_str() < split.ex_date { split.shares } else { 1.0 };
             assert!((as_traded / in_todays_shares - factor).abs() < 1e-9, "{start}");
         }
     }
-    // The split of 2020 is not known yet in 2014, and the one of 2005 is older than all bars: only one counts.
-    let week = closes(&place, &database.url, "w1", "splits");
-    assert!(week.iter().all(|(_, close)| *close > 85.0 && *close < 100.0), "{week:?}");
+    // A later split is not known yet, and an earlier one is older than all bars: only one counts.
+    let week = closes("w1", "splits");
+    assert!(week.iter().all(|(_, close)| split.after.contains(close)), "{week:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

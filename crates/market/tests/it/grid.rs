@@ -9,9 +9,14 @@ use crate::golden;
 
 #[test]
 fn buckets_of_a_market_that_never_closes_are_exact() {
-    let Some(rows) = golden::rows("bars_24x7_grid.csv") else { return };
+    let files = [Some(golden::own().join("always_open.csv")), golden::beside().map(|b| b.join("bars_24x7_grid.csv"))];
+    files.into_iter().flatten().for_each(|file| exact(&golden::rows(&file)));
+}
+
+/// Rows of date, timeframe, index, start and end.
+fn exact(rows: &[csv::StringRecord]) {
     let mut expected: BTreeMap<(Date, Timeframe), Vec<Range>> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
         let at = |column: usize| row[column].parse::<Timestamp>().expect("an instant");
         let buckets =
             expected.entry((row[0].parse().expect("a date"), row[1].parse().expect("a timeframe"))).or_default();

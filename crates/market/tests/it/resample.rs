@@ -1,54 +1,54 @@
 //! Resampled minutes against pandas and polars.
 
+use std::path::Path;
+
 use market::{Bar, Calendar, Grid, Timeframe, resample};
 
 use crate::golden;
 
 #[test]
 fn session_anchored_bars_are_those_of_pandas_and_polars() {
-    agree("session", &Grid::by_rules(Calendar::Xnys));
+    agree(&["session"], &Grid::by_rules(Calendar::Xnys));
 }
 
 #[test]
 fn clock_aligned_bars_with_extended_hours_are_those_of_pandas_and_polars() {
-    agree("clock_et_ext", &Grid::ClockNewYork);
+    agree(&["clock", "clock_et_ext"], &Grid::ClockNewYork);
 }
 
 #[test]
 fn bars_of_a_market_that_never_closes_are_those_of_pandas_and_polars() {
-    agree("utc24x7", &Grid::Epoch);
-    agree("utc24x7", &Grid::by_rules(Calendar::AlwaysOpen));
+    agree(&["utc", "utc24x7"], &Grid::Epoch);
+    agree(&["utc", "utc24x7"], &Grid::by_rules(Calendar::AlwaysOpen));
 }
 
-/// Compares every file of that convention.
-fn agree(convention: &str, grid: &Grid) {
-    let Some(folder) = golden::folder() else { return };
-    let mut compared = 0;
-    for entry in std::fs::read_dir(folder.join("resample")).expect("the folder of resampled bars") {
-        let name = entry.expect("an entry").file_name().into_string().expect("a name");
-        let Some((case, timeframe)) = name.strip_suffix(".csv").and_then(|stem| stem.rsplit_once('_')) else {
-            continue;
-        };
-        if let Some(case) = case.strip_suffix(convention).and_then(|case| case.strip_suffix('_')) {
-            compare(&name, &format!("{case}_minute.csv"), grid, timeframe.parse().expect("a timeframe"));
+/// Compares every file of that convention, which goes by one of `names`.
+fn agree(names: &[&str], grid: &Grid) {
+    for folder in [Some(golden::own()), golden::beside()].into_iter().flatten() {
+        let (folder, mut compared) = (folder.join("resample"), 0);
+        for entry in std::fs::read_dir(&folder).expect("the folder of resampled bars") {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name");
+            let Some((stem, ending)) = name.split_once('.') else { continue };
+            let Some((case, timeframe)) = stem.rsplit_once('_') else { continue };
+            let case = names.iter().find_map(|name| case.strip_suffix(name)?.strip_suffix('_'));
+            let (Some(case), Ok(timeframe)) = (case, timeframe.parse()) else { continue };
+            compare(&folder.join(&name), &folder.join(format!("{case}_minute.{ending}")), grid, timeframe);
             compared += 1;
         }
+        assert_eq!(compared, 3, "m15, h1 and h4 are there for {names:?} in {}", folder.display());
     }
-    assert_eq!(compared, 3, "m15, h1 and h4 are there for {convention}");
 }
 
-fn compare(name: &str, minutes: &str, grid: &Grid, timeframe: Timeframe) {
-    let minutes: Vec<Bar> =
-        golden::rows(&format!("resample/{minutes}")).expect("minutes").iter().map(|row| bar(row, 1)).collect();
-    let expected = golden::rows(&format!("resample/{name}")).expect("bars");
+fn compare(bars: &Path, minutes: &Path, grid: &Grid, timeframe: Timeframe) {
+    let minutes: Vec<Bar> = golden::rows(minutes).iter().map(bar).collect();
+    let expected = golden::rows(bars);
     let ours = resample(&minutes, grid, timeframe);
-    assert_eq!(ours.len(), expected.len(), "{name}");
+    assert_eq!(ours.len(), expected.len(), "{}", bars.display());
     for (ours, row) in ours.iter().zip(&expected) {
-        let theirs = bar(row, 3);
-        let place = format!("{name} {}", &row[0]);
+        let theirs = bar(row);
+        let place = format!("{} {}", bars.display(), &row[0]);
         assert_eq!((ours.bar.start, ours.range.from()), (theirs.start, theirs.start), "{place}");
         assert_eq!(ours.range.to().to_string(), row[1], "{place}");
-        assert_eq!(Ok(ours.range.duration().as_secs()), row[2].parse(), "{place}");
         let prices = |bar: &Bar| [bar.open, bar.high, bar.low, bar.close];
         assert_eq!(prices(&ours.bar), prices(&theirs), "{place}");
         assert_eq!(ours.bar.trade_count, theirs.trade_count, "{place}");
@@ -57,8 +57,9 @@ fn compare(name: &str, minutes: &str, grid: &Grid, timeframe: Timeframe) {
     }
 }
 
-/// A row whose first column is the start and whose column `prices` is the open.
-fn bar(row: &csv::StringRecord, prices: usize) -> Bar {
+/// A row whose first column is the start and whose last seven are prices, volume, mean price and count.
+fn bar(row: &csv::StringRecord) -> Bar {
+    let prices = row.len() - 7;
     let number = |column: usize| row[prices + column].parse::<f64>().expect("a number");
     Bar {
         start: row[0].parse().expect("an instant"),

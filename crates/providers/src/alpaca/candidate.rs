@@ -5,7 +5,7 @@ use std::sync::Arc;
 use market::AssetClass;
 
 use super::{ALPACA, AlpacaSettings, AlpacaSource, KEY_ID_VARIABLE, SECRET_KEY_VARIABLE};
-use crate::{BarSource, FetchError, MarketClock, budget::Accounts, registry::Candidate};
+use crate::{BarSource, FetchError, MarketClock, budget::Accounts, candidate::Candidate};
 
 #[async_trait::async_trait]
 impl Candidate for AlpacaSettings {

@@ -5,8 +5,9 @@ use reqwest::StatusCode;
 
 use crate::{
     FetchError,
-    failures::{refusal, words},
+    failures::refusal,
     http::{Answer, Http},
+    words::words,
 };
 
 /// Alpaca's words for the newest minutes of a plan without real-time data.

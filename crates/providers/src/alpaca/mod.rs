@@ -38,11 +38,11 @@ pub use crate::MarketClock;
 use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits,
     budget::{Account, Accounts, Allowance, InProcess, Urgency},
-    failures::is_html,
     http::{Answer, Http, Key, Question},
     probe::{SIMULATOR, probe},
     rates,
     vendor::Vendor,
+    words::is_html,
 };
 
 /// Alpaca, whose data host most of this is about.

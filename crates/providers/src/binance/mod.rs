@@ -17,10 +17,11 @@ use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits, MarketClock,
     budget::{Accounts, Urgency},
     connection::{Connection, Setup},
-    failures::{refusal, words},
+    failures::refusal,
     http::Answer,
     one_ticker::{Asked, OneTicker, Reading, Windows},
     settings::CRYPTO_VARIABLE,
+    words::words,
 };
 
 const ROWS_PER_PAGE: i32 = 1_000;
@@ -171,7 +172,13 @@ impl BarSource for BinanceSource {
 /// Binance's first trades: 2017-08-17.
 const EARLIEST: Timestamp = Timestamp::constant(1_502_928_000, 0);
 
-crate::registry::candidate!(BinanceSettings, BinanceSource, settings::BINANCE, [CRYPTO_VARIABLE], [AssetClass::Crypto]);
+crate::candidate::candidate!(
+    BinanceSettings,
+    BinanceSource,
+    settings::BINANCE,
+    [CRYPTO_VARIABLE],
+    [AssetClass::Crypto]
+);
 
 impl fmt::Debug for BinanceSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

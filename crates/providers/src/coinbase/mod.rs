@@ -17,10 +17,11 @@ use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits, MarketClock,
     budget::Accounts,
     connection::{Connection, Setup},
-    failures::{is_html, refusal, words},
+    failures::refusal,
     http::Answer,
     one_ticker::{Asked, OneTicker, Reading, Windows},
     settings::CRYPTO_VARIABLE,
+    words::{is_html, words},
 };
 
 const CANDLES_PER_REQUEST: i32 = 300;
@@ -198,7 +199,7 @@ impl BarSource for CoinbaseSource {
     }
 }
 
-crate::registry::candidate!(
+crate::candidate::candidate!(
     CoinbaseSettings,
     CoinbaseSource,
     settings::COINBASE,

@@ -15,11 +15,12 @@ use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits, MarketClock,
     budget::Accounts,
     connection::{Connection, Setup},
-    failures::{refusal, words},
+    failures::refusal,
     http::{Answer, Key},
     one_ticker::{Asked, OneTicker, Reading, Windows},
     settings::{self, BaseUrl, Secret, SettingsError, Timeouts},
     vendor::Vendor,
+    words::words,
 };
 
 pub const KEY_VARIABLE: &str = "FINNHUB_API_KEY";
@@ -196,7 +197,7 @@ impl BarSource for FinnhubSource {
     }
 }
 
-crate::registry::candidate!(FinnhubSettings, FinnhubSource, FINNHUB, [KEY_VARIABLE], [AssetClass::Stock]);
+crate::candidate::candidate!(FinnhubSettings, FinnhubSource, FINNHUB, [KEY_VARIABLE], [AssetClass::Stock]);
 
 impl fmt::Debug for FinnhubSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,9 +23,10 @@ use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits, MarketClock,
     budget::Accounts,
     connection::{Connection, Setup},
-    failures::{refusal, throttled, words},
+    failures::{refusal, throttled},
     http::{Answer, Key},
     one_ticker::{Asked, OneTicker, Reading, Windows},
+    words::words,
 };
 
 /// Rows are counted in minutes, whatever the bars asked for.
@@ -201,7 +202,7 @@ impl BarSource for MassiveSource {
     }
 }
 
-crate::registry::candidate!(MassiveSettings, MassiveSource, settings::MASSIVE, KEY_VARIABLES, [AssetClass::Stock]);
+crate::candidate::candidate!(MassiveSettings, MassiveSource, settings::MASSIVE, KEY_VARIABLES, [AssetClass::Stock]);
 
 impl fmt::Debug for MassiveSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,9 +19,10 @@ use crate::{
     budget::Accounts,
     connection::{Connection, Setup},
     days::days_of,
-    failures::{refusal, words},
+    failures::refusal,
     http::{Answer, Key},
     one_ticker::{Asked, OneTicker, Reading, Windows},
+    words::words,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -169,7 +170,7 @@ impl BarSource for TradierSource {
     }
 }
 
-crate::registry::candidate!(TradierSettings, TradierSource, settings::TRADIER, [TOKEN_VARIABLE], [AssetClass::Stock]);
+crate::candidate::candidate!(TradierSettings, TradierSource, settings::TRADIER, [TOKEN_VARIABLE], [AssetClass::Stock]);
 
 impl fmt::Debug for TradierSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,7 +81,7 @@ pub(super) fn said(answer: &Answer, http: &Http) -> Result<Said, FetchError> {
     let Envelope { chart } = answer.json(http)?;
     if let Some(problem) = chart.error {
         let words = problem.description.or(problem.code).unwrap_or_else(|| "an error without words".to_owned());
-        return Ok(Said::Words(crate::failures::presentable(&words, &[])));
+        return Ok(Said::Words(crate::words::presentable(&words, &[])));
     }
     let mut charts = chart.result.unwrap_or_default().into_iter();
     match (charts.next(), charts.next()) {

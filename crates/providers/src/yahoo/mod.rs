@@ -20,9 +20,10 @@ use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits, MarketClock,
     budget::{Accounts, Urgency},
     connection::{Connection, Setup},
-    failures::{refusal, words},
+    failures::refusal,
     http::{Answer, PATIENCE_BETWEEN_PAGES},
     one_ticker::{Asked, OneTicker, Reading, Windows},
+    words::words,
 };
 
 /// Nobody knows the limit; some 360 an hour were seen to pass.
@@ -221,7 +222,7 @@ impl BarSource for YahooSource {
     }
 }
 
-crate::registry::candidate!(YahooSettings, YahooSource, settings::YAHOO, [SWITCH_VARIABLE], [AssetClass::Stock]);
+crate::candidate::candidate!(YahooSettings, YahooSource, settings::YAHOO, [SWITCH_VARIABLE], [AssetClass::Stock]);
 
 impl fmt::Debug for YahooSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

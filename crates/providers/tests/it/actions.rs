@@ -3,39 +3,64 @@
 use market::{Action, ActionKind, AssetClass, Ticker};
 use providers::BarSource;
 
-use crate::server::{KEY_ID, Say, Server, range, recorded};
+use crate::server::{KEY_ID, Say, Server, paged_answers, range};
 
 fn tickers(names: &[&str]) -> Vec<Ticker> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
+fn split(ticker: &str, day: &str, new: f64, old: f64) -> (Ticker, Vec<Action>) {
+    (ticker.parse().unwrap(), vec![Action { ex_date: day.parse().unwrap(), kind: ActionKind::Split { new, old } }])
+}
+
+fn dividend(ticker: &str, day: &str, amount: f64) -> (Ticker, Vec<Action>) {
+    (ticker.parse().unwrap(), vec![Action { ex_date: day.parse().unwrap(), kind: ActionKind::Dividend { amount } }])
+}
+
 #[tokio::test]
-async fn recorded_splits_and_dividends_come_from_all_pages_with_their_ex_dates() {
-    let Some(first) = recorded("alpaca/alpaca-py__test_get_corporate_actions.json") else { return };
-    let Some(last) = recorded("alpaca/alpaca-py__test_get_corporate_actions_1.json") else { return };
-    let server = Server::replaying(vec![Say::json(first), Say::json(last)]).await;
-    let asked = tickers(&["MNTS", "SRE", "MSBC", "FCF", "ZMTBY", "LVRO", "BTC-USD"]);
-    let range = range("2023-05-05T04:00:00Z", "2024-08-08T04:00:00Z");
-    let actions = server.source().await.actions(&asked, range).await.unwrap().unwrap();
-    let split =
-        |day: &str, new, old| vec![Action { ex_date: day.parse().unwrap(), kind: ActionKind::Split { new, old } }];
-    let expected = [
-        ("MNTS", split("2023-08-24", 1.0, 50.0)),
-        ("MSBC", split("2023-05-19", 1.05, 1.0)),
-        ("SRE", split("2023-08-22", 2.0, 1.0)),
+async fn splits_and_dividends_come_from_all_pages_with_their_ex_dates() {
+    let own = ["alpaca/actions_1.json", "alpaca/actions_2.json"];
+    let recorded =
+        ["get_corporate_actions", "get_corporate_actions_1"].map(|n| format!("alpaca/alpaca-py__test_{n}.json"));
+    // The tickers, the days, and what comes of them; of the first dividend the ex-date lies before the days.
+    let cases = [
         (
-            "ZMTBY",
-            vec![Action { ex_date: "2024-08-07".parse().unwrap(), kind: ActionKind::Dividend { amount: 0.086928 } }],
+            vec!["BRVO", "ALFA", "CHRL", "DLTA", "NEWN"],
+            ("2025-01-02", "2025-08-07"),
+            range("2025-01-02T05:00:00Z", "2025-08-08T04:00:00Z"),
+            vec![
+                split("ALFA", "2025-07-08", 8.0, 1.0),
+                split("BRVO", "2025-03-10", 1.0, 25.0),
+                dividend("CHRL", "2025-08-07", 0.4125),
+                split("DLTA", "2025-05-19", 1.1, 1.0),
+            ],
+        ),
+        (
+            vec!["MNTS", "SRE", "MSBC", "FCF", "ZMTBY", "LVRO"],
+            ("2023-05-05", "2024-08-07"),
+            range("2023-05-05T04:00:00Z", "2024-08-08T04:00:00Z"),
+            vec![
+                split("MNTS", "2023-08-24", 1.0, 50.0),
+                split("MSBC", "2023-05-19", 1.05, 1.0),
+                split("SRE", "2023-08-22", 2.0, 1.0),
+                dividend("ZMTBY", "2024-08-07", 0.086928),
+            ],
         ),
     ];
-    let expected = expected.map(|(ticker, actions)| (ticker.parse().unwrap(), actions));
-    assert_eq!(actions, expected.into(), "FCF's ex-date lies a day before the range");
-    let asked = server.asked();
-    assert_eq!(asked[0].path, "/v1/corporate-actions");
-    assert_eq!(asked[0].query["symbols"], "MNTS,SRE,MSBC,FCF,ZMTBY,LVRO");
-    assert_eq!((asked[0].query["start"].as_str(), asked[0].query["end"].as_str()), ("2023-05-05", "2024-08-07"));
-    assert_eq!(asked[0].headers["apca-api-key-id"], KEY_ID);
-    assert!(asked[1].query["page_token"].starts_with("MDA3Q1ZS"));
+    let answers = paged_answers(&own, &recorded.each_ref().map(String::as_str));
+    for (bodies, (names, (start, end), range, expected)) in answers.iter().zip(cases) {
+        let server = Server::replaying(bodies.iter().map(Say::json).collect()).await;
+        let with_crypto = [&names[..], &["BTC-USD"]].concat();
+        let actions = server.source().await.actions(&tickers(&with_crypto), range).await.unwrap().unwrap();
+        assert_eq!(actions, expected.into_iter().collect());
+        let asked = server.asked();
+        assert_eq!(asked[0].path, "/v1/corporate-actions");
+        assert_eq!(asked[0].query["symbols"], names.join(","));
+        assert_eq!((asked[0].query["start"].as_str(), asked[0].query["end"].as_str()), (start, end));
+        assert_eq!(asked[0].headers["apca-api-key-id"], KEY_ID);
+        let first: serde_json::Value = serde_json::from_str(&bodies[0]).unwrap();
+        assert_eq!(asked[1].query["page_token"], first["next_page_token"].as_str().unwrap());
+    }
 }
 
 /// Synthetic.

@@ -6,13 +6,15 @@ use market::{Bar, Ticker, Timeframe};
 use providers::{BarSource, FetchError, alpaca::Feed};
 use serde_json::{Value, json};
 
-use crate::server::{Asked, KEY_ID, SECRET_KEY, Say, Server, any_request, connect, range, recorded, request};
+use crate::server::{
+    Asked, KEY_ID, SECRET_KEY, Say, Server, answers, any_request, connect, paged_answers, range, request,
+};
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// The bars of recorded pages by canonical ticker, read without our code.
+/// The bars of pages by canonical ticker, read without our code.
 fn bars_of(pages: &[&str]) -> BTreeMap<Ticker, Vec<Bar>> {
     let mut all = BTreeMap::<Ticker, Vec<Bar>>::new();
     for page in pages {
@@ -49,115 +51,128 @@ fn aapl_minutes() -> providers::BarsRequest {
 }
 
 #[tokio::test]
-async fn recorded_stock_bars_arrive_as_sent_and_the_question_is_exactly_this() {
-    let Some(body) = recorded("alpaca/go__TestGetBars.json") else { return };
-    let server = Server::replaying(vec![Say::json(&body)]).await;
-    let fetched = server.source().await.bars(&any_request()).await.unwrap();
-    assert_eq!(fetched.bars, bars_of(&[&body]));
-    assert_eq!(fetched.bars.values().map(Vec::len).sum::<usize>(), 5);
-    assert_eq!(fetched.answered, Some(any_request().range));
-    assert_eq!((fetched.provenance.as_str(), fetched.requests), ("alpaca/sip", 1));
-    let [asked]: [Asked; 1] = server.asked().try_into().unwrap();
-    assert_eq!(asked.path, "/v2/stocks/bars");
-    assert_eq!(
-        asked.query,
-        pairs(&[
-            ("symbols", "AMZN"),
-            ("timeframe", "15Min"),
-            ("start", "2021-10-15T16:00:00Z"),
-            ("end", "2021-10-15T17:14:59.999999999Z"),
-            ("limit", "10000"),
-            ("adjustment", "raw"),
-            ("feed", "sip"),
-            ("sort", "asc"),
-        ])
-    );
-    assert_eq!(asked.headers["apca-api-key-id"], KEY_ID);
-    assert_eq!(asked.headers["apca-api-secret-key"], SECRET_KEY);
-}
-
-#[tokio::test]
-async fn recorded_bars_of_several_symbols_come_in_one_request() {
-    let Some(body) = recorded("alpaca/go__TestGetMultiBars.json") else { return };
-    let server = Server::replaying(vec![Say::json(&body)]).await;
-    let request = request(&["NIO", "AAPL"], Timeframe::D1, "2021-10-13T00:00:00Z", "2021-10-16T00:00:00Z");
-    let fetched = server.source().await.bars(&request).await.unwrap();
-    assert_eq!(fetched.bars, bars_of(&[&body]));
-    assert_eq!(fetched.bars.len(), 2);
-    let asked = server.asked();
-    assert_eq!(asked.len(), 1);
-    assert_eq!((asked[0].query["symbols"].as_str(), asked[0].query["timeframe"].as_str()), ("AAPL,NIO", "1Day"));
-}
-
-#[tokio::test]
-async fn recorded_crypto_goes_out_with_a_slash_and_comes_back_canonical() {
-    let Some(body) = recorded("alpaca/alpaca-py__test_get_crypto_bars.json") else { return };
-    let server = Server::replaying(vec![Say::json(&body)]).await;
-    let request = request(&["BTC-USD", "ETH-USD"], Timeframe::H4, "2022-03-09T00:00:00Z", "2022-03-10T00:00:00Z");
-    let mut settings = server.settings();
-    (settings.key_id, settings.secret_key) = (None, None);
-    let fetched = connect(settings).await.bars(&request).await.unwrap();
-    assert_eq!(fetched.bars, bars_of(&[&body]));
-    assert!(fetched.bars.contains_key(&"BTC-USD".parse().unwrap()));
-    assert_eq!(fetched.provenance, "alpaca/us");
-    let asked = &server.asked()[0];
-    assert_eq!(asked.path, "/v1beta3/crypto/us/bars");
-    assert_eq!(
-        asked.query,
-        pairs(&[
-            ("symbols", "BTC/USD,ETH/USD"),
-            ("timeframe", "4Hour"),
-            ("start", "2022-03-09T00:00:00Z"),
-            ("end", "2022-03-09T23:59:59.999999999Z"),
-            ("limit", "10000"),
-            ("sort", "asc"),
-        ])
-    );
-    assert!(!asked.headers.contains_key("apca-api-key-id"), "crypto needs no keys");
-}
-
-#[tokio::test]
-async fn recorded_fractional_volumes_keep_every_digit() {
-    let Some(body) = recorded("alpaca/go__TestGetCryptoBars.json") else { return };
-    let server = Server::replaying(vec![Say::json(&body)]).await;
-    let request = request(&["BCH-USD"], Timeframe::M1, "2021-11-11T11:11:00Z", "2021-11-11T11:22:00Z");
-    let fetched = server.source().await.bars(&request).await.unwrap();
-    let bars = &fetched.bars[&"BCH-USD".parse().unwrap()];
-    assert_eq!(bars.len(), 11);
-    assert_eq!((bars[0].volume, bars[0].vwap), (3.679_602_85, Some(679.632_444_973_1)));
-}
-
-#[tokio::test]
-async fn recorded_pages_are_followed_by_their_tokens_to_the_null() {
-    let names = ["go__TestGetBars_Asof", "go__TestGetBars_Asof_1", "alpaca-py__test_get_bars_multi_empty_response"];
-    let bodies: Option<Vec<_>> = names.iter().map(|name| recorded(&format!("alpaca/{name}.json"))).collect();
-    let Some(bodies) = bodies else { return };
-    let server = Server::replaying(bodies.iter().map(Say::json).collect()).await;
-    let request = request(&["META"], Timeframe::D1, "2022-06-08T00:00:00Z", "2022-06-14T00:00:00Z");
-    let fetched = server.source().await.bars(&request).await.unwrap();
-    assert_eq!(fetched.bars, bars_of(&[&bodies[0], &bodies[1]]));
-    assert_eq!((fetched.bars.len(), fetched.requests), (1, 3));
-    let asked = server.asked();
-    let tokens: Vec<_> = asked.iter().map(|asked| asked.query.get("page_token").map(String::as_str)).collect();
-    let first = Some("TUVUQXxEfDIwMjItMDYtMDlUMDQ6MDA6MDAuMDAwMDAwMDAwWg==");
-    let second = Some("TUVUQXxEfDIwMjItMDYtMTNUMDQ6MDA6MDAuMDAwMDAwMDAwWg==");
-    assert_eq!(tokens, [None, first, second]);
-    for asked in &asked {
-        let rest: BTreeMap<_, _> = asked.query.iter().filter(|(name, _)| *name != "page_token").collect();
-        assert_eq!(rest, server.asked()[0].query.iter().collect(), "all else stays");
+async fn stock_bars_arrive_as_sent_and_the_question_is_exactly_this() {
+    for body in answers("alpaca/stock_bars.json", "alpaca/go__TestGetBars.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let fetched = server.source().await.bars(&any_request()).await.unwrap();
+        assert_eq!(fetched.bars, bars_of(&[&body]));
+        assert!(fetched.bars.values().map(Vec::len).sum::<usize>() >= 4);
+        assert_eq!(fetched.answered, Some(any_request().range));
+        assert_eq!((fetched.provenance.as_str(), fetched.requests), ("alpaca/sip", 1));
+        let [asked]: [Asked; 1] = server.asked().try_into().unwrap();
+        assert_eq!(asked.path, "/v2/stocks/bars");
+        assert_eq!(
+            asked.query,
+            pairs(&[
+                ("symbols", "AMZN"),
+                ("timeframe", "15Min"),
+                ("start", "2021-10-15T16:00:00Z"),
+                ("end", "2021-10-15T17:14:59.999999999Z"),
+                ("limit", "10000"),
+                ("adjustment", "raw"),
+                ("feed", "sip"),
+                ("sort", "asc"),
+            ])
+        );
+        assert_eq!(asked.headers["apca-api-key-id"], KEY_ID);
+        assert_eq!(asked.headers["apca-api-secret-key"], SECRET_KEY);
     }
 }
 
 #[tokio::test]
-async fn a_recorded_empty_answer_is_an_answer() {
-    let Some(body) = recorded("alpaca/alpaca-py__test_get_bars_multi_empty_response.json") else { return };
-    let server = Server::replaying(vec![Say::json(body)]).await;
-    let fetched = server.source().await.bars(&any_request()).await.unwrap();
-    assert!(fetched.bars.is_empty());
-    assert_eq!(fetched.answered, Some(any_request().range));
+async fn bars_of_several_symbols_come_in_one_request() {
+    for body in answers("alpaca/several_stocks.json", "alpaca/go__TestGetMultiBars.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let request = request(&["NIO", "AAPL"], Timeframe::D1, "2021-10-13T00:00:00Z", "2021-10-16T00:00:00Z");
+        let fetched = server.source().await.bars(&request).await.unwrap();
+        assert_eq!(fetched.bars, bars_of(&[&body]));
+        assert_eq!(fetched.bars.len(), 2);
+        let asked = server.asked();
+        assert_eq!(asked.len(), 1);
+        assert_eq!((asked[0].query["symbols"].as_str(), asked[0].query["timeframe"].as_str()), ("AAPL,NIO", "1Day"));
+    }
 }
 
-/// Synthetic: no recording has such pages.
+#[tokio::test]
+async fn crypto_goes_out_with_a_slash_and_comes_back_canonical() {
+    for body in answers("alpaca/crypto_bars.json", "alpaca/alpaca-py__test_get_crypto_bars.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let request = request(&["BTC-USD", "ETH-USD"], Timeframe::H4, "2022-03-09T00:00:00Z", "2022-03-10T00:00:00Z");
+        let mut settings = server.settings();
+        (settings.key_id, settings.secret_key) = (None, None);
+        let fetched = connect(settings).await.bars(&request).await.unwrap();
+        assert_eq!(fetched.bars, bars_of(&[&body]));
+        assert!(fetched.bars.contains_key(&"BTC-USD".parse().unwrap()));
+        assert_eq!(fetched.provenance, "alpaca/us");
+        let asked = &server.asked()[0];
+        assert_eq!(asked.path, "/v1beta3/crypto/us/bars");
+        assert_eq!(
+            asked.query,
+            pairs(&[
+                ("symbols", "BTC/USD,ETH/USD"),
+                ("timeframe", "4Hour"),
+                ("start", "2022-03-09T00:00:00Z"),
+                ("end", "2022-03-09T23:59:59.999999999Z"),
+                ("limit", "10000"),
+                ("sort", "asc"),
+            ])
+        );
+        assert!(!asked.headers.contains_key("apca-api-key-id"), "crypto needs no keys");
+    }
+}
+
+#[tokio::test]
+async fn fractional_volumes_keep_every_digit() {
+    let firsts = [(0.000_483_71, 301.281_709_46), (3.679_602_85, 679.632_444_973_1)];
+    let bodies = answers("alpaca/fractional_volumes.json", "alpaca/go__TestGetCryptoBars.json");
+    for (body, (volume, vwap)) in bodies.into_iter().zip(firsts) {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let request = request(&["BCH-USD"], Timeframe::M1, "2021-11-11T11:11:00Z", "2021-11-11T11:22:00Z");
+        let fetched = server.source().await.bars(&request).await.unwrap();
+        assert_eq!(fetched.bars, bars_of(&[&body]));
+        let bars = &fetched.bars[&"BCH-USD".parse().unwrap()];
+        assert_eq!((bars[0].volume, bars[0].vwap), (volume, Some(vwap)));
+    }
+}
+
+#[tokio::test]
+async fn pages_are_followed_by_their_tokens_to_the_null() {
+    let own = ["alpaca/page_1.json", "alpaca/page_2.json", "alpaca/no_bars.json"];
+    let others = ["go__TestGetBars_Asof", "go__TestGetBars_Asof_1", "alpaca-py__test_get_bars_multi_empty_response"]
+        .map(|name| format!("alpaca/{name}.json"));
+    for bodies in paged_answers(&own, &others.each_ref().map(String::as_str)) {
+        let server = Server::replaying(bodies.iter().map(Say::json).collect()).await;
+        let request = request(&["META"], Timeframe::D1, "2022-06-08T00:00:00Z", "2022-06-14T00:00:00Z");
+        let fetched = server.source().await.bars(&request).await.unwrap();
+        assert_eq!(fetched.bars, bars_of(&[&bodies[0], &bodies[1]]));
+        assert_eq!((fetched.bars.len(), fetched.requests), (1, 3));
+        let asked = server.asked();
+        let tokens: Vec<_> = asked.iter().map(|asked| asked.query.get("page_token").cloned()).collect();
+        let token = |body: &String| {
+            let page: Value = serde_json::from_str(body).unwrap();
+            page["next_page_token"].as_str().map(str::to_owned)
+        };
+        let (first, second) = (token(&bodies[0]), token(&bodies[1]));
+        assert!(first.is_some() && second.is_some() && token(&bodies[2]).is_none());
+        assert_eq!(tokens, [None, first, second]);
+        for asked in &asked {
+            let rest: BTreeMap<_, _> = asked.query.iter().filter(|(name, _)| *name != "page_token").collect();
+            assert_eq!(rest, server.asked()[0].query.iter().collect(), "all else stays");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_an_answer() {
+    for body in answers("alpaca/no_bars.json", "alpaca/alpaca-py__test_get_bars_multi_empty_response.json") {
+        let server = Server::replaying(vec![Say::json(body)]).await;
+        let fetched = server.source().await.bars(&any_request()).await.unwrap();
+        assert!(fetched.bars.is_empty());
+        assert_eq!(fetched.answered, Some(any_request().range));
+    }
+}
+
+/// Synthetic.
 #[tokio::test]
 async fn short_and_empty_pages_with_a_token_are_not_the_end() {
     let pages = vec![

@@ -7,7 +7,7 @@ use providers::{
     coinbase::{CoinbaseSettings, CoinbaseSource},
 };
 
-use crate::server::{Say, Server, clock, recorded, recorded_refusal, request, rows};
+use crate::server::{Say, Server, answers, clock, refusals, request, rows};
 
 async fn source(server: &Server) -> CoinbaseSource {
     let url = server.url.clone();
@@ -29,19 +29,24 @@ async fn refused(say: Say) -> FetchError {
 }
 
 #[tokio::test]
-async fn a_recorded_candle_is_read_low_high_open_close_and_the_question_is_exactly_this() {
-    let Some(body) = recorded("coinbase_exchange/ccxt_btc-usdt_1h.json") else { return };
-    let server = Server::replaying(vec![Say::json(body)]).await;
-    let fetched = source(&server).await.bars(&hours()).await.unwrap();
-    let candle = ("2024-03-13T11:00:00Z".to_owned(), [73_243.33, 73_402.47, 73_241.5, 73_370.65, 1.567_944_06]);
-    assert_eq!(rows(&fetched, "BTC-USDT"), [candle]);
-    assert_eq!((fetched.provenance.as_str(), fetched.requests), ("coinbase/exchange", 1));
-    let asked = &server.asked()[0];
-    assert_eq!(asked.path, "/products/BTC-USDT/candles");
-    let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let expected = [("end", "2024-03-13T13:59:59Z"), ("granularity", "3600"), ("start", "2024-03-13T11:00:00Z")];
-    assert_eq!(query, expected);
-    assert!(asked.headers["user-agent"].starts_with("barkeep/"), "it turns away who doesn't say who asks");
+async fn candles_are_read_low_high_open_close_and_the_question_is_exactly_this() {
+    for body in answers("coinbase/candles.json", "coinbase_exchange/ccxt_btc-usdt_1h.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let fetched = source(&server).await.bars(&hours()).await.unwrap();
+        let candles: Vec<[f64; 6]> = serde_json::from_str(&body).unwrap();
+        let oldest_first = candles.iter().rev().map(|[at, low, high, open, close, volume]| {
+            let start = jiff::Timestamp::from_second(*at as i64).unwrap();
+            (start.to_string(), [*open, *high, *low, *close, *volume])
+        });
+        assert_eq!(rows(&fetched, "BTC-USDT"), oldest_first.collect::<Vec<_>>());
+        assert_eq!((fetched.provenance.as_str(), fetched.requests), ("coinbase/exchange", 1));
+        let asked = &server.asked()[0];
+        assert_eq!(asked.path, "/products/BTC-USDT/candles");
+        let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let expected = [("end", "2024-03-13T13:59:59Z"), ("granularity", "3600"), ("start", "2024-03-13T11:00:00Z")];
+        assert_eq!(query, expected);
+        assert!(asked.headers["user-agent"].starts_with("barkeep/"), "it turns away who doesn't say who asks");
+    }
 }
 
 /// Synthetic: newest first, with one from before the start.
@@ -74,12 +79,14 @@ async fn no_more_than_300_candles_are_asked_for_at_once_and_none_is_left_out() {
 }
 
 #[tokio::test]
-async fn recorded_refusals_are_told_apart() {
-    let Some(say) = recorded_refusal("coinbase_429") else { return };
-    assert_eq!(refused(say).await.code(), "throttled");
-    let Some(say) = recorded_refusal("coinbase_400_range") else { return };
-    let error = refused(say).await;
-    assert!(matches!(&error, FetchError::Refused { message, .. } if message.contains("exceeds 300")), "{error}");
+async fn refusals_are_told_apart() {
+    for refusal in refusals("coinbase_429") {
+        assert_eq!(refused(refusal.say()).await.code(), "throttled");
+    }
+    for refusal in refusals("coinbase_400_range") {
+        let error = refused(refusal.say()).await;
+        assert!(matches!(&error, FetchError::Refused { message, .. } if message.contains("exceeds 300")), "{error}");
+    }
 }
 
 /// Synthetic.

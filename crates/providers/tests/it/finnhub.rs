@@ -7,7 +7,7 @@ use providers::{
     finnhub::{FinnhubSettings, FinnhubSource},
 };
 
-use crate::server::{Say, Server, all_pages, clock, recorded_refusal, request, rows};
+use crate::server::{Say, Server, all_pages, clock, refusals, request, rows};
 
 const KEY: &str = "finnhubsecret";
 
@@ -86,18 +86,20 @@ async fn minutes_are_asked_for_a_month_at_a_time_and_days_all_at_once() {
 }
 
 #[tokio::test]
-async fn a_recorded_answer_of_no_data_is_an_answer_without_bars() {
-    let Some(say) = recorded_refusal("finnhub_200_no_data") else { return };
-    let server = Server::replaying(vec![say]).await;
-    let fetched = source(&server).await.bars(&quarters()).await.unwrap();
-    assert_eq!((fetched.bars.len(), fetched.answered), (0, Some(quarters().range)));
+async fn an_answer_of_no_data_is_an_answer_without_bars() {
+    for answer in refusals("finnhub_200_no_data") {
+        let server = Server::replaying(vec![answer.say()]).await;
+        let fetched = source(&server).await.bars(&quarters()).await.unwrap();
+        assert_eq!((fetched.bars.len(), fetched.answered), (0, Some(quarters().range)));
+    }
 }
 
 #[tokio::test]
-async fn a_recorded_403_is_about_the_plan() {
-    let Some(say) = recorded_refusal("finnhub_403") else { return };
-    let error = refused(say).await;
-    assert!(matches!(&error, FetchError::Unavailable { message, .. } if message.contains("paid plan")), "{error}");
+async fn a_403_is_about_the_plan() {
+    for refusal in refusals("finnhub_403") {
+        let error = refused(refusal.say()).await;
+        assert!(matches!(&error, FetchError::Unavailable { message, .. } if message.contains("paid plan")), "{error}");
+    }
 }
 
 /// Synthetic.

@@ -1,4 +1,4 @@
-//! Each provider's client against small servers that replay recorded answers, and synthetic ones where none was recorded.
+//! Each provider's client against small servers that give the answers under `tests/data`, and recorded ones besides, where they are.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 

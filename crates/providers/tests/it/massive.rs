@@ -8,7 +8,7 @@ use providers::{
     massive::{MassiveSettings, MassiveSource},
 };
 
-use crate::server::{Say, Server, all_pages, clock, range, recorded, recorded_refusal, request, rows};
+use crate::server::{Say, Server, all_pages, answers, clock, paged_answers, range, refusals, request, rows};
 
 const KEY: &str = "massivesecret";
 
@@ -23,7 +23,7 @@ async fn source(server: &Server, plan: &str, now: &str) -> MassiveSource {
     MassiveSource::connect_on(settings.unwrap(), clock(now), &InProcess::default()).await.unwrap()
 }
 
-/// Two days of 2005, as recorded.
+/// Two days of 2005.
 fn days() -> providers::BarsRequest {
     request(&["AAPL"], Timeframe::D1, "2005-04-01T05:00:00Z", "2005-04-05T04:00:00Z")
 }
@@ -36,42 +36,48 @@ async fn refused(say: Say) -> FetchError {
 }
 
 #[tokio::test]
-async fn recorded_days_arrive_as_sent_and_the_question_is_exactly_this() {
-    let name = "massive/client-python-mocks/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04.json";
-    let Some(body) = recorded(name) else { return };
-    let server = Server::replaying(vec![Say::json(body)]).await;
-    let source = source(&server, "free", "2026-11-20T18:00:00Z").await;
-    assert_eq!((source.endpoint().provider.as_str(), source.endpoint().simulated), ("massive", false));
-    let fetched = source.bars(&days()).await.unwrap();
-    assert_eq!(
-        rows(&fetched, "AAPL"),
-        [
-            ("2005-04-01T05:00:00Z".to_owned(), [1.5032, 1.5064, 1.4489, 1.4604, 642_646_396.0]),
-            ("2005-04-04T04:00:00Z".to_owned(), [1.4639, 1.4754, 1.4343, 1.4675, 578_172_308.0]),
-        ]
-    );
-    assert_eq!((fetched.provenance.as_str(), fetched.requests), ("massive/sip", 1));
-    assert_eq!(fetched.answered, Some(days().range));
-    let asked = &server.asked()[0];
-    assert_eq!(asked.path, "/v2/aggs/ticker/AAPL/range/1/day/1112331600000/1112673599999");
-    let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    assert_eq!(query, [("adjusted", "false"), ("limit", "50000"), ("sort", "asc")]);
-    assert_eq!(asked.headers["authorization"], format!("Bearer {KEY}"));
+async fn days_arrive_as_sent_and_the_question_is_exactly_this() {
+    let recorded = "massive/client-python-mocks/v2/aggs/ticker/AAPL/range/1/day/2005-04-01/2005-04-04.json";
+    for body in answers("massive/days.json", recorded) {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let source = source(&server, "free", "2026-11-20T18:00:00Z").await;
+        assert_eq!((source.endpoint().provider.as_str(), source.endpoint().simulated), ("massive", false));
+        let fetched = source.bars(&days()).await.unwrap();
+        let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let starts = ["2005-04-01T05:00:00Z", "2005-04-04T04:00:00Z"];
+        let expected = starts.iter().enumerate().map(|(n, start)| {
+            let values = ["o", "h", "l", "c", "v"].map(|name| sent["results"][n][name].as_f64().unwrap());
+            ((*start).to_owned(), values)
+        });
+        assert_eq!(rows(&fetched, "AAPL"), expected.collect::<Vec<_>>());
+        assert_eq!((fetched.provenance.as_str(), fetched.requests), ("massive/sip", 1));
+        assert_eq!(fetched.answered, Some(days().range));
+        let asked = &server.asked()[0];
+        assert_eq!(asked.path, "/v2/aggs/ticker/AAPL/range/1/day/1112331600000/1112673599999");
+        let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(query, [("adjusted", "false"), ("limit", "50000"), ("sort", "asc")]);
+        assert_eq!(asked.headers["authorization"], format!("Bearer {KEY}"));
+    }
 }
 
 #[tokio::test]
-async fn a_recorded_next_url_is_followed_at_our_own_address_with_the_key_and_an_empty_object_is_the_end() {
-    let Some(first) = recorded("massive/client-go/aggs_page1_next_url.json") else { return };
-    let Some(last) = recorded("massive/client-go/aggs_page2_empty_object.json") else { return };
-    let server = Server::replaying(vec![Say::json(first), Say::json(last)]).await;
-    let days = request(&["AAPL"], Timeframe::D1, "2020-01-02T05:00:00Z", "2020-01-04T05:00:00Z");
-    let pages = all_pages(&source(&server, "paid", "2026-11-20T18:00:00Z").await, &days).await;
-    assert_eq!(pages.iter().map(|page| page.complete.len()).collect::<Vec<_>>(), [0, 1]);
-    assert_eq!(pages[0].bars.values().map(Vec::len).sum::<usize>(), 2);
-    let asked = server.asked();
-    assert_eq!(asked[1].path, "/v2/aggs/ticker/AAPL/range/1/day/1626912000000/1629590400000");
-    assert_eq!(asked[1].query.iter().collect::<Vec<_>>(), [(&"cursor".to_owned(), &"AGGSCURSOR".to_owned())]);
-    assert_eq!(asked[1].headers["authorization"], format!("Bearer {KEY}"));
+async fn a_next_url_is_followed_at_our_own_address_with_the_key_and_an_empty_object_is_the_end() {
+    let own = ["massive/page_1.json", "massive/page_2.json"];
+    let recorded = ["massive/client-go/aggs_page1_next_url.json", "massive/client-go/aggs_page2_empty_object.json"];
+    for bodies in paged_answers(&own, &recorded) {
+        let server = Server::replaying(bodies.iter().map(Say::json).collect()).await;
+        let days = request(&["AAPL"], Timeframe::D1, "2020-01-02T05:00:00Z", "2020-01-04T05:00:00Z");
+        let pages = all_pages(&source(&server, "paid", "2026-11-20T18:00:00Z").await, &days).await;
+        assert_eq!(pages.iter().map(|page| page.complete.len()).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(pages[0].bars.values().map(Vec::len).sum::<usize>(), 2);
+        let first: serde_json::Value = serde_json::from_str(&bodies[0]).unwrap();
+        let next = first["next_url"].as_str().unwrap().strip_prefix("https://api.massive.com").unwrap();
+        let (path, cursor) = next.split_once("?cursor=").unwrap();
+        let asked = server.asked();
+        assert_eq!(asked[1].path, path);
+        assert_eq!(asked[1].query.iter().collect::<Vec<_>>(), [(&"cursor".to_owned(), &cursor.to_owned())]);
+        assert_eq!(asked[1].headers["authorization"], format!("Bearer {KEY}"));
+    }
 }
 
 /// Synthetic.
@@ -117,13 +123,15 @@ async fn bars_around_the_window_are_dropped() {
 }
 
 #[tokio::test]
-async fn recorded_refusals_are_told_apart() {
-    let Some(say) = recorded_refusal("massive_401") else { return };
-    let error = refused(say).await;
-    assert!(error.code() == "credentials" && error.to_string().contains("MASSIVE_API_KEY"), "{error}");
-    let Some(say) = recorded_refusal("massive_403_plan") else { return };
-    let error = refused(say).await;
-    assert!(matches!(&error, FetchError::Unavailable { message, .. } if message.contains("entitled")), "{error}");
+async fn refusals_are_told_apart() {
+    for refusal in refusals("massive_401") {
+        let error = refused(refusal.say()).await;
+        assert!(error.code() == "credentials" && error.to_string().contains("MASSIVE_API_KEY"), "{error}");
+    }
+    for refusal in refusals("massive_403_plan") {
+        let error = refused(refusal.say()).await;
+        assert!(matches!(&error, FetchError::Unavailable { message, .. } if message.contains("entitled")), "{error}");
+    }
 }
 
 /// Synthetic.

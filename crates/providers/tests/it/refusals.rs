@@ -6,9 +6,8 @@ use providers::{
     BarSource, FetchError,
     alpaca::{AlpacaSettings, AlpacaSource},
 };
-use serde_json::Value;
 
-use crate::server::{KEY_ID, SECRET_KEY, Say, Server, any_request, market_now, recorded};
+use crate::server::{KEY_ID, Refusal, SECRET_KEY, Say, Server, any_request, market_now, refusals};
 
 async fn refused(say: Say) -> FetchError {
     let server = Server::replaying(vec![say]).await;
@@ -17,49 +16,51 @@ async fn refused(say: Say) -> FetchError {
     error
 }
 
-fn recorded_refusal(name: &str) -> Option<(Say, String)> {
-    let refusal: Value = serde_json::from_str(&recorded(&format!("errors/{name}.json"))?).unwrap();
-    let say = Say::status(u16::try_from(refusal["status"].as_u64().unwrap()).unwrap(), refusal["body"].to_string());
-    let headers = refusal["headers"].as_object().unwrap().iter();
-    let say = headers.fold(say, |say, (name, value)| say.header(name, value.as_str().unwrap()));
-    Some((say, refusal["body"]["message"].as_str().unwrap().to_owned()))
+/// What it says in words.
+fn words(refusal: &Refusal) -> String {
+    refusal.0["body"]["message"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn recorded_401_and_403_are_about_the_credentials() {
+async fn a_401_and_a_403_are_about_the_credentials() {
     for (name, expected) in [("alpaca_401_unauthorized", 401), ("alpaca_403_forbidden", 403)] {
-        let Some((say, words)) = recorded_refusal(name) else { return };
-        match refused(say).await {
-            FetchError::Credentials { status, message, .. } => assert_eq!((status, message), (expected, words)),
-            other => panic!("{other}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn recorded_400_and_422_are_refusals_with_the_providers_words_and_our_tickers() {
-    for (name, expected) in [("alpaca_400_invalid_adjustment", 400), ("alpaca_422_invalid_timeframe_legacy", 422)] {
-        let Some((say, words)) = recorded_refusal(name) else { return };
-        match refused(say).await {
-            FetchError::Refused { status, message, tickers, .. } => {
-                assert_eq!((status, message, tickers), (expected, words, any_request().tickers));
+        for refusal in refusals(name) {
+            match refused(refusal.say()).await {
+                FetchError::Credentials { status, message, .. } => {
+                    assert_eq!((status, message), (expected, words(&refusal)));
+                }
+                other => panic!("{other}"),
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_400_and_a_422_are_refusals_with_the_providers_words_and_our_tickers() {
+    for (name, expected) in [("alpaca_400_invalid_adjustment", 400), ("alpaca_422_invalid_timeframe_legacy", 422)] {
+        for refusal in refusals(name) {
+            match refused(refusal.say()).await {
+                FetchError::Refused { status, message, tickers, .. } => {
+                    assert_eq!((status, message, tickers), (expected, words(&refusal), any_request().tickers));
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+}
+
+/// The reset that it names is long past, as with a clock that is wrong: then a wait of our own.
+#[tokio::test]
+async fn a_429_is_a_throttle() {
+    for refusal in refusals("alpaca_429") {
+        match refused(refusal.say()).await {
+            FetchError::Throttled { retry_after, .. } => assert_eq!(retry_after, Duration::from_secs(15)),
             other => panic!("{other}"),
         }
     }
 }
 
-/// The recorded reset is long past, as with a clock that is wrong: then a wait of our own.
-#[tokio::test]
-async fn a_recorded_429_is_a_throttle() {
-    let Some((say, _)) = recorded_refusal("alpaca_429") else { return };
-    match refused(say).await {
-        FetchError::Throttled { retry_after, .. } => assert_eq!(retry_after, Duration::from_secs(15)),
-        other => panic!("{other}"),
-    }
-}
-
-/// Synthetic: bodies of these are not recorded.
+/// Synthetic.
 #[tokio::test]
 async fn other_statuses_are_told_apart() {
     for (status, code) in [

@@ -238,13 +238,26 @@ pub(crate) fn clock(now: &str) -> MarketClock {
     Arc::new(move || now)
 }
 
-/// A recorded refusal with its status and headers.
-pub(crate) fn recorded_refusal(name: &str) -> Option<Say> {
-    let refusal: Value = serde_json::from_str(&recorded(&format!("errors/{name}.json"))?).unwrap();
-    let body = refusal["body"].as_str().map_or_else(|| refusal["body"].to_string(), str::to_owned);
-    let say = Say::status(u16::try_from(refusal["status"].as_u64().unwrap()).unwrap(), body);
-    let headers = refusal["headers"].as_object().unwrap().iter();
-    Some(headers.fold(say, |say, (name, value)| say.header(name, value.as_str().unwrap())))
+/// The refusals of that name: the project's own, then the recorded one where it is.
+pub(crate) fn refusals(name: &str) -> Vec<Refusal> {
+    let own: Value = serde_json::from_str(&sent("refusals.json")).unwrap();
+    assert!(own[name].is_object(), "there is no refusal {name}");
+    let recorded = recorded(&format!("errors/{name}.json")).map(|text| serde_json::from_str(&text).unwrap());
+    [own[name].clone()].into_iter().chain(recorded).map(Refusal).collect()
+}
+
+/// A refusal with its status, headers and body, as JSON.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Value);
+
+impl Refusal {
+    pub(crate) fn say(&self) -> Say {
+        let Self(refusal) = self;
+        let body = refusal["body"].as_str().map_or_else(|| refusal["body"].to_string(), str::to_owned);
+        let say = Say::status(u16::try_from(refusal["status"].as_u64().unwrap()).unwrap(), body);
+        let headers = refusal["headers"].as_object().unwrap().iter();
+        headers.fold(say, |say, (name, value)| say.header(name, value.as_str().unwrap()))
+    }
 }
 
 /// One after the other, all pages.
@@ -262,12 +275,25 @@ pub(crate) fn rows(fetched: &FetchedBars, ticker: &str) -> Vec<(String, [f64; 5]
     bars.map(|bar| (bar.start.to_string(), [bar.open, bar.high, bar.low, bar.close, bar.volume])).collect()
 }
 
-/// A recorded answer; `None`, and a word about it, where the recordings aren't there.
-pub(crate) fn recorded(name: &str) -> Option<String> {
+/// An answer that was written for these tests: `tests/data/README.md` says after what.
+pub(crate) fn sent(name: &str) -> String {
+    let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// A recorded answer, where it is.
+fn recorded(name: &str) -> Option<String> {
     let path = format!("{}/../../../shared/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path);
-    if text.is_err() {
-        eprintln!("left out: the recorded answer {name} isn't there");
-    }
-    text.ok()
+    std::fs::read_to_string(path).ok()
+}
+
+/// Answers to one question: the one that was written for it, then the one that was recorded, where it is.
+pub(crate) fn answers(own: &str, other: &str) -> Vec<String> {
+    [sent(own)].into_iter().chain(recorded(other)).collect()
+}
+
+/// The same for answers of several pages.
+pub(crate) fn paged_answers(own: &[&str], others: &[&str]) -> Vec<Vec<String>> {
+    let recorded: Option<Vec<String>> = others.iter().map(|name| recorded(name)).collect();
+    [own.iter().map(|name| sent(name)).collect()].into_iter().chain(recorded).collect()
 }

@@ -8,7 +8,7 @@ use providers::{
     tradier::{TradierSettings, TradierSource},
 };
 
-use crate::server::{Say, Server, clock, recorded_refusal, request, rows};
+use crate::server::{Say, Server, clock, refusals, request, rows};
 
 const TOKEN: &str = "tradiersecret";
 
@@ -104,21 +104,27 @@ async fn days_come_from_the_history_and_start_at_new_yorks_midnight() {
 }
 
 #[tokio::test]
-async fn a_recorded_answer_of_null_is_an_answer_without_bars() {
-    let Some(say) = recorded_refusal("tradier_200_no_data") else { return };
-    let server = Server::replaying(vec![say]).await;
-    let fetched = source(&server).await.bars(&quarters()).await.unwrap();
-    assert_eq!((fetched.bars.len(), fetched.answered), (0, Some(quarters().range)));
+async fn an_answer_of_null_is_an_answer_without_bars() {
+    for answer in refusals("tradier_200_no_data") {
+        let server = Server::replaying(vec![answer.say()]).await;
+        let fetched = source(&server).await.bars(&quarters()).await.unwrap();
+        assert_eq!((fetched.bars.len(), fetched.answered), (0, Some(quarters().range)));
+    }
 }
 
 #[tokio::test]
-async fn recorded_refusals_are_told_apart() {
-    let Some(say) = recorded_refusal("tradier_401") else { return };
-    let error = refused(say).await;
-    assert!(error.code() == "credentials" && error.to_string().contains("TRADIER_TOKEN"), "{error}");
-    let Some(say) = recorded_refusal("tradier_400_start_too_old") else { return };
-    let error = refused(say).await;
-    assert!(matches!(&error, FetchError::Unavailable { message, .. } if message.contains("on or after")), "{error}");
+async fn refusals_are_told_apart() {
+    for refusal in refusals("tradier_401") {
+        let error = refused(refusal.say()).await;
+        assert!(error.code() == "credentials" && error.to_string().contains("TRADIER_TOKEN"), "{error}");
+    }
+    for refusal in refusals("tradier_400_start_too_old") {
+        let error = refused(refusal.say()).await;
+        assert!(
+            matches!(&error, FetchError::Unavailable { message, .. } if message.contains("on or after")),
+            "{error}"
+        );
+    }
 }
 
 /// Synthetic.

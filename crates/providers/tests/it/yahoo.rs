@@ -9,7 +9,7 @@ use providers::{
 };
 use serde_json::{Value, json};
 
-use crate::server::{Say, Server, clock, range, recorded, recorded_refusal, request, rows};
+use crate::server::{Say, Server, answers, clock, range, refusals, request, rows};
 
 async fn source(server: &Server, now: &str) -> YahooSource {
     let url = server.url.clone();
@@ -25,7 +25,7 @@ fn quarters() -> providers::BarsRequest {
     request(&["BRK.B"], Timeframe::M15, "2026-11-20T14:30:00Z", "2026-11-20T21:00:00Z")
 }
 
-/// Synthetic: no recording of intraday bars was found.
+/// Synthetic.
 fn chart(granularity: &str, timestamps: Value, quote: Value) -> Say {
     let meta = json!({"symbol": "BRK-B", "firstTradeDate": 831562200, "dataGranularity": granularity});
     let result = json!({"meta": meta, "timestamp": timestamps, "indicators": {"quote": [quote]}});
@@ -38,41 +38,46 @@ async fn refused(say: Say) -> FetchError {
 }
 
 #[tokio::test]
-async fn recorded_days_start_at_new_yorks_midnight_and_the_question_is_exactly_this() {
-    let Some(body) = recorded("yahoo/yfinance-rs/history_chart_AAPL.json") else { return };
-    let server = Server::replaying(vec![Say::json(&body)]).await;
-    let source = source(&server, "2025-10-29T21:00:00Z").await;
-    let days = request(&["AAPL"], Timeframe::D1, "2025-10-27T04:00:00Z", "2025-10-29T20:00:00Z");
-    let fetched = source.bars(&days).await.unwrap();
-    let rows = rows(&fetched, "AAPL");
-    let starts: Vec<_> = rows.iter().map(|(start, _)| start.as_str()).collect();
-    assert_eq!(starts, ["2025-10-27T04:00:00Z", "2025-10-28T04:00:00Z", "2025-10-29T04:00:00Z"], "the last was live");
-    let body: Value = serde_json::from_str(&body).unwrap();
-    let quote = &body["chart"]["result"][0]["indicators"]["quote"][0];
-    for (n, (_, values)) in rows.iter().enumerate() {
-        let sent = ["open", "high", "low", "close", "volume"].map(|name| quote[name][124 + n].as_f64().unwrap());
-        assert_eq!(*values, sent);
+async fn days_start_at_new_yorks_midnight_and_the_question_is_exactly_this() {
+    for body in answers("yahoo/days.json", "yahoo/yfinance-rs/history_chart_AAPL.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let source = source(&server, "2025-10-29T21:00:00Z").await;
+        let days = request(&["AAPL"], Timeframe::D1, "2025-10-27T04:00:00Z", "2025-10-29T20:00:00Z");
+        let fetched = source.bars(&days).await.unwrap();
+        let rows = rows(&fetched, "AAPL");
+        let starts: Vec<_> = rows.iter().map(|(start, _)| start.as_str()).collect();
+        let expected = ["2025-10-27T04:00:00Z", "2025-10-28T04:00:00Z", "2025-10-29T04:00:00Z"];
+        assert_eq!(starts, expected, "the last was live");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let chart = &body["chart"]["result"][0];
+        let quote = &chart["indicators"]["quote"][0];
+        let before = chart["timestamp"].as_array().unwrap().len() - rows.len();
+        for (n, (_, values)) in rows.iter().enumerate() {
+            let sent = ["open", "high", "low", "close", "volume"].map(|name| quote[name][before + n].as_f64().unwrap());
+            assert_eq!(*values, sent);
+        }
+        assert_eq!((fetched.provenance.as_str(), fetched.answered), ("yahoo/chart", Some(days.range)));
+        let asked = &server.asked()[0];
+        assert_eq!(asked.path, "/v8/finance/chart/AAPL");
+        let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let expected = [
+            ("events", "div,splits"),
+            ("includePrePost", "false"),
+            ("interval", "1d"),
+            ("period1", "1761537600"),
+            ("period2", "1761768000"),
+        ];
+        assert_eq!(query, expected);
+        assert!(!asked.headers.contains_key("authorization") && asked.headers["user-agent"].contains("barkeep"));
     }
-    assert_eq!((fetched.provenance.as_str(), fetched.answered), ("yahoo/chart", Some(days.range)));
-    let asked = &server.asked()[0];
-    assert_eq!(asked.path, "/v8/finance/chart/AAPL");
-    let query: Vec<_> = asked.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let expected = [
-        ("events", "div,splits"),
-        ("includePrePost", "false"),
-        ("interval", "1d"),
-        ("period1", "1761537600"),
-        ("period2", "1761768000"),
-    ];
-    assert_eq!(query, expected);
-    assert!(!asked.headers.contains_key("authorization") && asked.headers["user-agent"].contains("barkeep"));
 }
 
 #[tokio::test]
-async fn recorded_bars_coarser_than_asked_for_are_refused() {
-    let Some(body) = recorded("yahoo/yfinance-rs/history_chart_VFINX.json") else { return };
-    let error = refused(Say::json(body)).await;
-    assert!(matches!(&error, FetchError::BadData { message, .. } if message.contains("3mo")), "{error}");
+async fn bars_coarser_than_asked_for_are_refused() {
+    for body in answers("yahoo/coarse.json", "yahoo/yfinance-rs/history_chart_VFINX.json") {
+        let error = refused(Say::json(body)).await;
+        assert!(matches!(&error, FetchError::BadData { message, .. } if message.contains("3mo")), "{error}");
+    }
 }
 
 /// Synthetic: 14:30 is whole, 14:45 null, 15:00 whole, then a last trade between bars and one after the range.
@@ -114,16 +119,17 @@ async fn minutes_are_asked_for_a_week_at_a_time() {
 }
 
 #[tokio::test]
-async fn recorded_refusals_are_told_apart() {
+async fn refusals_are_told_apart() {
     for (name, code) in [
         ("yahoo_404", "refused"),
         ("yahoo_200_no_timestamps", "refused"),
         ("yahoo_422_range", "unavailable"),
         ("yahoo_429_html", "throttled"),
     ] {
-        let Some(say) = recorded_refusal(name) else { return };
-        let error = refused(say).await;
-        assert_eq!(error.code(), code, "{name}: {error}");
+        for refusal in refusals(name) {
+            let error = refused(refusal.say()).await;
+            assert_eq!(error.code(), code, "{name}: {error}");
+        }
     }
 }
 
@@ -181,16 +187,20 @@ async fn limits_say_what_can_not_be_had() {
 }
 
 #[tokio::test]
-async fn recorded_dividends_come_with_their_ex_dates() {
-    let Some(body) = recorded("yahoo/yfinance-rs/history_chart_AAPL.json") else { return };
-    let server = Server::replaying(vec![Say::json(body)]).await;
-    let source = source(&server, "2025-10-29T21:00:00Z").await;
-    let ticker: Ticker = "AAPL".parse().unwrap();
-    let range = range("2025-05-01T04:00:00Z", "2025-08-11T04:00:00Z");
-    let actions = source.actions(std::slice::from_ref(&ticker), range).await.unwrap().unwrap();
-    let dividend = Action { ex_date: "2025-05-12".parse().unwrap(), kind: ActionKind::Dividend { amount: 0.26 } };
-    assert_eq!(actions[&ticker], [dividend], "the one of 2025-08-11 is outside");
-    assert_eq!(server.asked()[0].query["period2"], "1761771600", "splits until now count");
+async fn dividends_come_with_their_ex_dates() {
+    for body in answers("yahoo/days.json", "yahoo/yfinance-rs/history_chart_AAPL.json") {
+        let server = Server::replaying(vec![Say::json(&body)]).await;
+        let source = source(&server, "2025-10-29T21:00:00Z").await;
+        let ticker: Ticker = "AAPL".parse().unwrap();
+        let range = range("2025-05-01T04:00:00Z", "2025-08-11T04:00:00Z");
+        let actions = source.actions(std::slice::from_ref(&ticker), range).await.unwrap().unwrap();
+        let sent: Value = serde_json::from_str(&body).unwrap();
+        // 2025-05-12, when the session opens.
+        let amount = sent["chart"]["result"][0]["events"]["dividends"]["1747056600"]["amount"].as_f64().unwrap();
+        let dividend = Action { ex_date: "2025-05-12".parse().unwrap(), kind: ActionKind::Dividend { amount } };
+        assert_eq!(actions[&ticker], [dividend], "the one of 2025-08-11 is outside");
+        assert_eq!(server.asked()[0].query["period2"], "1761771600", "splits until now count");
+    }
 }
 
 /// Synthetic: Apple's split of 2014 and the dividend before it, in today's shares.

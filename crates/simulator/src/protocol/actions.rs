@@ -14,7 +14,7 @@ use market::{Action, ActionKind, Calendar, Ticker};
 use serde_json::{Map, Value, json};
 
 use super::Refusal;
-use crate::simulator::Shared;
+use crate::shared::Shared;
 
 const TYPES: [&str; 3] = ["forward_split", "reverse_split", "cash_dividend"];
 

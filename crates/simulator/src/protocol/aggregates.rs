@@ -14,7 +14,7 @@ use market::{Calendar, Ticker};
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::{data::Question, simulator::Shared, span::Span};
+use crate::{data::Question, shared::Shared, span::Span};
 
 /// More than a month of minutes around the clock.
 const MOST_ROWS: usize = 50_000;

@@ -16,7 +16,7 @@ use super::Refusal;
 use crate::{
     data::Data,
     listing,
-    simulator::Shared,
+    shared::Shared,
     synthetic::noise::{mix, of_text},
 };
 

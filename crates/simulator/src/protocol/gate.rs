@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Refusal, spoil};
-use crate::{faults::FaultKind, simulator::Shared, window::Standing};
+use crate::{faults::FaultKind, shared::Shared, window::Standing};
 
 const KEY_ID: &str = "apca-api-key-id";
 const SECRET_KEY: &str = "apca-api-secret-key";

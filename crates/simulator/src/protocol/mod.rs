@@ -12,6 +12,7 @@ mod parameters;
 mod refusal;
 mod spoil;
 mod token;
+mod wire;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use self::refusal::Refusal;
-use crate::{data::Data, simulator::Shared};
+use crate::{data::Data, shared::Shared};
 
 pub(crate) fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
     let gate = gate::Gate { shared: Arc::clone(&shared), stop };

@@ -13,7 +13,7 @@ use axum::{
 use futures_util::stream;
 use jiff::SignedDuration;
 
-use super::{Refusal, bars::WireBar};
+use super::{Refusal, wire::WireBar};
 use crate::{faults::FaultKind, synthetic::noise};
 
 /// So long before what was asked for does a stray bar lie.

@@ -16,31 +16,33 @@ for_every_owner! {
     the_statements_return_what_their_comments_say,
 }
 
-/// `None`, said on stderr, where the statements aren't at hand.
-fn statements() -> Option<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/acceptance/verification.sql");
-    let text = std::fs::read_to_string(path).ok();
-    if text.is_none() {
-        eprintln!("left out: there is no {path}");
-    }
-    text
+/// The files of statements: the project's own, and where it lies beside the project another.
+fn files() -> Vec<&'static str> {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/statements.sql");
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/acceptance/verification.sql");
+    let mut files = vec![own];
+    files.extend(std::path::Path::new(beside).is_file().then_some(beside));
+    files
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(file).expect(file)
 }
 
 async fn the_statements_run_whole_on_a_fresh_database(owner: Owner) {
-    let Some(statements) = statements() else { return };
-    let site = Site::new(owner).await;
-    site.run(&statements).await;
+    for file in files() {
+        let site = Site::new(owner).await;
+        site.run(&read(file)).await;
+    }
 }
 
 async fn the_statements_run_through_psql(owner: Owner) {
-    if statements().is_none() {
-        return;
+    for file in files() {
+        let site = Site::new(owner).await;
+        let Some(printed) = psql(&site.owned.owner_url, &["-f", file]) else { return };
+        assert!(printed.contains("trigger_auto_create_jobs"), "{printed}");
+        assert!(printed.contains("orchestrator-tick"), "{printed}");
     }
-    let site = Site::new(owner).await;
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/acceptance/verification.sql");
-    let Some(printed) = psql(&site.owned.owner_url, &["-f", path]) else { return };
-    assert!(printed.contains("trigger_auto_create_jobs"), "{printed}");
-    assert!(printed.contains("orchestrator-tick"), "{printed}");
 }
 
 /// The results of the statements, one after the other: those with rows.
@@ -56,7 +58,12 @@ async fn results(site: &Site, statements: &str) -> Vec<Vec<PgRow>> {
 }
 
 async fn the_statements_return_what_their_comments_say(owner: Owner) {
-    let Some(statements) = statements() else { return };
+    for file in files() {
+        returned(owner, &read(file)).await;
+    }
+}
+
+async fn returned(owner: Owner, statements: &str) {
     let site = Site::at(owner, TUESDAY).await;
     site.track(ALICE, &["TSLA"], Source::Watchlist).await;
     site.track(ALICE, &["NVDA"], Source::RecentSearch).await;
@@ -65,7 +72,7 @@ async fn the_statements_return_what_their_comments_say(owner: Owner) {
         site.fill(&site.definition("TSLA", timeframe).await).await;
     }
 
-    let mut results = results(&site, &statements).await.into_iter();
+    let mut results = results(&site, statements).await.into_iter();
     let mut next = || results.next().unwrap();
     let per_timeframe: Vec<(String, i64)> = next().iter().map(|r| (text(r, 0), r.get(1))).collect();
     assert_eq!(per_timeframe.len(), 3);

@@ -27,7 +27,7 @@ const YEARS: (Date, Date) = (date(1990, 2, 1), date(2030, 2, 1));
 /// Instants in and around sessions of all those years: of each that is short, or beside a holiday or a change of clocks, and
 /// of every so many others. At, just before and just after opens and closes, within bars, and at night.
 fn instants_of_forty_years(calendar: Calendar) -> Vec<Timestamp> {
-    let sessions = calendar.sessions(YEARS.0, YEARS.1);
+    let sessions = calendar.by_rules().sessions(YEARS.0, YEARS.1);
     let mut instants = Vec::new();
     for (n, of) in sessions.windows(3).enumerate() {
         let [before, session, after] = of else { continue };
@@ -58,15 +58,15 @@ fn instants_of_forty_years(calendar: Calendar) -> Vec<Timestamp> {
 
 /// The end of the last bar that had ended by `at`, as the grid has it; at a session's beginning its open.
 fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
-    let grid = Grid::Session(calendar);
+    let grid = Grid::by_rules(calendar);
     if timeframe.minutes().is_some() {
-        if let Some(session) = calendar.session_at(at) {
+        if let Some(session) = calendar.by_rules().session_at(at) {
             return grid.bucket_of(timeframe, at).unwrap().from().max(session.open);
         }
     }
     let mut before = at;
     loop {
-        let session = calendar.previous_session(before).unwrap();
+        let session = calendar.by_rules().previous_session(before).unwrap();
         let last = grid.bucket_of(timeframe, session.close - 1.second()).unwrap();
         if last.to() <= at {
             return last.to();
@@ -77,11 +77,11 @@ fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) ->
 
 /// The end of the first bar that had not ended by `at`, as the grid has it.
 fn next_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
-    let within = match calendar.session_at(at) {
+    let within = match calendar.by_rules().session_at(at) {
         Some(_) => at,
-        None => calendar.next_session(at).unwrap().open,
+        None => calendar.by_rules().next_session(at).unwrap().open,
     };
-    Grid::Session(calendar).bucket_of(timeframe, within).unwrap().to()
+    Grid::by_rules(calendar).bucket_of(timeframe, within).unwrap().to()
 }
 
 /// Where bars begin and when they are final stands twice: in `market::Grid`, which cuts what was fetched, and in the database
@@ -109,7 +109,7 @@ async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
             }
             // In each session: as many as the grid has.
             let Some(minutes) = timeframe.minutes().filter(|minutes| *minutes >= 15) else { continue };
-            let sessions: Vec<_> = instants.iter().filter_map(|at| calendar.session_at(*at)).collect();
+            let sessions: Vec<_> = instants.iter().filter_map(|at| calendar.by_rules().session_at(*at)).collect();
             let counts: Vec<i64> = sqlx::query_scalar(
                 "select barkeep.expected_bars($1, $2, o::timestamptz, c::timestamptz)
                 from unnest($3::text[], $4::text[]) with ordinality as u (o, c, n) order by n",
@@ -122,7 +122,7 @@ async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
             .await
             .unwrap();
             for (session, count) in sessions.iter().zip(counts) {
-                let buckets = Grid::Session(calendar).buckets(timeframe, session.range()).len();
+                let buckets = Grid::by_rules(calendar).buckets(timeframe, session.range()).len();
                 assert_eq!(count, buckets as i64, "{calendar} {minutes} minutes on {}", session.date);
             }
         }
