@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use market::{Calendar, Calendars, Sessions};
 use store::{
     Database,
     clock::SharedClock,
@@ -12,7 +10,7 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{foreground::Foreground, providers::routes::Routes};
+use crate::{foreground::Foreground, market_now::Market, providers::routes::Routes};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,19 +25,6 @@ pub struct Engine {
     /// Names this process's workers. Those of a dead process on the same data directory share the beginning.
     pub worker: Arc<str>,
     pub stop: CancellationToken,
-}
-
-/// The market at one moment: what time it is there, and the calendars to go by.
-#[derive(Clone, Debug)]
-pub struct Market {
-    pub now: Timestamp,
-    pub calendars: Calendars,
-}
-
-impl Market {
-    pub fn sessions_of(&self, calendar: Calendar) -> Sessions {
-        self.calendars.sessions_of(calendar)
-    }
 }
 
 impl Engine {

@@ -16,7 +16,8 @@ use store::{StoreError, runs::ClaimedRun, sessions::Edition};
 
 use crate::{
     calendar_exceptions,
-    engine::{Engine, Market},
+    engine::Engine,
+    market_now::Market,
 };
 
 /// Longer than two bars of any timeframe, closed hours included.

@@ -12,10 +12,11 @@ pub mod dry_run;
 mod engine;
 pub mod fetch;
 pub mod foreground;
+mod market_now;
 pub mod plan;
 pub mod providers;
 pub(crate) mod shape;
 pub mod splits;
 pub mod verify;
 
-pub use engine::{Engine, Market};
+pub use self::{engine::Engine, market_now::Market};

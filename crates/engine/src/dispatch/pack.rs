@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     bases::{Rows, bases_of},
-    engine::Market,
+    market_now::Market,
     fetch::{asked_range, hull},
     providers::routes::has_bars,
 };

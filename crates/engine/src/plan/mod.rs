@@ -23,7 +23,8 @@ pub use self::slices::{Missing, slices};
 use crate::{
     bases::base_of,
     calendar_exceptions,
-    engine::{Engine, Market},
+    engine::Engine,
+    market_now::Market,
 };
 
 /// Without a signal the planner looks this often; and this often where no signals come.

@@ -20,7 +20,7 @@ use store::{
     runs::QueuedRun,
 };
 
-use crate::{bases::base_of, engine::Market};
+use crate::{bases::base_of, market_now::Market};
 
 /// Where history ends moves on with the clock: what was planned a moment ago is still asked for.
 const MOVES_ON: SignedDuration = SignedDuration::from_hours(12);

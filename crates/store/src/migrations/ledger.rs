@@ -169,6 +169,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_migration_is_compatible_where_it_says_so() {
+        assert!(is_compatible("-- A table.\n-- Compatible: nobody has to know it.\ncreate table barkeep.more ();"));
+        assert!(!is_compatible("-- Not Compatible: of course not.\ncreate table barkeep.more ();"));
+    }
+
+    #[test]
     fn no_version_is_used_again() {
         for (name, _) in MIGRATIONS {
             assert!(RETIRED.iter().all(|retired| version_of(name) > *retired), "{name}");

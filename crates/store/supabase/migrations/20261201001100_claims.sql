@@ -1,10 +1,9 @@
 -- Claims: who fetches which runs, and until when. A pack is many runs that one request can serve.
 
--- The next run of its kind by the order of the queue, locked, and what could be fetched along with it: runs of the same symbol, the
--- nearest first; then runs of other symbols that end where one of those does; then those next in the queue. All of one
--- market's calendar, and of those only that have failed as often: what fails again and again is packed with its like,
--- in ever smaller packs. p_symbols narrows it, and p_crypto
--- to pairs or to what isn't one.
+-- The next run of its kind by the order of the queue, locked, and what could be fetched along with it: runs of the same
+-- symbol, the nearest first; then runs of other symbols that end where one of those does; then those next in the queue. All
+-- of one market's calendar, and of those only that have failed as often: what fails again and again is packed with its
+-- like, in ever smaller packs. p_symbols narrows it, and p_crypto to pairs or to what isn't one.
 --
 -- Claims of one kind, interest or background, are made one after the other, until the transaction ends: two at once would
 -- tear the packs apart. Nobody who asked for something waits for claims of background work.

@@ -59,10 +59,8 @@ fn instants_of_forty_years(calendar: Calendar) -> Vec<Timestamp> {
 /// The end of the last bar that had ended by `at`, as the grid has it; at a session's beginning its open.
 fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
     let grid = Grid::by_rules(calendar);
-    if timeframe.minutes().is_some() {
-        if let Some(session) = calendar.by_rules().session_at(at) {
-            return grid.bucket_of(timeframe, at).unwrap().from().max(session.open);
-        }
+    if timeframe.minutes().is_some() && calendar.by_rules().session_at(at).is_some() {
+        return grid.bucket_of(timeframe, at).unwrap().from();
     }
     let mut before = at;
     loop {

@@ -1,0 +1,17 @@
+//! The market at one moment, as the stages see it.
+
+use jiff::Timestamp;
+use market::{Calendar, Calendars, Sessions};
+
+/// The market at one moment: what time it is there, and the calendars to go by.
+#[derive(Clone, Debug)]
+pub struct Market {
+    pub now: Timestamp,
+    pub calendars: Calendars,
+}
+
+impl Market {
+    pub fn sessions_of(&self, calendar: Calendar) -> Sessions {
+        self.calendars.sessions_of(calendar)
+    }
+}
