@@ -1,6 +1,6 @@
 //! A database for one test.
-//! In: a template's name, or nothing for an empty one. Out: a URL. Holds: when the guard is dropped, the database is dropped with
-//! whatever connections are left.
+//! In: a template's name, or nothing for an empty database. Out: a URL. Holds: when the guard is dropped, the database is dropped,
+//! with any connections that are left.
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -8,10 +8,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::Pooler;
 use crate::cluster::{Server, shared};
 
-/// Exists as long as this does.
+/// A database that is dropped with this guard.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// A superuser's, for psql and sqlx.
+    /// A superuser's URL, for psql and sqlx.
     pub url: String,
     name: String,
     server: &'static Server,
@@ -21,7 +21,7 @@ impl TestDatabase {
     /// A copy of `template` (what [`crate::template`] returned), or an empty database.
     ///
     /// # Errors
-    /// Where the server can't be opened, or has no such template.
+    /// If the server can't be opened, or has no such template.
     pub async fn create(template: Option<&str>) -> anyhow::Result<Self> {
         let server = shared().await?;
         let name = format!("t_{}_{}", std::process::id(), uuid::Uuid::new_v4().simple());
@@ -31,17 +31,17 @@ impl TestDatabase {
         admin
             .execute(AssertSqlSafe(statement))
             .await
-            .with_context(|| format!("could not make a test database from {template}"))?;
+            .with_context(|| format!("could not create a test database from {template}"))?;
         admin.close().await?;
         Ok(Self { url: server.url(&name), name, server })
     }
 
-    /// The same through a pooler in transaction mode.
+    /// The URL through a pooler in transaction mode.
     ///
     /// # Errors
-    /// Where PgBouncer isn't installed or doesn't start.
+    /// If PgBouncer isn't installed or doesn't start.
     pub fn pooled_url(&self) -> anyhow::Result<String> {
-        Ok(Pooler::of(self.server)?.url(&self.name))
+        Ok(Pooler::shared(self.server)?.url(&self.name))
     }
 
     /// Its name on the server.
@@ -51,9 +51,9 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// On a thread with a runtime of its own: the test's may be gone, and can't be waited on here.
+    /// On a thread with its own runtime: the test's runtime may be gone, and can't be waited on here.
     fn drop(&mut self) {
-        let drop_it = async || {
+        let drop_self = async || {
             let mut admin = self.server.admin().await?;
             drop_database(&mut admin, &self.name).await?;
             anyhow::Ok(admin.close().await?)
@@ -61,7 +61,7 @@ impl Drop for TestDatabase {
         let dropped = std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(drop_it())
+                runtime.block_on(drop_self())
             });
             thread.join()
         });
@@ -73,8 +73,8 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The process that made the test database of this name.
-pub(crate) fn maker(name: &str) -> Option<u32> {
+/// The process that created the test database of this name.
+pub(crate) fn creating_process(name: &str) -> Option<u32> {
     name.strip_prefix("t_")?.split('_').next()?.parse().ok()
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> anyho
     Ok(())
 }
 
-/// As an SQL identifier.
+/// The name as an SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
