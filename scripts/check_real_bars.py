@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Backfills real minutes and compares every stored bar with what this script makes of the same minutes.
+"""Backfills real one-minute bars and compares every stored bar with this script's own resampling.
 
 Usage: check_real_bars.py BARKEEP BARS
   BARKEEP  the binary, e.g. target/release/barkeep
-  BARS     a folder of one-minute bars, SYMBOL.csv.gz with ts_utc,open,high,low,close,volume
+  BARS     a directory of one-minute bars, SYMBOL.csv.gz with ts_utc,open,high,low,close,volume
 
-Needs nothing but Python 3.9 or newer and its zoneinfo. Knows nothing of Barkeep's calendar: a session is 09:30 to 16:00
-New York on every day that has minutes. Ends with status 1 where a bar differs.
+Needs only Python 3.9 or newer with zoneinfo. Doesn't use Barkeep's calendar: a session is 09:30 to 16:00 New York time on
+every day that has bars. Exits with 1 if any bar differs.
 """
 import csv
 import gzip
@@ -25,7 +25,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 
 def resampled(path, step):
-    """Bars of the regular session, anchored at its open."""
+    """Resamples to bars of the regular session, anchored at its open."""
     end = datetime.fromisoformat(AS_OF.replace("Z", "+00:00"))
     bars = {}
     with gzip.open(path, "rt") as file:
@@ -56,7 +56,7 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     binary, bars = sys.argv[1], Path(sys.argv[2])
-    wrong = 0
+    differences = 0
     with tempfile.TemporaryDirectory() as data:
         barkeep = [binary, "--data-dir", data]
         sim = subprocess.Popen(
@@ -72,14 +72,14 @@ def main():
                     expected = resampled(bars / f"{symbol}.csv.gz", step)
                     stored = exported(barkeep, symbol, timeframe)
                     differing = [ts for ts in expected.keys() | stored.keys() if expected.get(ts) != stored.get(ts)]
-                    wrong += len(differing)
+                    differences += len(differing)
                     print(f"{symbol} {timeframe}: {len(stored)} stored, {len(expected)} expected, {len(differing)} differ")
                     for ts in sorted(differing)[:5]:
                         print(f"  {ts}: stored {stored.get(ts)}, expected {expected.get(ts)}")
         finally:
             sim.terminate()
             sim.wait()
-    sys.exit(1 if wrong else 0)
+    sys.exit(1 if differences else 0)
 
 
 if __name__ == "__main__":
