@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Compares Barkeep's New York sessions with those of exchange_calendars, day by day.
 
-In: 1990 to 2027 as this workspace computes them, by default through the example `sessions` of the crate `market`, or
-as a barkeep binary prints them. Out: the days that differ, and a count for each year that has any.
-Exit code: 0 where all is the same, 1 where anything differs, 2 where the comparison could not be made.
+In: the sessions of 1990 to 2027, by default from the example `sessions` of the package `barkeep-market`, or as a barkeep
+binary prints them. Out: the days that differ, and their number in each year.
+Exit code: 0 if there are no differences, 1 if there are, 2 if the comparison failed.
 
-exchange_calendars is installed into a virtual environment of its own, which is kept for the next time.
+exchange_calendars is installed into a virtual environment, which is kept for the next run.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 WORKSPACE = Path(__file__).resolve().parent.parent
 FROM, TO = "1990-01-01", "2028-01-01"  # TO is not included
 COLUMNS = ["date", "open_utc", "close_utc", "early"]
-FEWEST_SESSIONS = 9_000  # 38 years of about 252: less is no answer to compare with
+MIN_SESSIONS = 9_000  # 38 years of about 252: fewer would mean that something went wrong
 
 REFERENCE = """
 import sys, pandas, exchange_calendars
@@ -41,28 +41,28 @@ def main():
         reference = sessions(reference_command(arguments.venv))
         ours = sessions(our_command(arguments.barkeep))
     except (subprocess.CalledProcessError, OSError, ValueError) as error:
-        print(f"No comparison: {error}", file=sys.stderr)
+        print(f"The comparison failed: {error}", file=sys.stderr)
         return 2
     differing = [day for day in sorted(reference.keys() | ours.keys()) if reference.get(day) != ours.get(day)]
     for day in differing:
-        print(f"{day}: exchange_calendars {described(reference.get(day))}, Barkeep {described(ours.get(day))}")
+        print(f"{day}: exchange_calendars {describe(reference.get(day))}, Barkeep {describe(ours.get(day))}")
     if differing:
         years = Counter(day[:4] for day in differing)
-        print("Days that differ: " + ", ".join(f"{count} in {year}" for year, count in sorted(years.items())))
+        print("Number of differing days: " + ", ".join(f"{count} in {year}" for year, count in sorted(years.items())))
         return 1
     half_days = sum(early == "1" for _, _, early in ours.values())
-    print(f"All {len(ours)} sessions from {FROM} up to {TO} agree, {half_days} half days among them.")
+    print(f"All {len(ours)} sessions from {FROM} to {TO} are the same, including {half_days} half days.")
     return 0
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("barkeep", nargs="?", help="a barkeep binary to ask instead of the workspace's example")
+    parser.add_argument("barkeep", nargs="?", help="barkeep binary to use instead of the workspace's example")
     parser.add_argument(
         "--venv",
         type=Path,
         default=Path(tempfile.gettempdir()) / "barkeep-check-calendar",
-        help="folder of the virtual environment (default: %(default)s)",
+        help="directory of the virtual environment (default: %(default)s)",
     )
     return parser.parse_args()
 
@@ -70,11 +70,11 @@ def parse_arguments():
 def our_command(barkeep):
     if barkeep:
         return [Path(barkeep).absolute(), "calendar", "XNYS", "--from", FROM, "--to", TO]
-    return ["cargo", "run", "-q", "-p", "market", "--example", "sessions", "--", "XNYS", FROM, TO]
+    return ["cargo", "run", "-q", "-p", "barkeep-market", "--example", "sessions", "--", "XNYS", FROM, TO]
 
 
 def reference_command(folder):
-    # Commands run in the workspace's folder. Links are kept: the environment's interpreter may be one that leads out.
+    # Commands run in the workspace's directory. Links are not resolved: the environment's interpreter may be a link.
     folder = folder.absolute()
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
@@ -91,12 +91,12 @@ def sessions(command):
     if rows.fieldnames != COLUMNS:
         raise ValueError(f"{command[0]} printed the columns {rows.fieldnames}, not {COLUMNS}")
     found = {row["date"]: (row["open_utc"], row["close_utc"], row["early"]) for row in rows}
-    if len(found) < FEWEST_SESSIONS:
-        raise ValueError(f"{command[0]} printed {len(found)} sessions only")
+    if len(found) < MIN_SESSIONS:
+        raise ValueError(f"{command[0]} printed only {len(found)} sessions")
     return found
 
 
-def described(session):
+def describe(session):
     if session is None:
         return "closed"
     opens, closes, early = session

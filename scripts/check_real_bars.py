@@ -3,7 +3,7 @@
 
 Usage: check_real_bars.py BARKEEP BARS [--as-of INSTANT] [--symbols A,B,C] [--half-days DATE,DATE]
   BARKEEP  the binary, e.g. target/release/barkeep
-  BARS     a folder of one-minute bars, SYMBOL.csv.gz with ts_utc,open,high,low,close,volume
+  BARS     a directory of one-minute bars, SYMBOL.csv.gz with ts_utc,open,high,low,close,volume
 
 Needs nothing but Python 3.9 or newer and its zoneinfo. Knows nothing of Barkeep's calendar: a session is 09:30 to 16:00
 New York on every day that has minutes, and to 13:00 on the half days that it is told of. Ends with status 1 where a bar differs.
@@ -78,14 +78,14 @@ def main():
                     expected = resampled(bars / f"{symbol}.csv.gz", step, as_of, half_days)
                     stored = exported(barkeep, symbol, timeframe)
                     differing = [ts for ts in expected.keys() | stored.keys() if expected.get(ts) != stored.get(ts)]
-                    wrong += len(differing)
+                    differences += len(differing)
                     print(f"{symbol} {timeframe}: {len(stored)} stored, {len(expected)} expected, {len(differing)} differ")
                     for ts in sorted(differing)[:5]:
                         print(f"  {ts}: stored {stored.get(ts)}, expected {expected.get(ts)}")
         finally:
             sim.terminate()
             sim.wait()
-    sys.exit(1 if wrong else 0)
+    sys.exit(1 if differences else 0)
 
 
 if __name__ == "__main__":

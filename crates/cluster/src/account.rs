@@ -1,4 +1,4 @@
-//! The operating system's user as whom the server runs: Barkeep's own, or an unprivileged one where that is root.
+//! The operating system user that the server runs as: the user running Barkeep, or an unprivileged one if that is root.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::ClusterError;
 
-/// Those who run the server for root, the first that exists.
-const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// Users to run the server for root: the first that exists.
+const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
@@ -18,7 +18,7 @@ pub(crate) struct Account {
 
 impl Account {
     /// # Errors
-    /// [`ClusterError::NamelessUser`]: `initdb` and peer authentication want a name.
+    /// [`ClusterError::NamelessUser`]: `initdb` and peer authentication need a name.
     pub(crate) async fn of_uid(uid: u32) -> Result<Self, ClusterError> {
         let by_name = match id(&["-un", &uid.to_string()]).await? {
             Some(name) => Self::of_name(&name).await?,
@@ -30,7 +30,7 @@ impl Account {
     /// # Errors
     /// [`ClusterError::NoUnprivilegedUser`].
     pub(crate) async fn unprivileged() -> Result<Self, ClusterError> {
-        for name in UNPRIVILEGED {
+        for name in UNPRIVILEGED_USERS {
             if let Some(account) = Self::of_name(name).await?.filter(|account| account.uid != 0) {
                 return Ok(account);
             }
@@ -44,13 +44,13 @@ impl Account {
         Ok(parsed(uid).zip(parsed(gid)).map(|(uid, gid)| Self { uid, gid, name: name.to_owned() }))
     }
 
-    /// Whether files must be handed over to it and programs started in its name.
+    /// Whether files must be given to it and programs started as it, since Barkeep runs as another user.
     pub(crate) fn is_other(&self) -> bool {
         self.uid != own_uid()
     }
 
-    /// `program` as this user, without Barkeep's environment: it has secrets in it, and `PG...` variables would change what
-    /// Postgres does.
+    /// `program` as this user, without Barkeep's environment, which contains secrets, and `PG...` variables that would change
+    /// what Postgres does.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
@@ -70,7 +70,7 @@ pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// What `id` says; `None` where it knows no such user.
+/// The output of `id`; `None` if there is no such user.
 async fn id(arguments: &[&str]) -> Result<Option<String>, ClusterError> {
     let mut command = tokio::process::Command::new("id");
     let output = command.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output().await;

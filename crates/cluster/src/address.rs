@@ -1,14 +1,14 @@
-//! How clients reach the private server.
+//! The address of the private server.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-/// The superuser that `initdb` makes, and that the users let in by `pg_ident.conf` connect as.
+/// The superuser that `initdb` creates, and that the users in `pg_ident.conf` connect as.
 pub(crate) const ROLE: &str = "barkeep";
 
-/// Names the socket file, no TCP port: fixed, since each server has a folder of its own.
+/// Part of the socket file's name, not a TCP port. Fixed, since each server has its own directory.
 pub(crate) const PORT: u16 = 5432;
 
 /// The socket of a private server.
@@ -22,13 +22,13 @@ impl ClusterAddress {
         Self { socket_dir }
     }
 
-    /// The folder of the server's socket.
+    /// The directory of the server's socket.
     pub fn socket_dir(&self) -> &Path {
         &self.socket_dir
     }
 
-    /// A URL of `database` that psql, sqlx and whatever else uses libpq's syntax take; there is no password in it. The
-    /// port and TLS mode are spelled out so that `PGPORT` and `PGSSLMODE` don't change them.
+    /// A URL of `database` for psql, sqlx and everything else that takes libpq's syntax. It has no password. The port and TLS
+    /// mode are included so that `PGPORT` and `PGSSLMODE` don't change them.
     pub fn url(&self, database: &str) -> String {
         let host = percent_encoded(&self.socket_dir.to_string_lossy());
         let database = percent_encoded(database);
@@ -46,7 +46,7 @@ impl ClusterAddress {
     }
 }
 
-/// All but RFC 3986's unreserved characters encoded, as libpq reads it back.
+/// Percent-encodes everything but RFC 3986's unreserved characters, as libpq decodes it.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

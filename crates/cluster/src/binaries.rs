@@ -1,22 +1,22 @@
-//! Finds `initdb` and `postgres`: in `PG_BIN`, else on the machine, else in the npm package.
-//! Holds: what is returned was run, as the user who will run it, and said its version.
+//! Finds `initdb` and `postgres`: in `PG_BIN`, else installed on the machine, else in the npm package.
+//! Holds: the binaries that are returned have been run, as the user who will run them, and have reported their version.
 
 use std::path::{Path, PathBuf};
 
 use crate::account::Account;
-use crate::place::Place;
+use crate::paths::ClusterPaths;
 use crate::{ClusterError, ClusterSettings, npm};
 
-/// The SQL is written for this version and later ones.
+/// The SQL needs this version or a later one.
 const OLDEST_MAJOR: u32 = 15;
 
-/// Where Debian's and Ubuntu's packages put each version: `<major>/bin`.
+/// Where Debian's and Ubuntu's packages install each version: `<major>/bin`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 /// Homebrew's, on Apple's and on Intel's processors: `postgresql@<major>/bin`.
 const HOMEBREW: [&str; 2] = ["/opt/homebrew/opt", "/usr/local/opt"];
 
-/// A folder with `initdb` and `postgres` of one version.
+/// A directory with `initdb` and `postgres` of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Binaries {
     bin: PathBuf,
@@ -32,10 +32,10 @@ impl Binaries {
         self.bin.join("postgres")
     }
 
-    /// Runs what is in `bin` as `account`.
+    /// Runs the programs in `bin` as `account`.
     ///
     /// # Errors
-    /// In words: what is wrong with it.
+    /// What is wrong with them, for the error message.
     async fn probe(bin: PathBuf, account: &Account) -> Result<Self, String> {
         let binaries = Self { major: 0, bin };
         version(&binaries.initdb(), account).await?;
@@ -43,67 +43,67 @@ impl Binaries {
         match major_in(&version) {
             Some(major) if major >= OLDEST_MAJOR => Ok(Self { major, ..binaries }),
             Some(major) => Err(format!("it has version {major}")),
-            None => Err(format!("its postgres calls itself {version:?}")),
+            None => Err(format!("its postgres reports the version {version:?}")),
         }
     }
 }
 
-/// Binaries of `wanted`'s major version, which an existing cluster needs; where it is `None`, of the newest in the first
-/// place that has any.
+/// Binaries of the major version `required`, which an existing cluster needs; if that is `None`, of the newest version where
+/// any are found first.
 ///
 /// # Errors
-/// [`ClusterError::PgBin`], [`ClusterError::NoBinaries`], [`ClusterError::NoBinariesOfMajor`], and what fetching the npm
-/// package meets.
+/// [`ClusterError::PgBin`], [`ClusterError::NoBinaries`], [`ClusterError::NoBinariesOfMajor`], and the errors of downloading the npm
+/// package.
 pub(crate) async fn find(
     settings: &ClusterSettings,
-    place: &Place,
-    wanted: Option<u32>,
+    paths: &ClusterPaths,
+    required: Option<u32>,
 ) -> Result<Binaries, ClusterError> {
-    let fits = |binaries: &Binaries| wanted.is_none_or(|major| binaries.major == major);
+    let fits = |binaries: &Binaries| required.is_none_or(|major| binaries.major == major);
     if let Some(bin) = &settings.pg_bin {
         let refused = |reason| ClusterError::PgBin { path: bin.clone(), reason };
         let bin = std::path::absolute(bin).map_err(|error| refused(error.to_string()))?;
-        let binaries = Binaries::probe(bin, place.account()).await.map_err(refused)?;
+        let binaries = Binaries::probe(bin, paths.account()).await.map_err(refused)?;
         return if fits(&binaries) {
             Ok(binaries)
         } else {
-            let needed = wanted.unwrap_or_default();
-            let data = place.data();
+            let needed = required.unwrap_or_default();
+            let data = paths.data();
             Err(refused(format!("it has version {}, and {} needs {needed}", binaries.major, data.display())))
         };
     }
 
     let mut tried = Vec::new();
-    let machine = if settings.search.machine { on_this_machine() } else { Vec::new() };
+    let machine = if settings.search.machine { installed_bin_dirs() } else { Vec::new() };
     for bin in machine {
         let shown = bin.display().to_string();
-        match Binaries::probe(bin, place.account()).await {
+        match Binaries::probe(bin, paths.account()).await {
             Ok(binaries) if fits(&binaries) => return Ok(binaries),
             Ok(binaries) => tried.push(format!("{shown} has version {}", binaries.major)),
             Err(reason) => tried.push(format!("{shown}: {reason}")),
         }
     }
-    if wanted.is_none_or(|major| major == npm::MAJOR) {
-        match npm::bin(&settings.search, place).await? {
-            npm::Found::Bin(bin) => {
+    if required.is_none_or(|major| major == npm::MAJOR) {
+        match npm::bin_dir(&settings.search, paths).await? {
+            npm::NpmBinaries::BinDir(bin) => {
                 let shown = bin.display().to_string();
-                match Binaries::probe(bin, place.account()).await {
+                match Binaries::probe(bin, paths.account()).await {
                     Ok(binaries) => return Ok(binaries),
                     Err(reason) => tried.push(format!("{shown}: {reason}")),
                 }
             }
-            npm::Found::Nothing(reason) => tried.push(reason),
+            npm::NpmBinaries::Unavailable(reason) => tried.push(reason),
         }
     }
-    let tried = if tried.is_empty() { "nowhere to look".to_owned() } else { tried.join("; ") };
-    Err(match wanted {
-        Some(major) => ClusterError::NoBinariesOfMajor { data: place.data(), major, tried },
+    let tried = if tried.is_empty() { "nothing was searched".to_owned() } else { tried.join("; ") };
+    Err(match required {
+        Some(major) => ClusterError::NoBinariesOfMajor { data: paths.data(), major, tried },
         None => ClusterError::NoBinaries { tried },
     })
 }
 
-/// Folders that have both programs, in the order in which they are preferred.
-fn on_this_machine() -> Vec<PathBuf> {
+/// Directories that have both programs, in order of preference.
+fn installed_bin_dirs() -> Vec<PathBuf> {
     let mut found = newest_first(Path::new(DEBIAN), |name| name.parse().ok());
     for folder in HOMEBREW {
         let version = |name: &str| match name.strip_prefix("postgresql")? {
@@ -121,7 +121,7 @@ fn on_this_machine() -> Vec<PathBuf> {
     found
 }
 
-/// The `bin` folders of the versions in `folder`.
+/// The `bin` directories of the versions in `folder`.
 fn newest_first(folder: &Path, version: impl Fn(&str) -> Option<u32>) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = entries

@@ -4,15 +4,15 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use crate::{Cluster, ClusterError};
 
-/// Whether there is a database of that name.
+/// Whether a database of that name exists.
 ///
 /// # Errors
-/// Where the server is gone.
+/// If the server can't be reached.
 pub async fn has_database(cluster: &Cluster, name: &str) -> Result<bool, ClusterError> {
     let mut connection = cluster.connect_options("postgres").connect().await.map_err(ClusterError::Database)?;
-    let there = exists(&mut connection, name).await?;
+    let found = exists(&mut connection, name).await?;
     connection.close().await.map_err(ClusterError::Database)?;
-    Ok(there)
+    Ok(found)
 }
 
 async fn exists(connection: &mut PgConnection, name: &str) -> Result<bool, ClusterError> {
@@ -23,19 +23,19 @@ async fn exists(connection: &mut PgConnection, name: &str) -> Result<bool, Clust
         .map_err(ClusterError::Database)
 }
 
-/// Makes the database of that name where there is none.
+/// Creates the database of that name if it doesn't exist.
 ///
 /// # Errors
-/// Where the server refuses or is gone.
+/// If the server refuses or can't be reached.
 pub async fn ensure_database(cluster: &Cluster, name: &str) -> Result<(), ClusterError> {
     let mut connection = cluster.connect_options("postgres").connect().await.map_err(ClusterError::Database)?;
     if !exists(&mut connection, name).await? {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         // The name is quoted above: an identifier can't be a parameter.
-        let made =
+        let created =
             sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {quoted}"))).execute(&mut connection).await;
-        // Another process may have been faster.
-        if let Err(error) = made
+        // Another process may have created it meanwhile.
+        if let Err(error) = created
             && !error.as_database_error().is_some_and(|e| matches!(e.code().as_deref(), Some("42P04" | "23505")))
         {
             return Err(ClusterError::Database(error));

@@ -1,5 +1,5 @@
-//! Makes a new cluster.
-//! In: binaries and a place. Out: `data`, which is there whole or not at all.
+//! Creates a new cluster.
+//! In: binaries and paths. Out: `data`, complete or not at all.
 
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, lchown};
@@ -9,15 +9,15 @@ use std::time::Duration;
 use crate::ClusterError;
 use crate::address::ROLE;
 use crate::binaries::Binaries;
-use crate::place::Place;
+use crate::paths::ClusterPaths;
 
-/// Of the folders in which something is being made; under the start lock every one of them is a leftover.
-const UNFINISHED: &str = "new-";
+/// Prefix of directories that are being filled; under the start lock every one of them is a leftover.
+const UNFINISHED_PREFIX: &str = "new-";
 
-/// How often a leftover that is still written to is removed, 20 ms apart.
-const CLEARING_TRIES: u32 = 50;
+/// How often to try to remove a leftover that is still being written to, every 20 ms.
+const REMOVE_ATTEMPTS: u32 = 50;
 
-/// It takes 1 s; a slow disk may need a minute.
+/// It takes 1 s, and on a slow disk perhaps a minute.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Appended to `postgresql.conf`, where its owner may change it.
@@ -29,12 +29,12 @@ const HBA: &str = "# TYPE  DATABASE  USER  METHOD\n\
     local   all       barkeep   peer map=barkeep\n\
     local   all       all       scram-sha-256\n";
 
-/// The major version of the place's cluster, from its `PG_VERSION`; `None` where none was made yet.
+/// The major version of the cluster, from its `PG_VERSION`; `None` if there is no cluster yet.
 ///
 /// # Errors
-/// [`ClusterError::NotACluster`] for a folder with something else in it.
-pub(crate) fn major_of(place: &Place) -> Result<Option<u32>, ClusterError> {
-    let data = place.data();
+/// [`ClusterError::NotACluster`] for a directory with other files in it.
+pub(crate) fn cluster_version(paths: &ClusterPaths) -> Result<Option<u32>, ClusterError> {
+    let data = paths.data();
     let path = data.join("PG_VERSION");
     match std::fs::read_to_string(&path) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| ClusterError::NotACluster { data }),
@@ -46,19 +46,19 @@ pub(crate) fn major_of(place: &Place) -> Result<Option<u32>, ClusterError> {
     }
 }
 
-/// Removes what an interrupted start left. Call it under the start lock.
+/// Removes what an interrupted start left behind. Call it under the start lock.
 ///
-/// An `initdb` that outlived its Barkeep may still be writing there, so it may take more than one try; after the first
-/// that succeeds it finds its folder gone and ends.
-pub(crate) async fn clear_leftovers(place: &Place) {
-    let entries = std::fs::read_dir(place.home()).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
+/// An `initdb` that outlived its Barkeep may still be writing there, so it may take several attempts; once its directory is
+/// gone it exits.
+pub(crate) async fn clear_leftovers(paths: &ClusterPaths) {
+    let entries = std::fs::read_dir(paths.dir()).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX)) {
         let path = entry.path();
-        let mut tries = 0;
+        let mut attempts = 0;
         while let Err(error) = tokio::fs::remove_dir_all(&path).await {
-            tries += 1;
-            if error.kind() != io::ErrorKind::DirectoryNotEmpty || tries == CLEARING_TRIES {
-                tracing::warn!(%error, path = %path.display(), "A folder that an interrupted start left can't be removed");
+            attempts += 1;
+            if error.kind() != io::ErrorKind::DirectoryNotEmpty || attempts == REMOVE_ATTEMPTS {
+                tracing::warn!(%error, path = %path.display(), "Could not remove a directory that an interrupted start left behind");
                 break;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -66,26 +66,26 @@ pub(crate) async fn clear_leftovers(place: &Place) {
     }
 }
 
-/// Runs `initdb` in a folder beside and renames that to `data`. Call it under the start lock.
+/// Runs `initdb` in another directory and renames that to `data`. Call it under the start lock.
 ///
 /// # Errors
-/// [`ClusterError::Initdb`] with what it printed; then nothing is left behind.
-pub(crate) async fn make(place: &Place, binaries: &Binaries, durable: bool) -> Result<(), ClusterError> {
-    let home = place.home();
-    let prefix = format!("{UNFINISHED}data-");
-    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(home);
-    let folder = folder.map_err(ClusterError::at("make a folder in", home))?;
+/// [`ClusterError::Initdb`] with its output; nothing is left behind then.
+pub(crate) async fn create(paths: &ClusterPaths, binaries: &Binaries, durable: bool) -> Result<(), ClusterError> {
+    let dir = paths.dir();
+    let prefix = format!("{UNFINISHED_PREFIX}data-");
+    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(dir);
+    let folder = folder.map_err(ClusterError::at("create a directory in", dir))?;
     let path = folder.path();
     set_mode(path, 0o700)?;
-    give(place, path)?;
+    chown_to_server_user(paths, path)?;
 
-    let mut command = tokio::process::Command::from(place.account().command(&binaries.initdb()));
+    let mut command = tokio::process::Command::from(paths.account().command(&binaries.initdb()));
     command.arg("-D").arg(path).args(["-U", ROLE, "--encoding=UTF8", "--locale=C", "--data-checksums"]);
     command
         .args(["--auth-local=peer", "--auth-host=reject"])
         .args((!durable).then_some("--no-sync"))
         .kill_on_drop(true);
-    let data = place.data();
+    let data = paths.data();
     let failed = |output| ClusterError::Initdb { data: data.clone(), output };
     match tokio::time::timeout(TIMEOUT, command.output()).await {
         Err(_) => return Err(failed(format!("it took more than {} s", TIMEOUT.as_secs()))),
@@ -98,21 +98,20 @@ pub(crate) async fn make(place: &Place, binaries: &Binaries, durable: bool) -> R
 
     let conf = path.join("postgresql.conf");
     append(&conf, CONF).map_err(ClusterError::at("write", &conf))?;
-    replace(place, &path.join("pg_hba.conf"), HBA)?;
+    replace(paths, &path.join("pg_hba.conf"), HBA)?;
     std::fs::rename(path, &data).map_err(ClusterError::at("rename the new cluster to", &data))?;
-    // Renamed away: there is nothing left for the guard to remove.
+    // It was renamed, so there is nothing for the guard to remove.
     let _ = folder.keep();
-    sync(home).map_err(ClusterError::at("write", home))
+    sync(dir).map_err(ClusterError::at("write", dir))
 }
 
-/// Says who may connect: the user Barkeep runs as, the one the server runs as, and root, who can become either. Written at
-/// every start, since users get other names.
-pub(crate) fn write_user_map(place: &Place) -> Result<(), ClusterError> {
+/// Writes who may connect: the user that the server runs as, and root. Written at every start, since users can be renamed.
+pub(crate) fn write_user_map(paths: &ClusterPaths) -> Result<(), ClusterError> {
     let mut text = String::from("# Written by Barkeep at every start.\n# MAPNAME  SYSTEM-USERNAME  PG-USERNAME\n");
-    for user in ["root", &place.account().name] {
+    for user in ["root", &paths.account().name] {
         text.push_str(&format!("{ROLE} \"{user}\" {ROLE}\n"));
     }
-    replace(place, &place.data().join("pg_ident.conf"), &text)
+    replace(paths, &paths.data().join("pg_ident.conf"), &text)
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
@@ -121,14 +120,14 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// By way of a new file and a rename: a link that is there instead isn't followed.
-fn replace(place: &Place, path: &Path, text: &str) -> Result<(), ClusterError> {
+/// Writes a new file and renames it, so that a symbolic link at `path` isn't followed.
+fn replace(paths: &ClusterPaths, path: &Path, text: &str) -> Result<(), ClusterError> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
     let write = || {
         let mut file = tempfile::NamedTempFile::new_in(&folder)?;
         file.write_all(text.as_bytes())?;
-        if place.account().is_other() {
-            std::os::unix::fs::fchown(&file, Some(place.account().uid), Some(place.account().gid))?;
+        if paths.account().is_other() {
+            std::os::unix::fs::fchown(&file, Some(paths.account().uid), Some(paths.account().gid))?;
         }
         file.as_file().sync_all()?;
         file.persist(path)?;
@@ -137,15 +136,17 @@ fn replace(place: &Place, path: &Path, text: &str) -> Result<(), ClusterError> {
     write().map_err(ClusterError::at("write", path))
 }
 
-fn give(place: &Place, path: &Path) -> Result<(), ClusterError> {
-    if !place.account().is_other() {
+fn chown_to_server_user(paths: &ClusterPaths, path: &Path) -> Result<(), ClusterError> {
+    if !paths.account().is_other() {
         return Ok(());
     }
-    lchown(path, Some(place.account().uid), Some(place.account().gid)).map_err(ClusterError::at("hand over", path))
+    lchown(path, Some(paths.account().uid), Some(paths.account().gid))
+        .map_err(ClusterError::at("change the owner of", path))
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), ClusterError> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(ClusterError::at("protect", path))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(ClusterError::at("set the mode of", path))
 }
 
 fn sync(folder: &Path) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! The private PostgreSQL server of a data directory.
-//! In: a data directory, and Postgres binaries found on the machine or fetched by npm. Out: a server on a unix socket that
-//! only the user running Barkeep (and root) can reach, and its URL.
-//! Holds: one server per data directory, however many processes open it at once; the first makes and starts it, the
-//! last stops it, and what a killed process left behind is adopted or mended by the next one.
+//! In: a data directory, and Postgres binaries found on the machine or downloaded by npm. Out: a server on a unix socket that
+//! only the user running Barkeep (and root) can connect to, and its URL.
+//! Holds: one server per data directory, however many processes open it at once. The first creates and starts it, the last
+//! stops it, and the next process adopts or repairs what a killed one has left behind.
 
 mod account;
 mod address;
@@ -12,8 +12,8 @@ mod error;
 mod initdb;
 mod lock;
 mod npm;
+mod paths;
 mod pidfile;
-mod place;
 mod server;
 mod settings;
 
@@ -26,65 +26,65 @@ pub use settings::{BinarySearch, ClusterSettings};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::lock::Lock;
-use crate::place::Place;
+use crate::paths::ClusterPaths;
 use crate::server::Adoption;
 
 /// A running private server that this process uses.
 ///
-/// Dropping it without [`Cluster::close`] leaves the server running for whoever opens the data directory next.
+/// Dropping it without [`Cluster::close`] leaves the server running for the next process that opens the data directory.
 #[derive(Debug)]
 pub struct Cluster {
-    place: Place,
+    paths: ClusterPaths,
     address: ClusterAddress,
     users: Lock,
 }
 
 impl Cluster {
-    /// Makes the data directory's server where there is none, starts it where it doesn't run, adopts it where it does, and
-    /// returns once it accepts connections.
+    /// Creates the data directory's server if there is none, starts it if it isn't running, adopts it if it is, and returns
+    /// once it accepts connections.
     ///
-    /// A first start takes 1 to 2 s, a minute where npm must fetch the binaries. After a crash it takes as long as Postgres
-    /// needs to recover.
+    /// The first start takes 1 to 2 s, or a minute if npm must download the binaries. After a crash it takes as long as
+    /// Postgres needs to recover.
     ///
     /// # Errors
     /// A [`ClusterError`] that names the path and what to do.
     ///
-    /// Cancel-safe: a server that was already started stays and is adopted by the next call.
+    /// Cancel-safe: a server that was already started keeps running and is adopted by the next call.
     pub async fn open(settings: &ClusterSettings) -> Result<Self, ClusterError> {
-        let place = Place::make(settings).await?;
-        let _starting = Lock::exclusive(&place.start_lock(), &place).await?;
-        // Taken before the server runs, so that nobody who leaves meanwhile takes it for unused.
-        let users = Lock::shared(&place.users_lock(), &place)?;
-        initdb::clear_leftovers(&place).await;
+        let paths = ClusterPaths::create(settings).await?;
+        let _starting = Lock::exclusive(&paths.start_lock(), &paths).await?;
+        // Locked before the server runs, so that a process that closes meanwhile doesn't stop it as unused.
+        let users = Lock::shared(&paths.users_lock(), &paths)?;
+        initdb::clear_leftovers(&paths).await;
         loop {
-            if server::answering(&place).await.is_none() {
-                let major = initdb::major_of(&place)?;
-                let binaries = binaries::find(settings, &place, major).await?;
+            if server::find_running(&paths).await.is_none() {
+                let major = initdb::cluster_version(&paths)?;
+                let binaries = binaries::find(settings, &paths, major).await?;
                 if major.is_none() {
-                    initdb::make(&place, &binaries, settings.durable).await?;
+                    initdb::create(&paths, &binaries, settings.durable).await?;
                 }
-                server::start(&place, &binaries, settings.durable).await?;
+                server::start(&paths, &binaries, settings.durable).await?;
             }
-            match server::wait_until_ready(&place).await? {
+            match server::wait_until_ready(&paths).await? {
                 Adoption::Ready => break,
                 Adoption::Gone => {}
             }
         }
-        Ok(Self { address: place.address(), place, users })
+        Ok(Self { address: paths.address(), paths, users })
     }
 
-    /// Where the data directory's server listens, if it runs. Starts and makes nothing.
+    /// The address of the data directory's server, if it is running. Starts and creates nothing.
     ///
     /// # Errors
-    /// A [`ClusterError`] where the data directory can't be read or belongs to somebody else.
+    /// A [`ClusterError`] if the data directory can't be read or belongs to another user.
     pub async fn running(settings: &ClusterSettings) -> Result<Option<ClusterAddress>, ClusterError> {
-        let Some(place) = Place::find(settings).await? else { return Ok(None) };
-        Ok(server::answering(&place).await.map(|_| place.address()))
+        let Some(paths) = ClusterPaths::locate(settings).await? else { return Ok(None) };
+        Ok(server::find_running(&paths).await.map(|_| paths.address()))
     }
 
-    /// Whether the server takes connections at this moment.
+    /// Whether the server accepts connections right now.
     pub async fn answers(&self) -> bool {
-        server::answering(&self.place).await.is_some()
+        server::find_running(&self.paths).await.is_some()
     }
 
     /// See [`ClusterAddress::url`].
@@ -99,23 +99,23 @@ impl Cluster {
 
     /// The server's data directory, where its `postmaster.pid` and `postgresql.conf` are.
     pub fn server_data(&self) -> PathBuf {
-        self.place.data()
+        self.paths.data()
     }
 
-    /// What the server writes: its log, kept through restarts.
+    /// The server's log, which survives restarts.
     pub fn log(&self) -> PathBuf {
-        self.place.log()
+        self.paths.log()
     }
 
-    /// Stops using the server. The last process to leave stops it: open transactions are rolled back, the rest is on disk
-    /// when this returns.
+    /// Stops using the server. The last process to close it stops it: open transactions are rolled back, and everything else
+    /// is on disk when this returns.
     ///
     /// # Errors
-    /// [`ClusterError::NotStopped`] where the server is still busy stopping after a minute; it goes on by itself.
+    /// [`ClusterError::NotStopped`] if the server is still shutting down after a minute; it continues by itself.
     pub async fn close(mut self) -> Result<(), ClusterError> {
-        let _starting = Lock::exclusive(&self.place.start_lock(), &self.place).await?;
-        if self.users.is_ours_alone()? {
-            server::stop(&self.place).await?;
+        let _starting = Lock::exclusive(&self.paths.start_lock(), &self.paths).await?;
+        if self.users.try_upgrade()? {
+            server::stop(&self.paths).await?;
         }
         Ok(())
     }

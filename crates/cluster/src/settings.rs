@@ -1,19 +1,19 @@
-//! What a caller decides about the private cluster.
+//! The settings of the private cluster.
 
 use std::path::{Path, PathBuf};
 
 /// How and where the private cluster runs.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
-    /// Barkeep's data directory; made where it doesn't exist.
+    /// Barkeep's data directory, which is created if it doesn't exist.
     pub data_dir: PathBuf,
-    /// `PG_BIN`: the folder with `initdb` and `postgres`. Nothing else is looked at where it is set.
+    /// `PG_BIN`: the directory with `initdb` and `postgres`. If it is set, nothing else is searched.
     pub pg_bin: Option<PathBuf>,
     pub search: BinarySearch,
-    /// `false`, for tests only: commits no longer survive a crash of the machine, and more connections are let in.
+    /// `false` is for tests only: commits don't survive a crash of the machine, and more connections are allowed.
     pub durable: bool,
-    /// Where the servers of root's data directories lie: Postgres refuses to run as root, and the user it runs as instead
-    /// can't enter root's home. Owned by root, and every folder above it open to all.
+    /// The directory of the clusters of root's data directories: Postgres can't run as root, and the user it runs as instead
+    /// can't enter root's home directory. Owned by root; everybody must be able to enter it and the directories above it.
     pub root_base: PathBuf,
 }
 
@@ -30,14 +30,14 @@ impl ClusterSettings {
     }
 }
 
-/// Where Postgres binaries are looked for, in the order of the fields.
+/// Where Postgres binaries are searched, in the order of the fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BinarySearch {
     /// `/usr/lib/postgresql`, Homebrew, `PATH`.
     pub machine: bool,
-    /// A folder in which `npm ci` may have been run: `web` of the source tree that Barkeep was built from.
+    /// A directory in which `npm ci` may have been run: `web` of the source tree that Barkeep was built from.
     pub web_tree: Option<PathBuf>,
-    /// The npm program that fetches the package where nothing else was found.
+    /// The npm program that downloads the package if nothing else was found.
     pub npm: Option<PathBuf>,
 }
 

@@ -1,10 +1,10 @@
-//! The server on which all tests of a run have their databases.
-//! In: `BARKEEP_TEST_DATABASE_URL`, or nothing: then a private cluster, not durable, shared by all test processes. Out: URLs.
+//! The server with the databases of all tests of a run.
+//! In: `BARKEEP_TEST_DATABASE_URL`, else a private cluster, not durable, shared by all test processes. Out: URLs.
 //! Holds: the private cluster is stopped soon after the last test process that uses it has ended, in whatever way (see
-//! `watchdog`); its data stays for the next run, templates included.
+//! `watchdog`). Its data stays for the next run, templates included.
 //!
-//! It lies in memory (`/dev/shm`) where there is plenty, since most of a test's time goes into making and dropping its
-//! database; else in `target/testkit-pg` (root's under `/var/lib/barkeep`: `target/testkit-pg/postgres/elsewhere` says where).
+//! It is in memory (`/dev/shm`) if there is enough, since most of a test's time is spent on creating and dropping its
+//! database; else in `target/testkit-pg` (root's in a directory that `target/testkit-pg/postgres/elsewhere` names).
 
 use std::path::{Path, PathBuf};
 
@@ -17,25 +17,25 @@ use tokio::sync::OnceCell;
 use crate::watchdog::Watchdog;
 use crate::{memory, names};
 
-/// A superuser's URL of a server to be used instead of the private cluster; direct, not through a pooler.
-const SERVER_URL: &str = "BARKEEP_TEST_DATABASE_URL";
+/// Variable: a superuser's URL of a server to use instead of the private cluster; direct, not through a pooler.
+const SERVER_URL_VAR: &str = "BARKEEP_TEST_DATABASE_URL";
 
-/// `npm`: the private cluster runs the npm package's Postgres, whatever the machine has.
-const SOURCE: &str = "BARKEEP_TEST_PG_SOURCE";
+/// Variable: with `npm` the private cluster runs the npm package's Postgres, whatever is installed.
+const SOURCE_VAR: &str = "BARKEEP_TEST_PG_SOURCE";
 
-/// Where the private cluster lies instead.
-const FOLDER: &str = "BARKEEP_TEST_CLUSTER_DIR";
+/// Variable: another directory for the private cluster.
+const DIRECTORY_VAR: &str = "BARKEEP_TEST_CLUSTER_DIR";
 
-/// A server where this process may make databases.
+/// A server on which this process can create databases.
 #[derive(Debug)]
 pub struct Server {
     admin: PgConnectOptions,
-    private: Option<Private>,
+    private: Option<PrivateServer>,
 }
 
-/// Held to the end of the process: the locks and pipes tell by their closing that it has ended.
+/// Kept until the process ends, which its locks and pipes report by being closed.
 #[derive(Debug)]
-struct Private {
+struct PrivateServer {
     cluster: Cluster,
     watchdog: Watchdog,
 }
@@ -43,7 +43,7 @@ struct Private {
 /// The run's server, which the first caller opens.
 ///
 /// # Errors
-/// Where there is neither Postgres nor npm, or the server doesn't start.
+/// If there is neither Postgres nor npm, or the server doesn't start.
 pub async fn shared() -> anyhow::Result<&'static Server> {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER.get_or_try_init(Server::open).await
@@ -51,14 +51,16 @@ pub async fn shared() -> anyhow::Result<&'static Server> {
 
 impl Server {
     async fn open() -> anyhow::Result<Self> {
-        if let Ok(url) = std::env::var(SERVER_URL) {
-            let admin = url.parse().with_context(|| format!("{SERVER_URL} is no database URL"))?;
+        if let Ok(url) = std::env::var(SERVER_URL_VAR) {
+            let admin = url.parse().with_context(|| format!("{SERVER_URL_VAR} isn't a database URL"))?;
             return Ok(Self { admin, private: None });
         }
-        let from_npm = std::env::var(SOURCE).is_ok_and(|source| source == "npm");
-        let mut settings = match std::env::var_os(FOLDER).map(PathBuf::from) {
+        let from_npm = std::env::var(SOURCE_VAR).is_ok_and(|source| source == "npm");
+        let mut settings = match std::env::var_os(DIRECTORY_VAR).map(PathBuf::from) {
             Some(folder) => ClusterSettings::new(folder),
-            None => memory::settings(from_npm).unwrap_or_else(|| ClusterSettings::new(default_folder(from_npm))),
+            None => {
+                memory::cluster_settings(from_npm).unwrap_or_else(|| ClusterSettings::new(default_directory(from_npm)))
+            }
         };
         settings.durable = false;
         settings.pg_bin = std::env::var_os("PG_BIN").map(PathBuf::from);
@@ -69,7 +71,7 @@ impl Server {
         let cluster = Cluster::open(&settings).await?;
         let watchdog = registered.watch(&cluster.server_data())?;
         let admin = cluster.connect_options("postgres");
-        let server = Self { admin, private: Some(Private { cluster, watchdog }) };
+        let server = Self { admin, private: Some(PrivateServer { cluster, watchdog }) };
         server.drop_leftovers().await?;
         Ok(server)
     }
@@ -85,13 +87,13 @@ impl Server {
     /// A superuser's connection to the server's own database.
     ///
     /// # Errors
-    /// Where the server doesn't take it.
+    /// If the server doesn't accept it.
     pub async fn admin(&self) -> anyhow::Result<PgConnection> {
         let admin = self.admin.clone().disable_statement_logging();
-        PgConnection::connect_with(&admin).await.context("the test server takes no connection")
+        PgConnection::connect_with(&admin).await.context("could not connect to the test server")
     }
 
-    /// Where the private cluster's `postmaster.pid` is; `None` for a server that was given.
+    /// The private cluster's data directory, with its `postmaster.pid`; `None` for another server.
     pub fn private_data(&self) -> Option<PathBuf> {
         self.private.as_ref().map(|private| private.cluster.server_data())
     }
@@ -115,12 +117,12 @@ impl Server {
 
 /// The URL of the same database for another role of the same server.
 pub(crate) fn url_for(url: &str, role: &str, password: &str) -> anyhow::Result<String> {
-    let options: PgConnectOptions = url.parse().context("the test server's URL can't be read")?;
+    let options: PgConnectOptions = url.parse().context("could not parse the test server's URL")?;
     let database = options.get_database().context("the test server's URL names no database")?;
     Ok(url_of(&options, database, Some((role, password))))
 }
 
-/// As sqlx writes it, less its own parameters, which psql doesn't take.
+/// The URL as sqlx writes it, without sqlx's own parameters, which psql doesn't accept.
 fn url_of(options: &PgConnectOptions, database: &str, role: Option<(&str, &str)>) -> String {
     let mut options = options.clone().database(database);
     if let Some((role, password)) = role {
@@ -132,7 +134,7 @@ fn url_of(options: &PgConnectOptions, database: &str, role: Option<(&str, &str)>
     format!("{address}?{}", parameters.join("&"))
 }
 
-fn default_folder(from_npm: bool) -> PathBuf {
+fn default_directory(from_npm: bool) -> PathBuf {
     let name = if from_npm { "testkit-pg-npm" } else { "testkit-pg" };
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name)
 }

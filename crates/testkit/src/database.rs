@@ -1,6 +1,6 @@
 //! A database for one test.
-//! In: a template's name, or nothing for an empty one. Out: a URL. Holds: when the guard is dropped, the database is dropped with
-//! whatever connections are left.
+//! In: a template's name, or nothing for an empty database. Out: a URL. Holds: when the guard is dropped, the database is dropped,
+//! with any connections that are left.
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, Executor};
@@ -9,10 +9,10 @@ use crate::Pooler;
 use crate::cluster::{Server, shared};
 use crate::names::{drop_database, quoted};
 
-/// Exists as long as this does.
+/// A database that is dropped with this guard.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// A superuser's, for psql and sqlx.
+    /// A superuser's URL, for psql and sqlx.
     pub url: String,
     name: String,
     server: &'static Server,
@@ -22,7 +22,7 @@ impl TestDatabase {
     /// A copy of `template` (what [`crate::template`] returned), or an empty database.
     ///
     /// # Errors
-    /// Where the server can't be opened, or has no such template.
+    /// If the server can't be opened, or has no such template.
     pub async fn create(template: Option<&str>) -> anyhow::Result<Self> {
         let server = shared().await?;
         let name = format!("t_{}_{}", std::process::id(), uuid::Uuid::new_v4().simple());
@@ -32,17 +32,17 @@ impl TestDatabase {
         admin
             .execute(AssertSqlSafe(statement))
             .await
-            .with_context(|| format!("could not make a test database from {template}"))?;
+            .with_context(|| format!("could not create a test database from {template}"))?;
         admin.close().await?;
         Ok(Self { url: server.url(&name), name, server })
     }
 
-    /// The same through a pooler in transaction mode.
+    /// The URL through a pooler in transaction mode.
     ///
     /// # Errors
-    /// Where PgBouncer isn't installed or doesn't start.
+    /// If PgBouncer isn't installed or doesn't start.
     pub fn pooled_url(&self) -> anyhow::Result<String> {
-        Ok(Pooler::of(self.server)?.url(&self.name))
+        Ok(Pooler::shared(self.server)?.url(&self.name))
     }
 
     /// Its name on the server.
@@ -52,9 +52,9 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// On a thread with a runtime of its own: the test's may be gone, and can't be waited on here.
+    /// On a thread with its own runtime: the test's runtime may be gone, and can't be waited on here.
     fn drop(&mut self) {
-        let drop_it = async || {
+        let drop_self = async || {
             let mut admin = self.server.admin().await?;
             drop_database(&mut admin, &self.name).await?;
             anyhow::Ok(admin.close().await?)
@@ -62,7 +62,7 @@ impl Drop for TestDatabase {
         let dropped = std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(drop_it())
+                runtime.block_on(drop_self())
             });
             thread.join()
         });

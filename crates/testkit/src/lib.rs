@@ -1,7 +1,7 @@
-//! What the suites share: a real Postgres, and a database of its own for each test.
+//! Support for tests: a real Postgres, and a database of its own for each test.
 //!
-//! In: a machine with Postgres or npm, or `BARKEEP_TEST_DATABASE_URL`. Out: [`TestDatabase`]s, made from [`template`]s in some ten
-//! milliseconds and dropped with the test. Errors are `anyhow`'s: a test fails with them.
+//! In: a machine with Postgres or npm, or `BARKEEP_TEST_DATABASE_URL`. Out: [`TestDatabase`]s, created from [`template`]s in about
+//! ten milliseconds and dropped with the test. Errors are `anyhow`'s, since a test just fails with them.
 
 pub mod cluster;
 mod database;

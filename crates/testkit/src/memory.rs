@@ -1,4 +1,4 @@
-//! A place for the tests' server in memory.
+//! A directory in memory for the tests' server.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -6,21 +6,20 @@ use std::path::{Path, PathBuf};
 
 use ::cluster::ClusterSettings;
 
-/// Where Linux keeps files in memory.
-const MEMORY: &str = "/dev/shm";
+/// Linux's directory of files in memory.
+const SHARED_MEMORY: &str = "/dev/shm";
 
-/// Templates, some dozen databases and their log take less than one.
-const ENOUGH: u64 = 4 << 30;
+/// Templates, some dozen databases and their WAL take less than one GiB.
+const REQUIRED_BYTES: u64 = 4 << 30;
 
-/// Settings for a cluster in memory; `None` where there is no such place, or too little room in it. One for each source
-/// tree.
-pub(crate) fn settings(from_npm: bool) -> Option<ClusterSettings> {
-    let stat = rustix::fs::statvfs(MEMORY).ok()?;
-    if stat.f_bavail.saturating_mul(stat.f_frsize) < ENOUGH {
+/// Settings for a cluster in memory, one per source tree; `None` if there is no such directory, or too little space in it.
+pub(crate) fn cluster_settings(from_npm: bool) -> Option<ClusterSettings> {
+    let stat = rustix::fs::statvfs(SHARED_MEMORY).ok()?;
+    if stat.f_bavail.saturating_mul(stat.f_frsize) < REQUIRED_BYTES {
         return None;
     }
     let uid = rustix::process::getuid().as_raw();
-    let base = own_folder(&Path::new(MEMORY).join(format!("barkeep-tests-{uid}")), uid)?;
+    let base = own_directory(&Path::new(SHARED_MEMORY).join(format!("barkeep-tests-{uid}")), uid)?;
     let mut hasher = DefaultHasher::new();
     (env!("CARGO_MANIFEST_DIR"), from_npm).hash(&mut hasher);
     let mut settings = ClusterSettings::new(base.join(format!("{:016x}", hasher.finish())));
@@ -28,10 +27,10 @@ pub(crate) fn settings(from_npm: bool) -> Option<ClusterSettings> {
     Some(settings)
 }
 
-/// The folder, made where it isn't there. `None` where it is somebody else's: everybody may put one there. Open to be
-/// walked through, since root's server runs as another user; what lies in it is closed.
-fn own_folder(folder: &Path, uid: u32) -> Option<PathBuf> {
-    // An existing one is looked at below.
+/// The directory, which is created if it doesn't exist. `None` if it belongs to another user, since everybody can create one
+/// there. Everybody can enter it, since root's server runs as another user; the directories in it are closed.
+fn own_directory(folder: &Path, uid: u32) -> Option<PathBuf> {
+    // An existing one is checked below.
     let _ = std::fs::DirBuilder::new().mode(0o711).create(folder);
     let metadata = folder.symlink_metadata().ok()?;
     if !metadata.is_dir() || metadata.uid() != uid || metadata.mode() & 0o022 != 0 {

@@ -1,6 +1,6 @@
-//! Migrated databases, as each kind of owner that must work (DESIGN, "The database").
-//! In: the kind. Out: a database of its own, connected as its owner, with two users in it. Holds: the owner is who logged in, not
-//! a superuser in disguise; so what the schema forgets to grant is missed here.
+//! Migrated databases for each kind of owner that is supported.
+//! In: the kind. Out: a database, connected as its owner, with two users in it. Holds: the connection is logged in as the owner,
+//! not as a superuser who has switched to it; so tests fail for privileges that the schema forgets to grant.
 
 use anyhow::Context;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -9,18 +9,18 @@ use uuid::{Uuid, uuid};
 
 use crate::{TestDatabase, template};
 
-/// Two people, who are in every database of [`migrated`].
+/// Two users in every database of [`migrated`].
 pub const ALICE: Uuid = uuid!("a11ce000-0000-4000-8000-000000000001");
 pub const BOB: Uuid = uuid!("b0b00000-0000-4000-8000-000000000002");
 
 /// Who owns a database and migrates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The server's.
+    /// A superuser.
     Superuser,
-    /// May make roles and databases, and owns this one.
+    /// An ordinary role that can create roles and databases, and owns this one.
     Plain,
-    /// As a project of Supabase's: no superuser, the schema `auth` is another's, and whatever the owner makes is
+    /// As in a Supabase project: not a superuser, the schema `auth` belongs to another role, and what the owner creates is
     /// granted to everybody by default.
     Supabase,
 }
@@ -36,7 +36,7 @@ impl Owner {
         }
     }
 
-    /// The role; `None`: the one that the server's URL names.
+    /// The role; `None` is the one in the server's URL.
     fn role(self) -> Option<&'static str> {
         match self {
             Self::Superuser => None,
@@ -45,8 +45,8 @@ impl Owner {
         }
     }
 
-    /// What a superuser does before the owner comes. Roles belong to the server, where another run may have made them.
-    fn shape(self) -> &'static str {
+    /// SQL that a superuser runs first. Roles belong to the server, so another run may have created them already.
+    fn setup_sql(self) -> &'static str {
         match self {
             Self::Superuser => "",
             Self::Plain => include_str!("owner/plain.sql"),
@@ -55,29 +55,29 @@ impl Owner {
     }
 }
 
-/// A database that exists as long as this does.
+/// A database that is dropped with this guard.
 #[derive(Debug)]
 pub struct OwnedDatabase {
     /// Connected as its owner, with 12 connections.
     pub database: Database,
-    /// A superuser's, for psql and sqlx.
+    /// A superuser's URL, for psql and sqlx.
     pub url: String,
-    /// The owner's, for psql and sqlx.
+    /// The owner's URL, for psql and sqlx.
     pub owner_url: String,
     /// Dropped last.
     pub guard: TestDatabase,
 }
 
-/// A database migrated as that kind of owner, with [`ALICE`] and [`BOB`] in it.
+/// A database migrated by that kind of owner, with [`ALICE`] and [`BOB`] in it.
 ///
 /// # Errors
-/// Where the server can't be opened, or the schema can't be made.
+/// If the server can't be opened, or the migrations fail.
 pub async fn migrated(owner: Owner) -> anyhow::Result<OwnedDatabase> {
     let name = format!("migrated_{}", owner.name());
-    let fingerprint = format!("{} {}", migrations::fingerprint(), owner.shape());
+    let fingerprint = format!("{} {}", migrations::fingerprint(), owner.setup_sql());
     let template = template(&name, &fingerprint, async |url| {
         prepare(owner, &url).await?;
-        let database = Database::connect(&as_owner(owner, &url)?, 2).await?;
+        let database = Database::connect(&owner_url(owner, &url)?, 2).await?;
         migrations::migrate(&database).await?;
         database.close().await;
         let mut superuser = PgConnection::connect(&url).await?;
@@ -88,41 +88,41 @@ pub async fn migrated(owner: Owner) -> anyhow::Result<OwnedDatabase> {
         Ok(superuser.close().await?)
     })
     .await?;
-    copy(owner, &template).await
+    copy_template(owner, &template).await
 }
 
-/// A database as that kind of owner finds it before the first migration.
+/// A database of that kind of owner before the first migration.
 ///
 /// # Errors
-/// Where the server can't be opened.
+/// If the server can't be opened.
 pub async fn unmigrated(owner: Owner) -> anyhow::Result<OwnedDatabase> {
     let name = format!("unmigrated_{}", owner.name());
-    let template = template(&name, owner.shape(), async |url| prepare(owner, &url).await).await?;
-    copy(owner, &template).await
+    let template = template(&name, owner.setup_sql(), async |url| prepare(owner, &url).await).await?;
+    copy_template(owner, &template).await
 }
 
 async fn prepare(owner: Owner, url: &str) -> anyhow::Result<()> {
     let mut superuser = PgConnection::connect(url).await?;
-    sqlx::raw_sql(owner.shape()).execute(&mut superuser).await.context("could not shape the database")?;
-    give(owner, &mut superuser).await?;
+    sqlx::raw_sql(owner.setup_sql()).execute(&mut superuser).await.context("could not set up the database")?;
+    set_owner(owner, &mut superuser).await?;
     Ok(superuser.close().await?)
 }
 
-async fn copy(owner: Owner, template: &str) -> anyhow::Result<OwnedDatabase> {
+async fn copy_template(owner: Owner, template: &str) -> anyhow::Result<OwnedDatabase> {
     let guard = TestDatabase::create(Some(template)).await?;
     if owner.role().is_some() {
-        // A copy belongs to whoever made it.
+        // A copy belongs to the role that created it.
         let mut superuser = PgConnection::connect(&guard.url).await?;
-        give(owner, &mut superuser).await?;
+        set_owner(owner, &mut superuser).await?;
         superuser.close().await?;
     }
-    let owner_url = as_owner(owner, &guard.url)?;
+    let owner_url = owner_url(owner, &guard.url)?;
     let database = Database::connect(&owner_url, 12).await?;
     Ok(OwnedDatabase { database, url: guard.url.clone(), owner_url, guard })
 }
 
 /// Makes `owner` the owner of the database that `superuser` is connected to.
-async fn give(owner: Owner, superuser: &mut PgConnection) -> anyhow::Result<()> {
+async fn set_owner(owner: Owner, superuser: &mut PgConnection) -> anyhow::Result<()> {
     let Some(role) = owner.role() else { return Ok(()) };
     let name: String = sqlx::query_scalar("select quote_ident(current_database())").fetch_one(&mut *superuser).await?;
     let statement = format!("alter database {name} owner to {role}");
@@ -130,8 +130,9 @@ async fn give(owner: Owner, superuser: &mut PgConnection) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The same database's URL for its owner. Roles of this module have passwords: peer authentication knows one role only.
-fn as_owner(owner: Owner, superuser_url: &str) -> anyhow::Result<String> {
+/// The same database's URL for its owner. The roles of this module have passwords, since peer authentication works for one
+/// role only.
+fn owner_url(owner: Owner, superuser_url: &str) -> anyhow::Result<String> {
     match owner.role() {
         Some(role) => crate::cluster::url_for(superuser_url, role, "barkeep"),
         None => Ok(superuser_url.to_owned()),

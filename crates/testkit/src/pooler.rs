@@ -1,6 +1,6 @@
 //! PgBouncer in transaction mode between a program and the run's server.
 //! In: a test database's URL. Out: the URL of the same database through the pooler. Holds: the pooler ends with the process
-//! that started it, in whatever way that ends.
+//! that started it, however that ends.
 
 use std::fs::Permissions;
 use std::net::{TcpListener, TcpStream};
@@ -16,10 +16,10 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::cluster::Server;
 
-/// Where Debian has it, besides `PATH`.
+/// Debian's path, tried after `PATH`.
 const DEBIAN: &str = "/usr/sbin/pgbouncer";
 
-/// Kills the pooler when its own input ends, which it does with the process that holds the other end.
+/// Kills the pooler when its standard input is closed, which happens when the process at the other end ends.
 const SCRIPT: &str = r#""$1" -q "$2" & read -r _; kill $!; wait"#;
 
 /// A running pooler.
@@ -31,10 +31,10 @@ pub struct Pooler {
     _folder: tempfile::TempDir,
 }
 
-/// Whether PgBouncer is installed; where `CI` is set it must be.
+/// Whether PgBouncer is installed. If `CI` is set, it must be.
 ///
 /// # Panics
-/// Where it must be and isn't.
+/// If it must be and isn't.
 pub fn pooler_is_installed() -> bool {
     let installed = program().is_some();
     assert!(installed || std::env::var_os("CI").is_none(), "pgbouncer is not installed: apt-get install pgbouncer");
@@ -55,8 +55,8 @@ impl Pooler {
     /// The run's pooler in front of `server`, which the first caller starts.
     ///
     /// # Errors
-    /// Where it isn't installed or doesn't start.
-    pub fn of(server: &Server) -> anyhow::Result<&'static Self> {
+    /// If it isn't installed or doesn't start.
+    pub fn shared(server: &Server) -> anyhow::Result<&'static Self> {
         static POOLER: OnceLock<Result<Pooler, String>> = OnceLock::new();
         let started = POOLER.get_or_init(|| Self::start(server).map_err(|error| format!("{error:#}")));
         started.as_ref().map_err(|error| anyhow::anyhow!(error.clone()))
@@ -70,7 +70,7 @@ impl Pooler {
     fn start(server: &Server) -> anyhow::Result<Self> {
         let program = program().context("pgbouncer is not installed")?;
         let url = server.url("postgres");
-        let options: PgConnectOptions = url.parse().context("the test server's URL can't be read")?;
+        let options: PgConnectOptions = url.parse().context("could not parse the test server's URL")?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let folder = tempfile::tempdir()?;
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
@@ -90,7 +90,7 @@ impl Pooler {
         let mut command = Command::new("sh");
         command.arg("-c").arg(SCRIPT).arg("sh").arg(program).arg(&config);
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        // It refuses to run as root, and the server lets in its own user.
+        // PgBouncer can't run as root, and the server accepts its own user.
         if let Some(owner) = owner_of(server.private_data().as_deref()) {
             command.uid(owner.0).gid(owner.1);
         }
@@ -114,7 +114,7 @@ fn password_of(url: &str) -> Option<String> {
     user.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// User and group of a folder that isn't ours; `None` where it is.
+/// User and group of a directory that belongs to another user; `None` if it is ours.
 fn owner_of(folder: Option<&Path>) -> Option<(u32, u32)> {
     let metadata = folder?.metadata().ok()?;
     (metadata.uid() != rustix::process::getuid().as_raw()).then_some((metadata.uid(), metadata.gid()))

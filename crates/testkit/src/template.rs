@@ -1,6 +1,6 @@
-//! Databases that are filled once and copied for every test.
-//! In: a name, a fingerprint of what it is filled from, and how. Out: the name of a finished database that nobody is connected to.
-//! Holds: of many processes that ask at once one fills it; a filling that failed leaves nothing that could be taken for a template.
+//! Template databases, which are filled once and copied for every test.
+//! In: a name, a fingerprint of the content, and a function that fills it. Out: the name of a finished database without connections.
+//! Holds: of many processes that need a template at once, one fills it; a failed attempt leaves nothing that looks like a template.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,8 +11,8 @@ use crate::cluster::{Server, shared};
 use crate::names::{drop_database, quoted};
 
 /// The template of this name and fingerprint, filled by `fill` (which gets its URL, as superuser) if it isn't there yet.
-/// `fingerprint` is whatever changes when the content would: the migrations' text, say. Templates of the same name and
-/// another fingerprint are dropped.
+/// `fingerprint` must change with the content, for example the migrations' text. Templates of the same name and another
+/// fingerprint are dropped.
 ///
 /// # Errors
 /// What `fill` returns, and what the server says. `name` must be 1 to 30 of `a-z 0-9 _`.
@@ -22,7 +22,7 @@ where
     Fut: Future<Output = anyhow::Result<()>>,
 {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    ensure!((1..=30).contains(&name.len()) && name.bytes().all(allowed), "{name:?} is no name for a template");
+    ensure!((1..=30).contains(&name.len()) && name.bytes().all(allowed), "{name:?} isn't a valid template name");
     let server = shared().await?;
     let mut hasher = DefaultHasher::new();
     fingerprint.hash(&mut hasher);
@@ -30,7 +30,7 @@ where
     let finished = format!("{prefix}{:016x}", hasher.finish());
 
     let mut admin = server.admin().await?;
-    // Released with the connection, however that ends.
+    // Released when the connection ends, however it does.
     sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))").bind(&prefix).execute(&mut admin).await?;
     let existing: Vec<String> =
         sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
@@ -38,25 +38,25 @@ where
             .fetch_all(&mut admin)
             .await?;
     if !existing.contains(&finished) {
-        // Only sixteen hexadecimal digits may follow: a template of another name may begin alike.
-        let is_ours = |other: &&String| is_version(&other[prefix.len()..]);
-        for other in existing.iter().filter(is_ours) {
+        // Only sixteen hexadecimal digits may follow, since another template's name may begin with this one.
+        let same_name = |other: &&String| is_template_suffix(&other[prefix.len()..]);
+        for other in existing.iter().filter(same_name) {
             drop_database(&mut admin, other).await?;
         }
-        make(server, &mut admin, &prefix, &finished, fill).await?;
+        fill_template(server, &mut admin, &prefix, &finished, fill).await?;
     }
     admin.close().await?;
     Ok(finished)
 }
 
-/// What follows the prefix: a fingerprint's hash, or the word for one that is being filled.
-fn is_version(suffix: &str) -> bool {
+/// Whether this is what follows the prefix: a fingerprint's hash, or the suffix of a template that is being filled.
+fn is_template_suffix(suffix: &str) -> bool {
     suffix == UNFINISHED || suffix.len() == 16 && suffix.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 const UNFINISHED: &str = "unfinished";
 
-async fn make<F, Fut>(
+async fn fill_template<F, Fut>(
     server: &Server,
     admin: &mut PgConnection,
     prefix: &str,
@@ -72,7 +72,7 @@ where
     admin.execute(AssertSqlSafe(format!("create database {} template template0", quoted(&unfinished)))).await?;
     fill(server.url(&unfinished)).await.with_context(|| format!("could not fill the template {finished}"))?;
     let statements = [
-        // Nobody may be connected to a database that is copied.
+        // A database can be copied only without connections.
         format!("alter database {} allow_connections false", quoted(&unfinished)),
         format!("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{unfinished}'"),
         format!("alter database {} rename to {}", quoted(&unfinished), quoted(finished)),

@@ -1,9 +1,9 @@
-//! Stops the private cluster when the last test process has ended: a test process has no last moment of its own, since
-//! statics are never dropped and it may be killed.
-//! In: a folder where every test process has a subfolder of `users`, named by its id. Out: a shell beside each test process,
-//! which waits for its end on a pipe, and for a moment longer, since another may follow.
-//! Holds: a process that has registered finds no server that is being stopped. `stopping` is made before `users` is removed,
-//! and `users` is removed only when it is empty; who registers looks for `stopping` afterwards.
+//! Stops the private cluster when the last test process has ended. A test process can't do that itself, since statics are
+//! never dropped and it may be killed.
+//! In: a directory where every test process has a subdirectory of `users`, named by its id. Out: a shell beside each test process,
+//! which waits on a pipe for its end, and a moment longer, since another test process may follow.
+//! Holds: a process that has registered finds no server that is being stopped. `stopping` is created before `users` is removed,
+//! and `users` is removed only when it is empty; a process that registers checks for `stopping` afterwards.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-/// `$1`: the folder, `$2`: the server's data, `$3`: the server's process.
+/// `$1`: the directory, `$2`: the server's data, `$3`: the server's process.
 const SCRIPT: &str = r#"
 read -r _
 sleep 2
@@ -32,10 +32,10 @@ fi
 rmdir "$1/stopping"
 "#;
 
-/// Longer than the script ever takes to stop a server.
-const STOPPING: Duration = Duration::from_secs(20);
+/// Longer than the script takes to stop a server.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// This process among the users of a cluster.
+/// This process's registration as a user of a cluster.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     folder: PathBuf,
@@ -44,24 +44,24 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// From here on the cluster in `folder` isn't stopped until this process has ended; call it before opening the cluster.
+    /// Keeps the cluster in `folder` running until this process has ended. Call it before opening the cluster.
     pub(crate) async fn register(folder: &Path) -> anyhow::Result<Self> {
         let users = folder.join("users");
         let own = users.join(std::process::id().to_string());
         loop {
             match std::fs::create_dir_all(&own) {
                 Ok(()) => break,
-                // A shell has removed `users` just between its making and that of the folder in it.
+                // A shell has removed `users` between the creation of that and of the directory in it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("could not make {}", own.display())),
+                Err(error) => return Err(error).with_context(|| format!("could not create {}", own.display())),
             }
         }
         let stopping = folder.join("stopping");
         let begun = Instant::now();
-        while stopping.exists() && begun.elapsed() < STOPPING {
+        while stopping.exists() && begun.elapsed() < STOP_TIMEOUT {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // One that is still there is of a shell that was killed.
+        // If it still exists, its shell was killed.
         match std::fs::remove_dir(&stopping) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("could not remove {}", stopping.display()))
@@ -70,7 +70,7 @@ impl Watchdog {
         }
     }
 
-    /// Starts the shell, in a process group of its own, so that Ctrl-C leaves it to its work.
+    /// Starts the shell, in its own process group, so that Ctrl-C doesn't stop it.
     pub(crate) fn watch(mut self, data: &Path) -> anyhow::Result<Self> {
         let pid_file = data.join("postmaster.pid");
         let text =
@@ -83,7 +83,7 @@ impl Watchdog {
             .arg(&self.folder)
             .arg(data)
             .arg(text.lines().next().unwrap_or_default());
-        // Nothing inherited: a shell that held the test's output would keep whoever reads that waiting.
+        // Inherits nothing: if it kept the test's output open, readers of that would wait for it.
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         self.shell = Some(command.spawn().context("could not start sh")?);
         Ok(self)

@@ -74,7 +74,7 @@ async fn without_any_binaries_the_error_says_what_to_install() {
     settings.search = BinarySearch { npm: Some(PathBuf::from("/nonexistent/npm")), ..NOTHING };
     let error = Site::open_error(&settings).await;
     assert!(matches!(error, ClusterError::NoBinaries { .. }), "{error}");
-    for remedy in ["/nonexistent/npm is not there", "install PostgreSQL 15+", "npm", "DATABASE_URL"] {
+    for remedy in ["/nonexistent/npm was not found", "install PostgreSQL 15+", "npm", "DATABASE_URL"] {
         assert!(error.to_string().contains(remedy), "{error}");
     }
     assert!(site.leftovers().is_empty());

@@ -167,14 +167,14 @@ async fn a_socket_folder_that_somebody_else_put_there_is_refused() {
     symlink(&target, &folder).unwrap();
     let error = Site::open_error(&settings).await;
     std::fs::remove_file(&folder).unwrap();
-    assert!(matches!(&error, ClusterError::UnsafeFolder { path, .. } if *path == folder), "{error}");
+    assert!(matches!(&error, ClusterError::UnsafeDirectory { path, .. } if *path == folder), "{error}");
     assert!(error.to_string().contains("symbolic link"), "{error}");
 
     std::fs::create_dir(&folder).unwrap();
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = Site::open_error(&settings).await;
     std::fs::remove_dir(&folder).unwrap();
-    assert!(matches!(&error, ClusterError::UnsafeFolder { .. }), "{error}");
+    assert!(matches!(&error, ClusterError::UnsafeDirectory { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -75,8 +75,8 @@ async fn a_moved_data_directory_of_root_is_not_silently_empty() {
     settings.data_dir = site.path().join("moved");
     std::fs::rename(site.data_dir(), &settings.data_dir).unwrap();
     let error = Site::open_error(&settings).await;
-    let ClusterError::Moved { old_home, new_home, .. } = &error else { panic!("{error}") };
-    std::fs::rename(old_home, new_home).unwrap();
+    let ClusterError::Moved { old_dir, new_dir, .. } = &error else { panic!("{error}") };
+    std::fs::rename(old_dir, new_dir).unwrap();
     Cluster::open(&settings).await.unwrap().close().await.unwrap();
 }
 
@@ -126,7 +126,7 @@ async fn an_ordinary_user_is_told_that_a_cluster_is_roots() {
     let Some((site, program)) = site_of_nobody() else { return };
     site.open().await.close().await.unwrap();
     let error = Helper::spawn_program(&program, &site.settings(), Some(NOBODY), None).outcome().unwrap_err();
-    assert!(error.contains("was made by root"), "{error}");
+    assert!(error.contains("was created by root"), "{error}");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
--- A plain role that may make roles and databases. Since PostgreSQL 16 it has power only over roles that it made or was
--- given: those of Supabase's names that this server has already are given to it.
+-- A plain role that can create roles and databases. Since PostgreSQL 16 it can change only roles that it has created or been
+-- granted, so it is granted those with Supabase's names that exist on this server already.
 do $$
 begin
     create role barkeep_test_plain login password 'barkeep' createrole createdb;

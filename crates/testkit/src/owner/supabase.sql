@@ -1,5 +1,5 @@
--- A database as Supabase hands it over: `auth` belongs to its own role, the owner is no superuser, and default
--- privileges grant whatever the owner makes to everybody (here in all schemas, there in `public`).
+-- A database like a Supabase project's: `auth` belongs to another role, the owner isn't a superuser, and default privileges
+-- grant everything that the owner creates to everybody (here in all schemas, on Supabase in `public`).
 do $$
 declare
     r text;
@@ -40,7 +40,7 @@ create function auth.uid() returns uuid language sql stable as $$
 $$;
 grant usage on schema auth to anon, authenticated, service_role, barkeep_test_supabase;
 grant select, references on auth.users to barkeep_test_supabase;
--- The owner there passes row level security by.
+-- On Supabase the owner bypasses row level security.
 create policy owner_reads on auth.users for select to barkeep_test_supabase using (true);
 reset role;
 

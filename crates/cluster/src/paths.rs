@@ -1,7 +1,7 @@
-//! Where the files of a data directory's cluster lie, and whom they belong to.
+//! The paths of a data directory's cluster, and the user who owns them.
 //!
-//! Of an ordinary user: `<data dir>/postgres`. Of root: `<root base>/<name of the data dir>`, with data and socket owned by the
-//! unprivileged user and all else by root. Inside: `data`, `run` (the socket), `postgres.log`, `start.lock`, `users.lock`, and
+//! An ordinary user's cluster is in `<data dir>/postgres`, root's in `<root base>/<name of the data dir>`, with data and socket
+//! owned by the unprivileged user and everything else by root. Inside: `data`, `run` (the socket), `postgres.log`, `start.lock`, `users.lock`, and
 //! `postgres-<version>` where the binaries came from npm.
 
 use std::fs::{DirBuilder, Metadata, Permissions};
@@ -15,20 +15,20 @@ use crate::account::{Account, own_uid};
 use crate::address::{ClusterAddress, PORT};
 use crate::{ClusterError, ClusterSettings};
 
-/// Bytes that a unix socket's path may have, without the closing zero: 107 on Linux, 103 on macOS and BSD.
+/// Maximum length in bytes of a unix socket's path, without the final zero: 107 on Linux, 103 on macOS and BSD.
 const SOCKET_PATH_LIMIT: usize = 103;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ClusterPaths {
     data_dir: PathBuf,
-    home: PathBuf,
+    dir: PathBuf,
     account: Account,
     socket_dir: PathBuf,
 }
 
-impl Place {
-    /// The place of an existing data directory; makes nothing.
-    pub(crate) async fn find(settings: &ClusterSettings) -> Result<Option<Self>, ClusterError> {
+impl ClusterPaths {
+    /// The paths for an existing data directory. Creates nothing.
+    pub(crate) async fn locate(settings: &ClusterSettings) -> Result<Option<Self>, ClusterError> {
         let data_dir = match settings.data_dir.canonicalize() {
             Ok(data_dir) => data_dir,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -36,79 +36,79 @@ impl Place {
         };
         let inside = data_dir.join("postgres");
         let marker = marker(&data_dir);
-        let elsewhere =
+        let marked =
             std::fs::read(&marker).ok().map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path.trim_ascii())));
         let owner = inside.join("data").symlink_metadata().ok().map(|metadata| metadata.uid());
 
         if own_uid() != 0 {
-            return match (owner, elsewhere) {
-                (None, Some(home)) => Err(ClusterError::MadeByRoot { data_dir, home }),
+            return match (owner, marked) {
+                (None, Some(dir)) => Err(ClusterError::CreatedByRoot { data_dir, dir }),
                 _ => Ok(Some(Self::new(data_dir, inside, Account::of_uid(own_uid()).await?))),
             };
         }
-        // Root opens what an ordinary user made in that user's name, so that nothing in there changes hands.
+        // Root opens an ordinary user's cluster as that user, so that no file in it changes its owner.
         if let Some(uid) = owner.filter(|uid| *uid != 0) {
             return Ok(Some(Self::new(data_dir, inside, Account::of_uid(uid).await?)));
         }
-        let home = settings.root_base.join(name_of(&data_dir));
-        match elsewhere {
-            Some(old_home) if old_home != home && old_home.join("data").exists() => {
-                Err(ClusterError::Moved { data_dir, old_home, new_home: home, marker })
+        let dir = settings.root_base.join(name_of(&data_dir));
+        match marked {
+            Some(old_dir) if old_dir != dir && old_dir.join("data").exists() => {
+                Err(ClusterError::Moved { data_dir, old_dir, new_dir: dir, marker })
             }
-            _ => Ok(Some(Self::new(data_dir, home, Account::unprivileged().await?))),
+            _ => Ok(Some(Self::new(data_dir, dir, Account::unprivileged().await?))),
         }
     }
 
-    /// The place, with its folders made and checked, but for the socket's.
-    pub(crate) async fn make(settings: &ClusterSettings) -> Result<Self, ClusterError> {
+    /// The paths, with all directories but the socket's created and checked.
+    pub(crate) async fn create(settings: &ClusterSettings) -> Result<Self, ClusterError> {
         let data_dir = &settings.data_dir;
-        let make = |path: &Path, mode| DirBuilder::new().recursive(true).mode(mode).create(path);
-        make(data_dir, 0o700).map_err(ClusterError::at("make the data directory", data_dir))?;
-        let Some(place) = Self::find(settings).await? else {
+        let create_dir = |path: &Path, mode| DirBuilder::new().recursive(true).mode(mode).create(path);
+        create_dir(data_dir, 0o700).map_err(ClusterError::at("create the data directory", data_dir))?;
+        let Some(paths) = Self::locate(settings).await? else {
             return Err(ClusterError::at("find", data_dir)(io::ErrorKind::NotFound.into()));
         };
-        if place.is_inside_data_dir() {
-            make(&place.home, 0o700).map_err(ClusterError::at("make", &place.home))?;
+        if paths.is_inside_data_dir() {
+            create_dir(&paths.dir, 0o700).map_err(ClusterError::at("create", &paths.dir))?;
         } else {
             let base = &settings.root_base;
-            make(base, 0o755).map_err(ClusterError::at("make", base))?;
-            // Nobody but root may put anything there, and the server's user must get through, whatever the umask.
-            open_to_all(base, 0o755)?;
-            make(&place.home, 0o711).map_err(ClusterError::at("make", &place.home))?;
-            open_to_all(&place.home, 0o711)?;
-            place.leave_marker()?;
+            create_dir(base, 0o755).map_err(ClusterError::at("create", base))?;
+            // Only root may write there, and the server's user must be able to enter, whatever the umask.
+            allow_access(base, 0o755)?;
+            create_dir(&paths.dir, 0o711).map_err(ClusterError::at("create", &paths.dir))?;
+            allow_access(&paths.dir, 0o711)?;
+            paths.write_marker()?;
         }
-        Ok(place)
+        Ok(paths)
     }
 
-    fn new(data_dir: PathBuf, home: PathBuf, account: Account) -> Self {
-        let socket_dir = socket_dir(&home, &account);
-        Self { data_dir, home, account, socket_dir }
+    fn new(data_dir: PathBuf, dir: PathBuf, account: Account) -> Self {
+        let socket_dir = socket_dir(&dir, &account);
+        Self { data_dir, dir, account, socket_dir }
     }
 
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
-    /// The user as whom the server runs and who owns its data.
+    /// The user that the server runs as and that owns its data.
     pub(crate) fn account(&self) -> &Account {
         &self.account
     }
 
     pub(crate) fn data(&self) -> PathBuf {
-        self.home.join("data")
+        self.dir.join("data")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.home.join("postgres.log")
+        self.dir.join("postgres.log")
     }
 
     pub(crate) fn start_lock(&self) -> PathBuf {
-        self.home.join("start.lock")
+        self.dir.join("start.lock")
     }
 
     pub(crate) fn users_lock(&self) -> PathBuf {
-        self.home.join("users.lock")
+        self.dir.join("users.lock")
     }
 
     pub(crate) fn socket_dir(&self) -> &Path {
@@ -123,29 +123,29 @@ impl Place {
         ClusterAddress::new(self.socket_dir.clone())
     }
 
-    /// Makes the socket's folder, which only the server's user (and root) can enter. One that is there already must be just
-    /// so: in a folder that all can write to, like `/tmp`, somebody else may have put it there.
+    /// Creates the socket's directory, which only the server's user (and root) can enter. An existing one must have the same
+    /// owner and mode: in a directory that everybody can write to, like `/tmp`, another user may have created it.
     ///
-    /// Call it under the start lock: stopping removes the folder.
+    /// Call it under the start lock, since stopping removes the directory.
     pub(crate) fn make_socket_dir(&self) -> Result<(), ClusterError> {
         let path = self.socket_dir();
         match DirBuilder::new().mode(0o700).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(ClusterError::at("make", path)(error));
+                return Err(ClusterError::at("create", path)(error));
             }
             _ => {}
         }
-        let metadata = path.symlink_metadata().map_err(ClusterError::at("look at", path))?;
+        let metadata = path.symlink_metadata().map_err(ClusterError::at("inspect", path))?;
         if metadata.is_dir() && metadata.uid() == own_uid() && self.account.is_other() {
             lchown(path, Some(self.account.uid), Some(self.account.gid))
-                .map_err(ClusterError::at("hand over", path))?;
+                .map_err(ClusterError::at("change the owner of", path))?;
         }
-        if self.has_safe_socket_dir() {
+        if self.is_socket_dir_safe() {
             return Ok(());
         }
         let reason =
             format!("{}, owned by user id {}, mode {:o}", kind(&metadata), metadata.uid(), metadata.mode() & 0o7777);
-        Err(ClusterError::UnsafeFolder {
+        Err(ClusterError::UnsafeDirectory {
             path: path.to_owned(),
             reason,
             owner: self.account.name.clone(),
@@ -153,28 +153,28 @@ impl Place {
         })
     }
 
-    pub(crate) fn has_safe_socket_dir(&self) -> bool {
+    pub(crate) fn is_socket_dir_safe(&self) -> bool {
         self.socket_dir.symlink_metadata().is_ok_and(|metadata| {
             metadata.is_dir() && metadata.uid() == self.account.uid && metadata.mode() & 0o077 == 0
         })
     }
 
-    /// So that what root leaves in an ordinary user's folder is no obstacle to that user.
-    pub(crate) fn give_to_owner_of_home(&self, file: impl AsFd, path: &Path) -> Result<(), ClusterError> {
+    /// Gives files that root creates in an ordinary user's data directory to that user.
+    pub(crate) fn chown_to_server_user(&self, file: impl AsFd, path: &Path) -> Result<(), ClusterError> {
         if !(self.account.is_other() && self.is_inside_data_dir()) {
             return Ok(());
         }
         std::os::unix::fs::fchown(file, Some(self.account.uid), Some(self.account.gid))
-            .map_err(ClusterError::at("hand over", path))
+            .map_err(ClusterError::at("change the owner of", path))
     }
 
     fn is_inside_data_dir(&self) -> bool {
-        self.home.starts_with(&self.data_dir)
+        self.dir.starts_with(&self.data_dir)
     }
 
-    /// Says in the data directory where root's cluster lies, for people and for the checks of [`Place::find`]. Readable by all
-    /// whatever the umask; by way of a new file, since in somebody else's folder a link may lie in wait for root.
-    fn leave_marker(&self) -> Result<(), ClusterError> {
+    /// Writes the path of root's cluster into the data directory, for users and for [`ClusterPaths::locate`]. Everybody can read
+    /// it, whatever the umask. It is written to a new file first, so that a symbolic link planted for root isn't followed.
+    fn write_marker(&self) -> Result<(), ClusterError> {
         let marker = marker(&self.data_dir);
         let inside = self.data_dir.join("postgres");
         let write = || {
@@ -184,7 +184,7 @@ impl Place {
                 std::fs::set_permissions(&inside, Permissions::from_mode(0o755))?;
             }
             let mut file = tempfile::NamedTempFile::new_in(&inside)?;
-            file.write_all(self.home.as_os_str().as_bytes())?;
+            file.write_all(self.dir.as_os_str().as_bytes())?;
             file.as_file().set_permissions(Permissions::from_mode(0o644))?;
             file.persist(&marker)?;
             Ok(())
@@ -193,7 +193,7 @@ impl Place {
     }
 }
 
-/// Holds the path of the cluster where that is not in the data directory.
+/// The file with the cluster's path, if the cluster isn't in the data directory.
 fn marker(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres").join("elsewhere")
 }
@@ -202,25 +202,25 @@ fn socket_name() -> String {
     format!(".s.PGSQL.{PORT}")
 }
 
-/// In the cluster's folder where the path is short enough, and plain enough for Postgres' list of folders; else in `/tmp`,
-/// which is the same for every session, as `XDG_RUNTIME_DIR` and `TMPDIR` are not.
-fn socket_dir(home: &Path, account: &Account) -> PathBuf {
-    let inside = home.join("run");
+/// In the cluster's directory if the path is short enough, and has only characters that Postgres' list of directories takes;
+/// else in `/tmp`, which is the same in every session, unlike `XDG_RUNTIME_DIR` and `TMPDIR`.
+fn socket_dir(dir: &Path, account: &Account) -> PathBuf {
+    let inside = dir.join("run");
     let bytes = inside.as_os_str().as_bytes();
     let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@~".contains(byte));
     if plain && bytes.len() + 1 + socket_name().len() <= SOCKET_PATH_LIMIT {
         inside
     } else {
-        PathBuf::from(format!("/tmp/barkeep-{}-{}", account.uid, name_of(home)))
+        PathBuf::from(format!("/tmp/barkeep-{}-{}", account.uid, name_of(dir)))
     }
 }
 
-fn open_to_all(path: &Path, mode: u32) -> Result<(), ClusterError> {
-    let metadata = path.symlink_metadata().map_err(ClusterError::at("look at", path))?;
+fn allow_access(path: &Path, mode: u32) -> Result<(), ClusterError> {
+    let metadata = path.symlink_metadata().map_err(ClusterError::at("inspect", path))?;
     if !metadata.is_dir() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
         let reason =
             format!("{}, owned by user id {}, mode {:o}", kind(&metadata), metadata.uid(), metadata.mode() & 0o7777);
-        return Err(ClusterError::UnsafeFolder {
+        return Err(ClusterError::UnsafeDirectory {
             path: path.to_owned(),
             reason,
             owner: "root".to_owned(),
@@ -231,16 +231,16 @@ fn open_to_all(path: &Path, mode: u32) -> Result<(), ClusterError> {
         return Ok(());
     }
     std::fs::set_permissions(path, Permissions::from_mode(mode))
-        .map_err(ClusterError::at("open to the server's user", path))
+        .map_err(ClusterError::at("give the server's user access to", path))
 }
 
 fn kind(metadata: &Metadata) -> &'static str {
     if metadata.is_dir() {
-        "it is a folder"
+        "it is a directory"
     } else if metadata.is_symlink() {
         "it is a symbolic link"
     } else {
-        "it is no folder"
+        "it isn't a directory"
     }
 }
 
