@@ -53,9 +53,9 @@ pub(crate) fn throttled(http: &Http, answer: &Answer) -> FetchError {
 /// What a refusal's body says: the provider's words where it is JSON, else its beginning.
 pub(crate) fn words(body: &[u8], secrets: &[&str]) -> String {
     if let Ok(json) = serde_json::from_slice::<Value>(body) {
-        let told = WORDS_AT.iter().find_map(|place| json.pointer(place).and_then(Value::as_str));
-        if let Some(told) = told.or(json.as_str()) {
-            return presentable(told, secrets);
+        let message = WORDS_AT.iter().find_map(|place| json.pointer(place).and_then(Value::as_str));
+        if let Some(message) = message.or(json.as_str()) {
+            return presentable(message, secrets);
         }
     }
     match body {

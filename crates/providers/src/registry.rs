@@ -2,7 +2,7 @@
 //!
 //! In: variables. Out: [`Candidate`]s in the order in which they are asked where nothing else is said: for stocks
 //! Alpaca, Massive, Tradier, Finnhub, Yahoo; for crypto Alpaca, Binance, Coinbase. Holds: nothing is sent before a
-//! candidate is connected to; whoever wants no key has to be named (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
+//! candidate is connected to; those without keys have to be switched on (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
 
 use std::{fmt, sync::Arc};
 
@@ -33,7 +33,7 @@ pub trait Candidate: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`FetchError::Transport`] and [`FetchError::BadData`] where another address than the provider's own is set and
-    /// nobody, or somebody else, answers there. The provider itself isn't asked anything yet.
+    /// no simulator, or another server, responds there. The provider itself gets no request yet.
     async fn connect(&self, market_now: MarketClock, accounts: &dyn Accounts)
     -> Result<Arc<dyn BarSource>, FetchError>;
 }
