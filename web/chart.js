@@ -1,4 +1,4 @@
-// The chart of one symbol: candles and volume, what is missing marked, older bars as one scrolls back, new ones as they come.
+// The chart of one symbol: candles, volume and missing bars; loads older bars on scrolling back and new ones as they are stored.
 
 import * as charts from "./lightweight-charts.js";
 import * as time from "./time.js";
@@ -9,21 +9,22 @@ const legend = document.getElementById("legend");
 const chip = document.getElementById("chip");
 const sourceText = document.getElementById("source");
 const empty = document.getElementById("empty");
-const raw = document.getElementById("raw");
+const unadjusted = document.getElementById("raw");
 const table = document.getElementById("table");
 const symbol = page.dataset.symbol;
 const csrf = document.querySelector("meta[name=csrf]").content;
 
 /** Bars by their start, oldest first: [start, open, high, low, close, volume, provisional]. */
 let bars = new Map();
-let holes = new Map();
+/** Missing bars by their start: "pending" or "failed". */
+let missing = new Map();
 let hasOlder = false;
 let isLoadingOlder = false;
 let timeframe = page.dataset.timeframe;
 let adjust = page.dataset.adjust;
 let decimals = 2;
-/** Each change of timeframe or adjustment begins a new one; answers to an earlier one are thrown away. */
-let round = 0;
+/** Incremented on each change of timeframe or adjustment: responses to earlier requests are dropped. */
+let generation = 0;
 
 const isDaily = () => timeframe === "d1" || timeframe === "w1";
 const zone = () => time.zone(page.dataset.zone);
@@ -32,7 +33,7 @@ const chart = charts.createChart(box, {
     autoSize: true,
     layout: { attributionLogo: false, fontFamily: getComputedStyle(document.body).fontFamily, panes: { enableResize: false } },
     crosshair: { mode: charts.CrosshairMode.Normal },
-    timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.5, tickMarkFormatter: tick },
+    timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 0.5, tickMarkFormatter: formatTick },
     localization: { timeFormatter: secs => isDaily() ? time.date(secs, page.dataset.zone) : time.full(secs, zone()) },
     handleScroll: { vertTouchDrag: false },
 });
@@ -47,25 +48,25 @@ chart.priceScale("marks").applyOptions({ scaleMargins: { top: 0, bottom: 0 }, vi
 chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.82, bottom: 0 }, visible: false });
 candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.22 } });
 
-/** What stands under the chart: by the chosen clock, and days by the exchange's. */
-function tick(secs, type) {
+/** Labels of the time axis: intraday in the chosen time zone, days in the exchange's. */
+function formatTick(secs, type) {
     const types = charts.TickMarkType;
-    const by = isDaily() ? page.dataset.zone : zone();
-    if (type === types.Year) return time.year(secs, by);
-    if (type === types.Month) return time.month(secs, by);
-    if (type === types.DayOfMonth) return time.date(secs, by).slice(5);
-    return time.clock(secs, by);
+    const timeZone = isDaily() ? page.dataset.zone : zone();
+    if (type === types.Year) return time.year(secs, timeZone);
+    if (type === types.Month) return time.month(secs, timeZone);
+    if (type === types.DayOfMonth) return time.date(secs, timeZone).slice(5);
+    return time.clock(secs, timeZone);
 }
 
 let colours;
 
-function paint() {
+function applyTheme() {
     const style = getComputedStyle(document.documentElement);
-    const of = name => style.getPropertyValue(name).trim();
-    const [ink, dim, line, up, down] = ["--chart-ink", "--chart-dim", "--chart-line", "--chart-up", "--chart-down"].map(of);
+    const colour = name => style.getPropertyValue(name).trim();
+    const [ink, dim, line, up, down] = ["--chart-ink", "--chart-dim", "--chart-line", "--chart-up", "--chart-down"].map(colour);
     colours = {
-        up, down, upVolume: of("--chart-up-volume"), downVolume: of("--chart-down-volume"), forming: of("--chart-forming"),
-        pending: of("--chart-pending"), failed: of("--chart-failed"),
+        up, down, upVolume: colour("--chart-up-volume"), downVolume: colour("--chart-down-volume"), forming: colour("--chart-forming"),
+        pending: colour("--chart-pending"), failed: colour("--chart-failed"),
     };
     chart.applyOptions({
         layout: { background: { color: "transparent" }, textColor: ink },
@@ -79,15 +80,15 @@ function paint() {
     });
 }
 
-/** All times that the chart shows, in order: bars, and expected bars that are missing. */
+/** The times of all bars, stored and missing, in order. */
 function times() {
-    const all = [...bars.keys(), ...[...holes.keys()].filter(at => !bars.has(at))];
+    const all = [...bars.keys(), ...[...missing.keys()].filter(at => !bars.has(at))];
     return all.sort((a, b) => a - b);
 }
 
 let shownTimes = [];
 
-/** Draws everything; what one looks at stays where it is, and who stood at the newest bar stays at the newest. */
+/** Draws everything and keeps the visible range, or follows the newest bar if it was visible. */
 function draw() {
     const before = shownTimes;
     const range = before.length ? chart.timeScale().getVisibleLogicalRange() : null;
@@ -102,20 +103,20 @@ function draw() {
     volume.setData([...bars.values()].sort((a, b) => a[0] - b[0]).map(bar => ({
         time: bar[0], value: bar[5], color: bar[4] >= bar[1] ? colours.upVolume : colours.downVolume,
     })));
-    marks.setData([...holes].filter(([at]) => !bars.has(at)).sort((a, b) => a[0] - b[0])
-        .map(([at, what]) => ({ time: at, value: 1, color: colours[what] })));
+    marks.setData([...missing].filter(([at]) => !bars.has(at)).sort((a, b) => a[0] - b[0])
+        .map(([at, state]) => ({ time: at, value: 1, color: colours[state] })));
     candles.applyOptions({ priceFormat: { type: "price", precision: decimals, minMove: 10 ** -decimals } });
     if (!range) return chart.timeScale().setVisibleLogicalRange({ from: shownTimes.length - 140, to: shownTimes.length + 4 });
     let shift = shownTimes.length - before.length;
     if (!wasAtEnd) {
         const anchor = Math.min(Math.max(Math.ceil(range.from), 0), before.length - 1);
-        shift = position(before[anchor]) - anchor;
+        shift = indexOf(before[anchor]) - anchor;
     }
-    // Always: the library itself keeps the distance to the newest bar.
+    // Always, because the library would keep the distance to the newest bar.
     chart.timeScale().setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
 }
 
-function position(at) {
+function indexOf(at) {
     let [low, high] = [0, shownTimes.length];
     while (low < high) {
         const middle = (low + high) >> 1;
@@ -125,8 +126,8 @@ function position(at) {
     return low;
 }
 
-/** Says the numbers of the bar under the crosshair, else of the newest. */
-function tell(at) {
+/** Shows the values of the bar under the crosshair, else of the newest. */
+function showLegend(at) {
     const bar = bars.get(at) ?? [...bars.values()].reduce((last, bar) => !last || bar[0] > last[0] ? bar : last, undefined);
     legend.replaceChildren();
     if (!bar) return;
@@ -139,7 +140,7 @@ function tell(at) {
     };
     const price = value => value.toFixed(decimals);
     const [start, open, high, low, close, traded, isForming] = bar;
-    let n = position(start) - 1;
+    let n = indexOf(start) - 1;
     while (n >= 0 && !bars.has(shownTimes[n])) n -= 1;
     const from = n >= 0 ? bars.get(shownTimes[n])[4] : open;
     const direction = close > from ? "up" : close < from ? "down" : "flat";
@@ -148,28 +149,28 @@ function tell(at) {
     write("H", price(high));
     write("L", price(low));
     write("C", price(close), direction);
-    write("", `${close >= from ? "+" : ""}${price(close - from)} (${((close / from - 1) * 100).toFixed(2)} %)`, direction);
+    write("", `${close >= from ? "+" : ""}${price(close - from)} (${((close / from - 1) * 100).toFixed(2)}%)`, direction);
     write("V", Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 }).format(traded));
     if (isForming) write("", "still forming", "provisional");
 }
 
-async function ask(query) {
-    const of = round;
+async function fetchBars(query) {
+    const requested = generation;
     const params = new URLSearchParams({ tf: timeframe, adjust, ...query });
-    const answer = await fetch(`/chart/${symbol}/bars?${params}`, { headers: { "X-Barkeep": "1" }, cache: "no-store" });
-    if (of !== round) return undefined;
-    if (answer.status === 404) return null;
-    if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-    const data = await answer.json();
-    return of === round ? data : undefined;
+    const response = await fetch(`/chart/${symbol}/bars?${params}`, { headers: { "X-Barkeep": "1" }, cache: "no-store" });
+    if (requested !== generation) return undefined;
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`the server returned ${response.status}`);
+    const data = await response.json();
+    return requested === generation ? data : undefined;
 }
 
-/** Takes data over: all of it, or what is known from one instant on or before one. */
-function take(data, { from = -Infinity, before = Infinity } = {}) {
+/** Merges data: all of it, or only from one instant on, or before one. */
+function merge(data, { from = -Infinity, before = Infinity } = {}) {
     const keep = map => new Map([...map].filter(([at]) => at < from || at >= before));
-    [bars, holes] = [keep(bars), keep(holes)];
+    [bars, missing] = [keep(bars), keep(missing)];
     for (const bar of data.bars) bars.set(bar[0], bar);
-    for (const [at, what] of data.holes) if (at >= from && at < before) holes.set(at, what);
+    for (const [at, state] of data.holes) if (at >= from && at < before) missing.set(at, state);
     if (from === -Infinity) hasOlder = data.older;
     if (data.bars.length) decimals = data.decimals;
     chip.className = `chip ${data.state.class}`;
@@ -178,23 +179,23 @@ function take(data, { from = -Infinity, before = Infinity } = {}) {
     if (from === -Infinity && before === Infinity || data.sources.length) sourceText.textContent = data.sources.join(", ");
     empty.hidden = bars.size > 0;
     if (!bars.size) empty.textContent = data.state.class === "unknown" || data.state.class === "failing" ? data.state.sentence
-        : "Asked for. The first bars are here in a moment.";
+        : "Loading the first bars…";
     draw();
-    tell();
+    showLegend();
     page.dataset.bars = bars.size;
     page.dataset.state = data.state.class;
-    if (table.open) readTable();
+    if (table.open) loadTable();
 }
 
-async function begin() {
-    round += 1;
-    [bars, holes, shownTimes, hasOlder] = [new Map(), new Map(), [], false];
+async function reload() {
+    generation += 1;
+    [bars, missing, shownTimes, hasOlder] = [new Map(), new Map(), [], false];
     page.setAttribute("aria-busy", "true");
     try {
-        const data = await ask({});
-        if (data) take(data);
+        const data = await fetchBars({});
+        if (data) merge(data);
     } catch {
-        // The banner says that the server is away; the page begins again when it is back.
+        // The banner shows that the connection is lost; the chart refreshes after the reconnect.
     } finally {
         page.removeAttribute("aria-busy");
     }
@@ -205,9 +206,9 @@ async function loadOlder() {
     isLoadingOlder = true;
     const oldest = Math.min(...bars.keys());
     try {
-        const data = await ask({ before: oldest, limit: 2000 });
+        const data = await fetchBars({ before: oldest, limit: 2000 });
         if (data) {
-            take(data, { before: oldest });
+            merge(data, { before: oldest });
             hasOlder = data.older;
         }
     } catch {
@@ -220,69 +221,69 @@ async function loadOlder() {
 let isRefreshing = false;
 let isDue = false;
 
-/** Asks for what may have changed: the end of a series that has no hole, else all of it that is loaded. */
+/** Fetches what may have changed: the end of a complete series, else all loaded bars. */
 async function refresh() {
     if (isRefreshing) return void (isDue = true);
     isRefreshing = true;
     isDue = false;
     try {
         const starts = [...bars.keys()].sort((a, b) => a - b);
-        const from = holes.size || !starts.length || page.dataset.state !== "complete" ? starts[0] : starts.at(-3) ?? starts[0];
+        const from = missing.size || !starts.length || page.dataset.state !== "complete" ? starts[0] : starts.at(-3) ?? starts[0];
         const older = hasOlder;
         const isAll = from === undefined || !older && from === starts[0];
-        const data = await ask(isAll ? { limit: Math.max(starts.length * 2, 10000) } : { from });
-        if (data) take(data, isAll ? {} : { from });
+        const data = await fetchBars(isAll ? { limit: Math.max(starts.length * 2, 10000) } : { from });
+        if (data) merge(data, isAll ? {} : { from });
     } catch {
-        // The stream of changes says so when the server is back.
+        // The event stream triggers a refresh after the reconnect.
     } finally {
         isRefreshing = false;
         setTimeout(() => isDue && refresh(), 400);
     }
 }
 
-async function readTable() {
+async function loadTable() {
     const params = new URLSearchParams({ tf: timeframe, adjust });
-    const answer = await fetch(`/chart/${symbol}/table?${params}`, { headers: { "X-Barkeep": "1" } });
-    if (!answer.ok) return;
+    const response = await fetch(`/chart/${symbol}/table?${params}`, { headers: { "X-Barkeep": "1" } });
+    if (!response.ok) return;
     const rows = document.getElementById("table-rows");
-    rows.innerHTML = await answer.text();
-    time.write(rows);
+    rows.innerHTML = await response.text();
+    time.renderTimes(rows);
 }
 
-function address() {
+function updateUrl() {
     const params = new URLSearchParams({ tf: timeframe });
     if (adjust !== "splits") params.set("adjust", adjust);
     history.replaceState(null, "", `${location.pathname}?${params}`);
 }
 
-function show(of) {
-    if (of === timeframe) return;
-    timeframe = of;
+function selectTimeframe(selected) {
+    if (selected === timeframe) return;
+    timeframe = selected;
     for (const button of page.querySelectorAll("button[data-timeframe]")) {
-        button.setAttribute("aria-pressed", String(button.dataset.timeframe === of));
+        button.setAttribute("aria-pressed", String(button.dataset.timeframe === selected));
     }
     chart.applyOptions({ timeScale: { timeVisible: !isDaily() } });
-    address();
-    begin();
+    updateUrl();
+    reload();
 }
 
 page.querySelector("[aria-label=Timeframe]").addEventListener("click", event => {
     const button = event.target.closest("button[data-timeframe]");
-    if (button) show(button.dataset.timeframe);
+    if (button) selectTimeframe(button.dataset.timeframe);
 });
 document.addEventListener("keydown", event => {
     if (event.target.closest("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     const button = page.querySelectorAll("button[data-timeframe]")[Number(event.key) - 1];
-    if (button) show(button.dataset.timeframe);
+    if (button) selectTimeframe(button.dataset.timeframe);
 });
-raw?.addEventListener("change", () => {
-    adjust = raw.checked ? "raw" : "splits";
-    address();
-    begin();
+unadjusted?.addEventListener("change", () => {
+    adjust = unadjusted.checked ? "raw" : "splits";
+    updateUrl();
+    reload();
 });
-table.addEventListener("toggle", () => table.open && readTable());
+table.addEventListener("toggle", () => table.open && loadTable());
 
-// The canvas by keyboard.
+// Keyboard control of the chart.
 box.addEventListener("keydown", event => {
     const scale = chart.timeScale();
     const range = scale.getVisibleLogicalRange();
@@ -300,44 +301,44 @@ box.addEventListener("keydown", event => {
     event.preventDefault();
 });
 
-chart.subscribeCrosshairMove(event => tell(event.time));
+chart.subscribeCrosshairMove(event => showLegend(event.time));
 chart.timeScale().subscribeVisibleLogicalRangeChange(range => range && range.from < 50 && loadOlder());
 chart.timeScale().subscribeVisibleTimeRangeChange(range => {
     if (range) page.dataset.view = `${range.from} ${range.to}`;
 });
 for (const name of ["barkeep:bars", "barkeep:back"]) {
     document.body.addEventListener(name, ({ detail }) => {
-        const isOurs = !detail?.length || detail.some(of => of.symbol === symbol && of.timeframe === timeframe);
+        const isOurs = !detail?.length || detail.some(change => change.symbol === symbol && change.timeframe === timeframe);
         if (isOurs) refresh();
     });
 }
 document.body.addEventListener("barkeep:work", () => page.dataset.state !== "complete" && refresh());
 document.body.addEventListener("barkeep:theme", () => {
-    paint();
+    applyTheme();
     if (bars.size) draw();
 });
 document.body.addEventListener("barkeep:zone", () => {
     chart.applyOptions({ localization: {} });
     draw();
-    tell();
+    showLegend();
 });
 
-/** Opening the chart is interest in it: said once for each time that the page is opened. */
-async function visit() {
+/** Records `chart_view` interest, once each time the page is opened. */
+async function recordView() {
     try {
         await fetch(`/chart/${symbol}/visit`, { method: "POST", headers: { "X-CSRF-Token": csrf, "X-Barkeep": "1" } });
         if (!bars.size) refresh();
     } catch {
-        // Without a server there is nothing to be told.
+        // The banner shows that the connection is lost.
     }
 }
 
-paint();
+applyTheme();
 chart.applyOptions({ timeScale: { timeVisible: !isDaily() } });
 const first = JSON.parse(document.getElementById("first").textContent);
 if (first) {
-    take(first);
-    // When its candles were there, since the page was asked for.
+    merge(first);
+    // Milliseconds from the navigation until the candles were drawn.
     requestAnimationFrame(() => requestAnimationFrame(now => page.dataset.drawn = now));
 }
-visit();
+recordView();

@@ -1,4 +1,4 @@
-// The order of a list: by buttons, and by dragging a row.
+// Reorders a list, by buttons and by dragging rows.
 
 import { post } from "./app.js";
 
@@ -7,7 +7,7 @@ let dragged;
 
 const symbols = body => [...body.querySelectorAll("tr[data-symbol]")].map(row => row.dataset.symbol);
 
-function keep(table) {
+function saveOrder(table) {
     return post("/watchlist/order", { list: table.dataset.list, order: symbols(table.tBodies[0]).join(" ") });
 }
 
@@ -21,7 +21,7 @@ rows.addEventListener("click", async event => {
     if (isUp) other.before(row);
     else other.after(row);
     button.focus();
-    await keep(row.closest("table"));
+    await saveOrder(row.closest("table"));
 });
 
 rows.addEventListener("pointerdown", event => {
@@ -45,5 +45,5 @@ rows.addEventListener("drop", event => event.preventDefault());
 rows.addEventListener("dragend", () => {
     const table = dragged?.closest("table");
     dragged = undefined;
-    if (table) keep(table);
+    if (table) saveOrder(table);
 });

@@ -1,17 +1,17 @@
-// One stream of changes for the page, told on as events of <body>: barkeep:bars (with the series), barkeep:lists, barkeep:work,
-// and barkeep:back after the server was away. What the connection is at stands in #connection.
+// The page's event stream, dispatched as events of <body>: barkeep:bars (with the series), barkeep:lists, barkeep:work, and
+// barkeep:back after a reconnect. #connection shows the state of the connection.
 
 const banner = document.getElementById("connection");
 let source;
-let wasAway = false;
-let pause = 1000;
+let wasDisconnected = false;
+let retryDelay = 1000;
 let timer;
 
-function tell(name, detail) {
+function dispatch(name, detail) {
     document.body.dispatchEvent(new CustomEvent(`barkeep:${name}`, { detail }));
 }
 
-function say(text, link) {
+function showBanner(text, link) {
     banner.hidden = !text;
     banner.textContent = text ?? "";
     if (link) {
@@ -22,81 +22,81 @@ function say(text, link) {
     }
 }
 
-/** The session has ended: nothing here is true for long, and nothing can be done but to sign in. */
+/** The session has ended: stops the stream and shows a link to sign in. */
 export function signedOut() {
     source?.close();
     clearTimeout(timer);
-    wasAway = true;
-    say("You are not signed in any more.", "/sign-in");
+    wasDisconnected = true;
+    showBanner("You've been signed out.", "/sign-in");
 }
 
-function lost() {
+function connectionLost() {
     source?.close();
-    wasAway = true;
-    say(navigator.onLine === false ? "This machine is offline. The page goes on when it is back."
-        : "The server is away. Reconnecting…");
+    wasDisconnected = true;
+    showBanner(navigator.onLine === false ? "You're offline. Waiting for the network…"
+        : "Connection lost. Reconnecting…");
     clearTimeout(timer);
-    timer = setTimeout(reconnect, pause);
-    pause = Math.min(pause * 2, 15000);
+    timer = setTimeout(reconnect, retryDelay);
+    retryDelay = Math.min(retryDelay * 2, 15000);
 }
 
-/** A stream that is refused doesn't say why: this does. */
+/** EventSource doesn't tell why it failed: a request does. */
 async function reconnect() {
     clearTimeout(timer);
     try {
-        const answer = await fetch("/search?options=true", { headers: { "X-Barkeep": "1" }, cache: "no-store" });
-        if (answer.status === 401) signedOut();
-        else if (answer.ok) listen();
-        else lost();
+        const response = await fetch("/search?options=true", { headers: { "X-Barkeep": "1" }, cache: "no-store" });
+        if (response.status === 401) signedOut();
+        else if (response.ok) openStream();
+        else connectionLost();
     } catch {
-        lost();
+        connectionLost();
     }
 }
 
-function listen() {
+function openStream() {
     source?.close();
     source = new EventSource("/live");
     source.addEventListener("hello", () => {
-        say(null);
-        pause = 1000;
-        if (!wasAway) return;
-        wasAway = false;
-        for (const name of ["back", "lists", "work"]) tell(name);
-        tell("bars", []);
+        showBanner(null);
+        retryDelay = 1000;
+        if (!wasDisconnected) return;
+        wasDisconnected = false;
+        for (const name of ["back", "lists", "work"]) dispatch(name);
+        dispatch("bars", []);
     });
     source.addEventListener("change", event => {
         const change = JSON.parse(event.data);
-        if (change.bars) tell("bars", change.bars);
-        if (change.lists) tell("lists");
-        if (change.work) tell("work");
+        if (change.bars) dispatch("bars", change.bars);
+        if (change.lists) dispatch("lists");
+        if (change.work) dispatch("work");
     });
-    source.onerror = lost;
+    source.onerror = connectionLost;
 }
 
 export function start() {
-    listen();
+    openStream();
     addEventListener("online", reconnect);
     addEventListener("pagehide", () => source.close());
-    // Back from the browser's store of pages the stream is dead without having said so.
-    addEventListener("pageshow", event => event.persisted && again());
-    // Browsers allow six streams to one server: a tab that nobody looks at leaves its place to others, and catches up later.
-    let rest;
-    let isResting = false;
+    // After a return from the back/forward cache the stream is closed, without an error event.
+    addEventListener("pageshow", event => event.persisted && resume());
+    // Browsers allow six connections per server: a hidden tab closes its stream, and catches up when it is shown.
+    let hiddenTimer;
+    let isPaused = false;
     document.addEventListener("visibilitychange", () => {
-        clearTimeout(rest);
+        clearTimeout(hiddenTimer);
         if (document.hidden) {
-            rest = setTimeout(() => {
+            hiddenTimer = setTimeout(() => {
                 source.close();
-                isResting = true;
+                isPaused = true;
             }, 5000);
-        } else if (isResting) {
-            isResting = false;
-            again();
+        } else if (isPaused) {
+            isPaused = false;
+            resume();
         }
     });
 }
 
-function again() {
-    wasAway = true;
+function resume() {
+    wasDisconnected = true;
     reconnect();
 }

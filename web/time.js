@@ -1,22 +1,22 @@
-// Instants as their reader wants them: by the exchange's clock, in UTC, or by the clock of this machine.
-// Bars keep their UTC instants whatever is chosen; only what is written changes, so the hour that happens twice in autumn stays two.
+// Formats instants in the chosen time zone: the exchange's, UTC or local.
+// Bars keep their UTC times; only the labels change, so the repeated hour in autumn stays two hours.
 
 const CHOICES = ["exchange", "utc", "local"];
 
-/** The chosen clock: "exchange", "utc" or "local". */
-export function choice() {
-    const kept = localStorage.getItem("zone");
-    return CHOICES.includes(kept) ? kept : "exchange";
+/** "exchange", "utc" or "local". */
+export function zoneChoice() {
+    const stored = localStorage.getItem("zone");
+    return CHOICES.includes(stored) ? stored : "exchange";
 }
 
-export function choose(zone) {
+export function setZoneChoice(zone) {
     localStorage.setItem("zone", zone);
     document.body.dispatchEvent(new CustomEvent("barkeep:zone"));
 }
 
-/** The time zone's name for Intl; undefined is that of this machine. */
+/** The time zone's name for Intl; undefined is the local one. */
 export function zone(exchange) {
-    return { exchange, utc: "UTC", local: undefined }[choice()];
+    return { exchange, utc: "UTC", local: undefined }[zoneChoice()];
 }
 
 const formats = new Map();
@@ -41,7 +41,7 @@ export function clock(secs, timeZone) {
     return `${p.hour}:${p.minute}`;
 }
 
-/** With the zone's own name for the offset, which tells the two autumn hours apart: 01:30 EDT, 01:30 EST. */
+/** With the abbreviation of the offset, which distinguishes the repeated hour in autumn: 01:30 EDT, 01:30 EST. */
 export function full(secs, timeZone) {
     const name = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "short" })
         .formatToParts(secs * 1000).find(part => part.type === "timeZoneName")?.value ?? "";
@@ -56,8 +56,8 @@ export function year(secs, timeZone) {
     return parts(secs, timeZone, { year: "numeric" }).year;
 }
 
-/** Writes all <time> elements within `root` anew. */
-export function write(root) {
+/** Formats all <time> elements within `root`. */
+export function renderTimes(root) {
     const timeZone = zone(document.getElementById("chart-page")?.dataset.zone ?? "America/New_York");
     for (const element of root.querySelectorAll("time[datetime]")) {
         const secs = Date.parse(element.dateTime) / 1000;

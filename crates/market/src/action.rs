@@ -1,22 +1,21 @@
-//! Splits and cash dividends, and what they make of prices.
+//! Corporate actions (splits and cash dividends) and price adjustment.
 //!
-//! In: bars as traded, oldest first, and a stock's actions. Out: the same bars as if all of them had traded in today's
-//! shares (split-adjusted), and also without the drops that dividends cause (fully adjusted). Holds: volume times price
-//! stays what was traded; with no action nothing changes at all.
+//! In: unadjusted bars, oldest first, and a stock's actions. Out: the same bars, split-adjusted or adjusted for splits and
+//! dividends. Holds: split adjustment keeps volume times price; without actions nothing changes.
 //!
 //! The arithmetic is that of CRSP, which Yahoo and others follow: a split of `new` for `old` shares multiplies earlier
 //! prices by `old / new` and volumes by `new / old`; a cash dividend multiplies earlier prices by `1 - amount / close`,
-//! where `close` is the last one before the ex-date, both as traded.
+//! where `close` is the last one before the ex-date, both unadjusted.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{Bar, Calendar};
 
-/// What a company did to its shares, seen from the first session that trades without it.
+/// A corporate action, dated by its ex-date.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Action {
-    /// The exchange's day on which trading without it begins.
+    /// The first day, in exchange time, on which shares trade without it.
     pub ex_date: Date,
     #[serde(flatten)]
     pub kind: ActionKind,
@@ -27,20 +26,20 @@ pub struct Action {
 pub enum ActionKind {
     /// `old` shares became `new`: 7 for 1 is `new: 7, old: 1`; a reverse split has `new < old`. Both are positive.
     Split { new: f64, old: f64 },
-    /// Dollars a share, in the shares of that day.
+    /// Dollars per share, in the shares of that day.
     Dividend { amount: f64 },
 }
 
-/// Which actions are applied to prices as traded.
+/// Which actions are applied to unadjusted prices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Adjustment {
-    /// As traded.
+    /// Unadjusted.
     Raw,
-    /// In today's shares: what charts show.
+    /// Split-adjusted: the default of charts.
     #[default]
     Splits,
-    /// And as if dividends had been reinvested.
+    /// Adjusted for splits and dividends.
     All,
 }
 
@@ -57,9 +56,9 @@ impl std::str::FromStr for Adjustment {
     }
 }
 
-/// The text names no adjustment.
+/// The string isn't a valid adjustment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no adjustment: raw, splits and all are")]
+#[error("'{0}' isn't a valid adjustment: use raw, splits or all")]
 pub struct InvalidAdjustment(pub String);
 
 /// A factor that holds for bars that start before an instant.
@@ -71,8 +70,8 @@ pub struct Step {
     pub volume: f64,
 }
 
-/// The factors of a stock's actions, oldest first. `close_before` gives the last close as traded before an ex-date; a
-/// dividend for which it knows none, or which is not less than it, is left out.
+/// The factors of a stock's actions, oldest first. `close_before` returns the last unadjusted close before an ex-date; a
+/// dividend without one, or not less than it, is ignored.
 pub fn steps(
     actions: &[Action],
     calendar: Calendar,
@@ -86,15 +85,19 @@ pub fn steps(
             ActionKind::Dividend { .. } if adjustment != Adjustment::All => return None,
             ActionKind::Dividend { amount } => (1.0 - amount / close_before(action.ex_date)?, 1.0),
         };
-        let sound = |factor: f64| factor.is_finite() && factor > 0.0;
-        (sound(price) && sound(volume)).then_some(Step { before: calendar.midnight(action.ex_date)?, price, volume })
+        let is_valid = |factor: f64| factor.is_finite() && factor > 0.0;
+        (is_valid(price) && is_valid(volume)).then_some(Step {
+            before: calendar.midnight(action.ex_date)?,
+            price,
+            volume,
+        })
     };
     let mut steps: Vec<Step> = actions.iter().filter_map(step).collect();
     steps.sort_by_key(|step| step.before);
     steps
 }
 
-/// Applies the steps to bars as traded, in any order.
+/// Applies the steps to unadjusted bars, in any order.
 pub fn apply(bars: &mut [Bar], steps: &[Step]) {
     for bar in bars {
         let later = steps.iter().filter(|step| bar.start < step.before);
@@ -103,7 +106,7 @@ pub fn apply(bars: &mut [Bar], steps: &[Step]) {
     }
 }
 
-/// The reverse: bars that a provider sent split-adjusted, as they were traded.
+/// The reverse of [`apply`]: turns split-adjusted bars into unadjusted ones.
 pub fn undo(bars: &mut [Bar], steps: &[Step]) {
     let inverse: Vec<Step> =
         steps.iter().map(|s| Step { before: s.before, price: 1.0 / s.price, volume: 1.0 / s.volume }).collect();
@@ -121,10 +124,10 @@ fn scale(bar: &mut Bar, price: f64, volume: f64) {
     bar.volume *= volume;
 }
 
-/// As near to a ratio of small numbers as a night's news may leave it.
+/// The tolerance of [`ratio_near`]: prices also move overnight.
 const NEAR: f64 = 0.04;
 
-/// The ratio of small numbers that `step` is near to.
+/// The ratio of small numbers that `step` is close to.
 pub fn ratio_near(step: f64) -> Option<(u32, u32)> {
     let near = |(new, old): &(u32, u32)| (step * f64::from(*old) / f64::from(*new) - 1.0).abs() < NEAR;
     let whole = (2..=100).map(|n| (n, 1)).chain([(3, 2), (5, 2), (4, 3), (5, 4)]);
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn prices_before_a_split_are_in_todays_shares_and_turnover_stays() {
+    fn a_split_adjusts_earlier_prices_and_keeps_turnover() {
         let mut bars = [bar("2014-06-06T13:30:00Z", 644.0), bar("2014-06-09T04:00:00Z", 93.0)];
         let steps = steps(&[SPLIT, DIVIDEND], Calendar::Xnys, Adjustment::Splits, |_| None);
         apply(&mut bars, &steps);
@@ -166,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn a_dividend_counts_in_full_adjustment_alone_and_by_the_close_before_it() {
-        let of = |adjustment| {
+    fn a_dividend_counts_only_in_full_adjustment_and_by_the_close_before_it() {
+        let closes = |adjustment| {
             let mut bars = [bar("2014-08-06T13:30:00Z", 94.0), bar("2014-08-07T13:30:00Z", 94.0)];
             apply(&mut bars, &steps(&[SPLIT, DIVIDEND], Calendar::Xnys, adjustment, |_| Some(94.0)));
             bars.map(|bar| bar.close)
         };
-        assert_eq!(of(Adjustment::Raw), [94.0, 94.0]);
-        assert_eq!(of(Adjustment::Splits), [94.0, 94.0]);
-        assert_eq!(of(Adjustment::All), [94.0 * (1.0 - 0.47 / 94.0), 94.0]);
+        assert_eq!(closes(Adjustment::Raw), [94.0, 94.0]);
+        assert_eq!(closes(Adjustment::Splits), [94.0, 94.0]);
+        assert_eq!(closes(Adjustment::All), [94.0 * (1.0 - 0.47 / 94.0), 94.0]);
     }
 
     #[test]
@@ -186,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn undoing_gives_what_was_traded(new in 1_u32..50, old in 1_u32..50, close in 0.01..10_000.0_f64) {
+        fn undoing_gives_the_unadjusted_bars(new in 1_u32..50, old in 1_u32..50, close in 0.01..10_000.0_f64) {
             let split = Action {
                 ex_date: date(2014, 6, 9),
                 kind: ActionKind::Split { new: f64::from(new), old: f64::from(old) },

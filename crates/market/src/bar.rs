@@ -1,11 +1,11 @@
-//! One bar, and what makes one impossible.
+//! One bar, and what makes it invalid.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 /// Open, high, low, close and volume of `[start, next start)`.
 ///
-/// Prices are in the quote currency, as traded (unadjusted); `start` is UTC; `volume` is shares or base units.
+/// Prices are in the quote currency, unadjusted; `start` is UTC; `volume` is shares or base units.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bar {
     pub start: Timestamp,
@@ -19,7 +19,7 @@ pub struct Bar {
     pub trade_count: Option<i64>,
 }
 
-/// Why a bar can't be true.
+/// Why a bar is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum BarDefect {
     #[error("a price is not a positive finite number")]

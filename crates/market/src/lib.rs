@@ -1,6 +1,6 @@
 //! Market time and market data as pure values: no I/O, no clock, no SQL, no global state.
 //!
-//! In: tickers, timeframes and ranges as people and providers write them. Out: types that can't hold nonsense, the
+//! In: tickers, timeframes and ranges as users and providers write them. Out: types that hold only valid values, the
 //! sessions of an exchange, the grid of bars to expect, and bars resampled on that grid.
 //!
 //! Instants are [`jiff::Timestamp`], always UTC. Exchange time appears only inside [`calendar`] and [`grid`].

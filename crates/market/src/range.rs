@@ -14,7 +14,7 @@ pub struct Range {
 
 /// A range would have to end after it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{from} to {to} is no range: it must end after it begins")]
+#[error("{from} to {to} isn't a valid range: it must end after it begins")]
 pub struct EmptyRange {
     pub from: Timestamp,
     pub to: Timestamp,

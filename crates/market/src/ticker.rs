@@ -1,4 +1,4 @@
-//! Tickers and what kind of thing they name.
+//! Tickers and their asset class.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticker(Box<str>);
 
-/// What is traded, as far as calendar and provider endpoint depend on it.
+/// The asset class, which determines calendar and provider endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AssetClass {
     /// US stocks and ETFs: New York sessions.
@@ -20,20 +20,20 @@ pub enum AssetClass {
     Crypto,
 }
 
-/// The text is no ticker.
+/// The string isn't a valid ticker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no ticker: 1 to 16 letters, digits, '.' or '-' are (AAPL, BRK.B, BTC-USD){hint}", hint = self.hint())]
+#[error("'{0}' isn't a valid ticker: use 1 to 16 letters, digits, '.' or '-' (AAPL, BRK.B, BTC-USD){hint}", hint = self.hint())]
 pub struct InvalidTicker(pub String);
 
 impl InvalidTicker {
-    /// What may have been meant: several tickers, or one with something around it.
+    /// What was probably meant: several tickers, or one with extra characters.
     fn hint(&self) -> String {
         let parts: Vec<&str> =
             self.0.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty()).collect();
         let tickers: Vec<Ticker> = parts.iter().filter_map(|part| part.parse().ok()).collect();
         if parts.len() > 1 && tickers.len() == parts.len() {
-            let apart: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
-            return format!(". Several? Write them apart: {}", apart.join(" "));
+            let separate: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
+            return format!(". Several tickers? Separate them with spaces: {}", separate.join(" "));
         }
         let bare: String = self.0.chars().filter(|c| c.is_ascii_alphanumeric() || ".-/".contains(*c)).collect();
         match bare.trim_matches(['.', '-', '/']).parse::<Ticker>() {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_ticker_is_refused_and_named() {
+    fn invalid_tickers_are_rejected_and_named() {
         for written in ["", "AAPL MSFT", "A'; DROP", "ÄPFEL", "THISTICKERISTOOLONG", ".", "-USD", "A/B/C", "AAPL."] {
             let error = written.parse::<Ticker>().expect_err(written);
             assert_eq!(error.0, written);
@@ -147,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_meant_is_said() {
+    fn errors_suggest_what_was_meant() {
         for (written, hint) in [
             ("$AAPL", ". Did you mean AAPL?"),
             ("AAPL.", ". Did you mean AAPL?"),
-            ("AAPL,MSFT", ". Several? Write them apart: AAPL MSFT"),
-            ("aapl msft", ". Several? Write them apart: AAPL MSFT"),
+            ("AAPL,MSFT", ". Several tickers? Separate them with spaces: AAPL MSFT"),
+            ("aapl msft", ". Several tickers? Separate them with spaces: AAPL MSFT"),
             ("\u{1f680}", "(AAPL, BRK.B, BTC-USD)"),
         ] {
             let error = written.parse::<Ticker>().expect_err(written).to_string();

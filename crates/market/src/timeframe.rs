@@ -18,9 +18,9 @@ pub enum Timeframe {
     W1,
 }
 
-/// The text names no timeframe.
+/// The string isn't a valid timeframe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no timeframe: m1, m5, m15, m30, h1, h4, d1 and w1 are")]
+#[error("'{0}' isn't a valid timeframe: use m1, m5, m15, m30, h1, h4, d1 or w1")]
 pub struct InvalidTimeframe(pub String);
 
 impl Timeframe {
@@ -65,7 +65,7 @@ impl FromStr for Timeframe {
     /// Canonical names and the aliases that clients send: `15m`, `15min`, `15` (minutes), `60`, `1h`, `1hour`,
     /// `1D`, `D`, `1day`, `1W`, `W`, `1week`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A month, to whoever writes it so: not the minute that lower-casing would make of it.
+        // `1M` usually means a month: lower-casing would make it a minute.
         if text.trim() == "1M" {
             return Err(InvalidTimeframe(text.to_owned()));
         }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn aliases_are_accepted_and_anything_else_is_refused() {
+    fn aliases_are_accepted_and_anything_else_is_rejected() {
         for timeframe in Timeframe::ALL {
             assert_eq!(timeframe.as_str().parse(), Ok(timeframe));
         }

@@ -2,10 +2,10 @@
 //!
 //! In: every request before it is sent, and what its answer says of limit, rest and reset. Out: leave to send, or how
 //! long to wait. Holds: the endpoint never receives more than its limit in any 60 s, nothing is sent to an endpoint that
-//! has said there is nothing left, and background work leaves a fifth for what people ask for now.
+//! has said there is nothing left, and background work leaves a fifth for requests of users.
 //!
 //! [`Allowance`] is what a provider's client asks; [`InProcess`] counts for one process. Several processes share an
-//! account through whoever else implements the two traits.
+//! account through other implementations of the two traits.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,7 +22,7 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 /// No wait is longer: whatever an answer says, a day later it is asked again.
 const LONGEST_BLOCK: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One part in so many of the limit is kept for what people ask for now.
+/// One part in this many of the limit is reserved for requests of users.
 pub const SHARE_KEPT: u32 = 5;
 
 /// How soon an answer is wanted.
@@ -77,7 +77,7 @@ pub trait Allowance: Send + Sync + fmt::Debug {
     /// Leave for one request now.
     ///
     /// # Errors
-    /// [`Denied`]: how long to wait before asking again, or why nobody knows.
+    /// [`Denied`]: how long to wait before asking again, or why that isn't known.
     async fn take(&self, urgency: Urgency) -> Result<Box<dyn Permit>, Denied>;
 }
 
@@ -95,7 +95,7 @@ pub enum Denied {
     Wait(Duration),
     /// The provider has refused this account's key, in these words.
     Refused(String),
-    /// Whoever keeps the account could not be asked.
+    /// The account's budget could not be read.
     Unknown(String),
 }
 
@@ -105,7 +105,7 @@ impl Denied {
             Self::Refused(words) => return FetchError::Refusing { message: words },
             Self::Wait(wait) => wait,
             Self::Unknown(why) => {
-                tracing::warn!(provider, why, "Nothing is sent while it isn't known what may be");
+                tracing::warn!(provider, why, "The budget can't be read: sending no requests until it can");
                 Duration::from_secs(1)
             }
         };
@@ -151,7 +151,7 @@ impl Allowance for Budget {
     }
 }
 
-/// A slot of the ledger, given back a minute after the answer, or after nobody waits for one any more.
+/// A slot of the ledger, freed a minute after the response, or after the request was abandoned.
 #[derive(Debug)]
 struct Slot(Arc<Mutex<Ledger>>);
 
@@ -176,15 +176,15 @@ impl Drop for Slot {
 struct Ledger {
     limit: u32,
     in_flight: u32,
-    /// When the slots of answered requests come free, soonest first.
+    /// When the slots of finished requests become free, soonest first.
     freed_at: VecDeque<Instant>,
-    told: Option<Told>,
+    reported: Option<ReportedQuota>,
     blocked_until: Option<Instant>,
 }
 
-/// What the endpoint last said is left.
+/// The quota that the provider last reported.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct ReportedQuota {
     remaining: u32,
     reset_unix: i64,
     until: Instant,
@@ -192,7 +192,7 @@ struct Told {
 
 impl Ledger {
     fn new(limit: u32) -> Self {
-        Self { limit: limit.max(1), in_flight: 0, freed_at: VecDeque::new(), told: None, blocked_until: None }
+        Self { limit: limit.max(1), in_flight: 0, freed_at: VecDeque::new(), reported: None, blocked_until: None }
     }
 
     fn take(&mut self, now: Instant, urgency: Urgency) -> Result<(), Duration> {
@@ -211,7 +211,7 @@ impl Ledger {
             return 0;
         }
         let slots = self.limit.saturating_sub(self.held());
-        self.told.map_or(slots, |told| slots.min(told.remaining.saturating_sub(self.in_flight)))
+        self.reported.map_or(slots, |reported| slots.min(reported.remaining.saturating_sub(self.in_flight)))
     }
 
     fn give_back(&mut self, now: Instant) {
@@ -229,10 +229,12 @@ impl Ledger {
         }
         let Some(remaining) = report.remaining else { return };
         let (reset_unix, after) = report.reset.map_or((i64::MIN, WINDOW), |reset| (reset.unix, reset.after));
-        let new = Told { remaining, reset_unix, until: now + after.min(WINDOW) };
-        self.told = Some(match self.told {
-            // Answers overtake one another: within a window the smallest rest is the newest.
-            Some(old) if old.reset_unix == reset_unix => Told { remaining: old.remaining.min(remaining), ..old },
+        let new = ReportedQuota { remaining, reset_unix, until: now + after.min(WINDOW) };
+        self.reported = Some(match self.reported {
+            // Responses may arrive out of order: within a window the smallest remainder is the newest.
+            Some(old) if old.reset_unix == reset_unix => {
+                ReportedQuota { remaining: old.remaining.min(remaining), ..old }
+            }
             Some(old) if old.reset_unix > reset_unix => old,
             _ => new,
         });
@@ -251,10 +253,10 @@ impl Ledger {
             Urgency::Background => self.limit / SHARE_KEPT,
         };
         let mut until = self.blocked_until;
-        if let Some(told) = self.told
-            && told.remaining <= self.in_flight.saturating_add(kept)
+        if let Some(reported) = self.reported
+            && reported.remaining <= self.in_flight.saturating_add(kept)
         {
-            until = until.max(Some(told.until));
+            until = until.max(Some(reported.until));
         }
         let (held, limit) = (self.held(), self.limit - kept);
         if held >= limit {
@@ -269,7 +271,7 @@ impl Ledger {
         while self.freed_at.front().is_some_and(|free| *free <= now) {
             self.freed_at.pop_front();
         }
-        self.told = self.told.filter(|told| now < told.until);
+        self.reported = self.reported.filter(|reported| now < reported.until);
         self.blocked_until = self.blocked_until.filter(|until| now < *until);
     }
 

@@ -119,10 +119,10 @@ fn background_work_leaves_a_fifth_to_what_people_ask_for_now() {
     ledger.take(now, Urgency::Now).unwrap();
     assert_eq!(ledger.take(now, Urgency::Now), Err(WINDOW));
 
-    let mut told = Ledger::new(10);
-    told.learn(now, report(2, 1_000, 30));
-    assert_eq!(told.take(now, Urgency::Background), Err(secs(30)));
-    told.take(now, Urgency::Now).unwrap();
+    let mut reported = Ledger::new(10);
+    reported.learn(now, report(2, 1_000, 30));
+    assert_eq!(reported.take(now, Urgency::Background), Err(secs(30)));
+    reported.take(now, Urgency::Now).unwrap();
 }
 
 /// A request wished for `pause` ms after the one before, answered after `latency` ms, reaching the endpoint after

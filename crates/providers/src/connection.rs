@@ -136,13 +136,13 @@ impl Connection {
             tickers: request.tickers.clone(),
         };
         let [ticker] = request.tickers.as_slice() else {
-            return Err(refused(format!("{} tickers, one at a time is asked for", request.tickers.len())));
+            return Err(refused(format!("{} tickers instead of one", request.tickers.len())));
         };
         if ticker.asset_class() != request.asset_class {
             return Err(refused(format!("{ticker} among tickers of class {:?}", request.asset_class)));
         }
         if !timeframes(request.asset_class).contains(&request.timeframe) {
-            return Err(refused(format!("{} is not to be had of {ticker} here", request.timeframe)));
+            return Err(refused(format!("{} bars of {ticker} are not available here", request.timeframe)));
         }
         Ok(ticker)
     }

@@ -1,4 +1,4 @@
-//! Why a fetch failed, told apart by what the caller does next.
+//! Why a fetch failed, by what the caller does next.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ pub enum FetchError {
     #[error("{provider} asks us to wait {}s", retry_after.as_secs())]
     Throttled { provider: String, retry_after: Duration },
 
-    /// Keys missing, wrong or without the right to this endpoint: that provider stops until they are mended.
+    /// Keys missing, wrong or without the right to this endpoint: that provider stops until they are fixed.
     #[error("{provider} refuses our credentials ({status}: {message}): {mend}")]
     Credentials { provider: String, status: u16, message: String, mend: &'static str },
 
-    /// The same, known from before: nothing was sent. In the words of the refusal.
+    /// The same credentials were rejected before: nothing was sent. The message is that of the rejection.
     #[error("{message}")]
     Refusing { message: String },
 
@@ -24,7 +24,7 @@ pub enum FetchError {
     #[error("{provider} refused the request ({status}: {message})")]
     Refused { provider: String, status: u16, message: String, tickers: Vec<Ticker> },
 
-    /// The plan or depth doesn't reach that far: kept with its reason, not asked again on every tick.
+    /// The plan or depth doesn't reach that far: recorded with its reason, not requested again on every tick.
     #[error("{provider} can't give this range: {message}")]
     Unavailable { provider: String, message: String },
 
@@ -44,7 +44,7 @@ pub enum FetchError {
         address: String,
         message: String,
         mend: &'static str,
-        /// Nobody was there at all: nothing was received.
+        /// No server responded: nothing was received.
         unreachable: bool,
     },
 }

@@ -170,15 +170,15 @@ impl Http {
         let wait = rates::wait(&headers, &report, self.vendor.untold_wait, now);
         report.turned_away = turns_away(status).then_some(wait);
         if let Some(throttled) = self.vendor.throttled_by_body {
-            // The permit stays open meanwhile: whoever asks next is to know.
+            // The permit stays open meanwhile, so that the next request knows the outcome.
             let body = self.body(&mut response, status, &address).await;
             if body.as_ref().is_ok_and(|body| throttled(status, body)) {
                 report.turned_away = Some(wait);
             }
-            told(permit, report).await;
+            report_to_budget(permit, report).await;
             return Ok(Answer { status, headers, body: body?, address });
         }
-        let ((), body) = tokio::join!(told(permit, report), self.body(&mut response, status, &address));
+        let ((), body) = tokio::join!(report_to_budget(permit, report), self.body(&mut response, status, &address));
         Ok(Answer { status, headers, body: body?, address })
     }
 
@@ -248,7 +248,7 @@ fn turns_away(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT
 }
 
-async fn told(permit: Option<Box<dyn Permit>>, report: Report) {
+async fn report_to_budget(permit: Option<Box<dyn Permit>>, report: Report) {
     if let Some(permit) = permit {
         permit.answered(report).await;
     }

@@ -31,7 +31,7 @@ pub(crate) trait OneTicker: Send + Sync {
     /// After the provenance's slash.
     fn feed(&self, asked: &Asked<'_>) -> String;
 
-    /// What is asked for at once at most.
+    /// The longest range of one request.
     fn longest(&self, timeframe: Timeframe) -> Option<SignedDuration>;
 
     /// The part of `range` that the provider gives now; may shrink with what is learned.
@@ -88,7 +88,7 @@ enum Stage<'a> {
 struct Under<'a> {
     ticker: &'a Ticker,
     answered: Range,
-    /// Still to be asked for, the one at hand first.
+    /// Still to be requested, the current one first.
     windows: VecDeque<Range>,
     /// The rest of the window at hand.
     next: Option<Url>,
@@ -111,7 +111,7 @@ impl<'a, S: OneTicker> Windows<'a, S> {
         Ok(None)
     }
 
-    /// Nothing of the range could be asked for yet.
+    /// Nothing of the range could be requested yet.
     fn nothing(&mut self, ticker: &Ticker) -> Page {
         self.stage = Stage::Ended;
         let asked = Asked { ticker, timeframe: self.request.timeframe, window: self.request.range };

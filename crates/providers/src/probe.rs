@@ -42,7 +42,7 @@ struct Said {
 /// anything else.
 ///
 /// # Errors
-/// [`FetchError::Transport`] where nobody answers, and what other answers say.
+/// [`FetchError::Transport`] where no server responds, and the errors of other responses.
 pub(crate) async fn probe(http: &Http, base: &BaseUrl) -> Result<Option<Simulator>, FetchError> {
     let bad = |message: String| http.bad_data(&message);
     let url = base.at(&["v1", SIMULATOR]).ok_or_else(|| bad(format!("{base} has no paths")))?;

@@ -32,13 +32,13 @@ pub(crate) fn report(headers: &HeaderMap, now: Timestamp) -> Report {
 /// How long to wait after an answer that turns us away, which says `reported`: `Retry-After` in seconds or as a date,
 /// else until the reset, else `untold`.
 pub(crate) fn wait(headers: &HeaderMap, reported: &Report, untold: Duration, now: Timestamp) -> Duration {
-    let told = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
+    let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
     let until_date = || {
         let date = rfc2822::parse(headers.get(RETRY_AFTER)?.to_str().ok()?).ok()?.timestamp();
         Some(Duration::try_from(date.duration_since(now)).unwrap_or(SHORTEST_WAIT))
     };
     let until_reset = || reported.reset.map(|reset| reset.after).filter(|after| !after.is_zero());
-    told.or_else(until_date).or_else(until_reset).unwrap_or(untold).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+    retry_after.or_else(until_date).or_else(until_reset).unwrap_or(untold).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 pub(crate) fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {

@@ -2,7 +2,7 @@
 //!
 //! In: variables. Out: [`Candidate`]s in the order in which they are asked where nothing else is said: for stocks
 //! Alpaca, Massive, Tradier, Finnhub, Yahoo; for crypto Alpaca, Binance, Coinbase. Holds: nothing is sent before a
-//! candidate is connected to; whoever wants no key has to be named (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
+//! candidate is connected to; those without keys have to be switched on (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
 
 pub use crate::candidate::Candidate;
 use crate::{

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 pub enum SettingsError {
     #[error("{variable} is not set though {other} is: set both, or neither")]
     Missing { variable: &'static str, other: &'static str },
-    #[error("{variable} can't be a key: it must be printable ASCII without spaces")]
+    #[error("{variable} isn't a valid key: it must be printable ASCII without spaces")]
     NoKey { variable: &'static str },
     #[error("{variable} {problem}")]
     Address { variable: &'static str, problem: InvalidUrl },
@@ -124,7 +124,7 @@ impl fmt::Debug for Secret {
 
 /// The address of a server, without a slash at its end: `https://data.alpaca.markets`, `http://127.0.0.1:9100`.
 ///
-/// A trailing `/v1`, `/v2` or `/v3`, as some providers' pages give it, is dropped: the paths asked for bring their version
+/// A trailing `/v1`, `/v2` or `/v3`, as some providers' pages give it, is dropped: the requested paths include the version
 /// along.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
@@ -132,9 +132,9 @@ pub struct BaseUrl(String);
 /// Why a text is no address to be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
-    #[error("is no address: it should look like https://data.alpaca.markets or http://127.0.0.1:9100")]
+    #[error("isn't a valid URL: write it like https://data.alpaca.markets or http://127.0.0.1:9100")]
     Form,
-    #[error("holds a user or password: keys belong into variables of their own")]
+    #[error("contains a user or password: set keys in their own variables")]
     Credentials,
     #[error("would send keys unencrypted: write https")]
     Unencrypted,

@@ -30,7 +30,7 @@ pub struct Page {
     /// Of these nothing more comes, counting all pages so far. On the last page: all that weren't named before.
     pub complete: Vec<Ticker>,
     /// The part of the asked range that is really answered for: shorter where the plan holds the newest minutes
-    /// back. `None`: nothing of it could be asked for yet.
+    /// back. `None`: nothing of it could be requested yet.
     pub answered: Option<Range>,
     /// Provider and feed, as stored with each bar: `alpaca/sip`, `market-sim/sip`.
     pub provenance: String,
@@ -66,7 +66,7 @@ pub struct FetchedBars {
 /// What an endpoint can give for an asset class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Timeframes that may be asked for; none where this endpoint has no bars of the class at all. Bars of stocks start on
+    /// Timeframes that may be requested; none where this endpoint has no bars of the class at all. Bars of stocks start on
     /// multiples of the clock, extended hours included.
     pub timeframes: Vec<Timeframe>,
     /// Of these, those whose bars of stocks start on multiples of the session's open instead.
@@ -145,7 +145,7 @@ pub trait BarSource: Send + Sync + std::fmt::Debug {
 
     fn limits(&self, asset_class: AssetClass) -> Limits;
 
-    /// The bars of `request`, page by page. Nothing is sent before the first page is asked for.
+    /// The bars of `request`, page by page. Nothing is sent before the first page is requested.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a>;
 
     /// Fetches the bars of `request`, all pages.

@@ -1,4 +1,4 @@
-//! What is fixed about a provider, whoever asks: its name, its hosts, its variables and how it speaks of rates.
+//! The constants of a provider: its name, its hosts, its variables and how it speaks of rates.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) struct Vendor {
     pub(crate) url_variable: &'static str,
     /// What to do where we are refused: which variables to check.
     pub(crate) mend_keys: &'static str,
-    /// What to do where nobody answers.
+    /// What to do where no server responds.
     pub(crate) mend_address: &'static str,
     pub(crate) user_agent: &'static str,
     /// What an answer's headers say of the budget.
@@ -84,7 +84,7 @@ impl Vendor {
         self.own_domains.iter().any(|domain| within(domain))
     }
 
-    /// We are refused: nothing is sent until somebody mends it.
+    /// Our requests are rejected: nothing is sent until that is fixed.
     pub(crate) fn credentials(&self, provider: &str, status: u16, message: String) -> FetchError {
         FetchError::Credentials { provider: provider.to_owned(), status, message, mend: self.mend_keys }
     }

@@ -1,4 +1,4 @@
-//! What every route may use, handed in by the binary.
+//! The state of the router, built by the binary.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use providers::Endpoint;
 
 use crate::auth::Authenticator;
 
-/// What every route may use.
+/// The state that every handler may extract.
 #[derive(Clone, Debug)]
 pub struct App {
     pub database: store::Database,
@@ -23,7 +23,7 @@ pub struct App {
     pub stop: tokio_util::sync::CancellationToken,
 }
 
-/// What this process has counted.
+/// The metrics recorded in this process.
 #[derive(Clone)]
 pub struct Metrics(pub PrometheusHandle);
 
@@ -40,17 +40,17 @@ impl Metrics {
     }
 }
 
-/// What is known of the provider.
+/// The state of the connection to the providers.
 #[derive(Clone, Debug)]
 pub enum ProviderState {
-    /// Other processes talk to it.
+    /// Other processes connect to the providers.
     Elsewhere,
     Connecting(String),
     Connected(Vec<Endpoint>),
 }
 
 impl ProviderState {
-    /// Whether bars are made up.
+    /// Whether any of the bars are simulated.
     pub(crate) fn is_simulated(&self) -> bool {
         matches!(self, Self::Connected(endpoints) if endpoints.iter().any(|endpoint| endpoint.simulated))
     }
@@ -63,28 +63,28 @@ impl FromRef<App> for Authenticator {
 }
 
 impl App {
-    /// Slices were queued: tells workers here and elsewhere.
-    pub(crate) fn tell_queued(&self) {
+    /// Wakes the workers of this process and of others: runs were queued.
+    pub(crate) fn notify_queued(&self) {
         self.signals.queued_here();
         self.teller.queued();
     }
 }
 
-/// Tells whoever does background work in this process that a person waits.
+/// Makes the background work of this process pause while a user waits.
 #[derive(Clone)]
 pub struct ForegroundHandle(Arc<dyn Fn() -> ForegroundGuard + Send + Sync>);
 
-/// That a person waits, until it is dropped.
+/// A user waits until this is dropped.
 pub type ForegroundGuard = Box<dyn Any + Send + Sync>;
 
 impl ForegroundHandle {
-    /// `enter` is called when a person begins to wait, and what it returns is dropped when they have what they asked for.
+    /// `enter` is called when a user begins to wait; the guard that it returns is dropped when the response is ready.
     pub fn new(enter: impl Fn() -> ForegroundGuard + Send + Sync + 'static) -> Self {
         Self(Arc::new(enter))
     }
 
-    /// A person waits for as long as the guard is held.
-    #[must_use = "a person waits for as long as the guard is held"]
+    /// Background work pauses for as long as the guard is held.
+    #[must_use = "background work pauses for as long as the guard is held"]
     pub(crate) fn enter(&self) -> ForegroundGuard {
         (self.0)()
     }

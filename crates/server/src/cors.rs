@@ -1,9 +1,9 @@
-//! Which pages may read the answers of the routes that take a token and never a cookie.
+//! CORS for the routes that take a bearer token and never a cookie.
 
 use axum::http::{HeaderName, Method};
 use tower_http::cors::{Any, CorsLayer};
 
-/// Clients run in browsers too and bring their own token: any origin may ask, and none with a cookie.
+/// Any origin is allowed, without credentials: clients in browsers send their own token.
 pub(crate) fn any_origin() -> CorsLayer {
     CorsLayer::new()
         .allow_origin(Any)

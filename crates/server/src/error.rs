@@ -7,11 +7,11 @@ use axum::{
 };
 use store::StoreError;
 
-/// What every refusal says.
+/// The body of every error.
 #[derive(utoipa::ToSchema)]
 #[schema(as = Refusal)]
-#[expect(dead_code, reason = "the shape of an error for those who read the description of the API")]
-pub(crate) struct Told {
+#[expect(dead_code, reason = "documents the error body in the OpenAPI description")]
+pub(crate) struct ErrorBody {
     error: String,
 }
 
@@ -38,7 +38,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
-    /// What was sent can't be read, in the words of whoever tried.
+    /// 400 with the message of a parse error.
     pub(crate) fn invalid(error: impl std::fmt::Display) -> Self {
         Self::bad_request(error.to_string())
     }
@@ -56,28 +56,28 @@ impl ApiError {
     }
 }
 
-/// Refusals that don't come from here but from axum and its layers (a body too large, no answer in time) in the same
-/// form.
-pub(crate) async fn as_json(response: Response) -> Response {
+/// Turns the error responses of axum and its layers (body too large, timeout) into the same JSON.
+pub(crate) async fn errors_as_json(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let ours = ["application/json", "text/html; charset=utf-8"];
-    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| ours.iter().any(|ours| kind == ours));
-    if !is_error || told {
+    let has_our_body =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| ours.iter().any(|ours| kind == ours));
+    if !is_error || has_our_body {
         return response;
     }
     let message = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "The body is too large: ask for fewer symbols at a time",
-        StatusCode::GATEWAY_TIMEOUT => "There was no answer in time; try again shortly",
-        other => other.canonical_reason().unwrap_or("The request was refused"),
+        StatusCode::PAYLOAD_TOO_LARGE => "The request body is too large: send fewer symbols at a time",
+        StatusCode::GATEWAY_TIMEOUT => "The request timed out: try again shortly",
+        other => other.canonical_reason().unwrap_or("The request was rejected"),
     };
-    let mut told = ApiError::new(status, message).into_response();
+    let mut replacement = ApiError::new(status, message).into_response();
     for (name, value) in response.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
-            told.headers_mut().append(name, value.clone());
+            replacement.headers_mut().append(name, value.clone());
         }
     }
-    told
+    replacement
 }
 
 impl From<StoreError> for ApiError {
@@ -86,18 +86,18 @@ impl From<StoreError> for ApiError {
             StoreError::Refused(message) => Self::bad_request(message),
             StoreError::Unauthenticated(message) => Self::unauthorized(message),
             StoreError::Unreachable(_) => {
-                tracing::error!(%error, "A request found no database");
+                tracing::error!(%error, "A request failed: the database can't be reached");
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "The database can't be reached at the moment; nothing was changed. Try again shortly",
+                    "The database can't be reached; nothing was changed. Try again shortly",
                 )
             }
-            // What exactly failed is for the log: statements and values are none of the client's business.
+            // The details go to the log only: clients must not see statements or values.
             other => {
                 tracing::error!(error = %other, "A request failed in the database");
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
-                    "Something failed in the database; nothing was changed. The server's log says what",
+                    "Internal database error; nothing was changed. See the server's log",
                 )
             }
         }
@@ -117,7 +117,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// For a path that takes other methods.
-pub(crate) async fn wrong_method() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "This address does not take that method")
+/// For paths that exist with other methods.
+pub(crate) async fn method_not_allowed() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
 }

@@ -1,4 +1,4 @@
-//! What somebody wants, parsed once at the edge: symbols, why, and in which timeframes.
+//! Interest in symbols, parsed once at the edge: symbols, source and timeframes.
 //! In: a request's body or the command line. Out: tracking rows, and with them definitions (one transaction).
 
 use market::{InvalidTicker, InvalidTimeframe, Ticker, Timeframe};
@@ -9,10 +9,10 @@ use store::{
 };
 use uuid::Uuid;
 
-/// Where nobody says otherwise.
+/// The default where a request names none.
 pub const USUAL_TIMEFRAMES: [Timeframe; 3] = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
 
-/// Well-formed, at least one symbol and one timeframe.
+/// A valid request for symbols: at least one symbol and one timeframe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub tickers: Vec<Ticker>,
@@ -20,7 +20,7 @@ pub struct Wanted {
     pub timeframes: Vec<Timeframe>,
 }
 
-/// What is wrong with a request. The first two are worded as clients know them.
+/// What is wrong with a request. Existing clients rely on the wording of the first two.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidInterest {
     #[error("No symbols provided")]
@@ -43,8 +43,8 @@ impl Wanted {
         };
         let symbols = match body.get("symbols") {
             None | Some(Value::Null) => return Err(InvalidInterest::NoSymbols),
-            Some(symbols) => texts(symbols)
-                .ok_or(InvalidInterest::Form("Invalid symbols: a list of texts is expected, such as [\"AAPL\"]"))?,
+            Some(symbols) => strings(symbols)
+                .ok_or(InvalidInterest::Form("Invalid symbols: expected a list of strings, such as [\"AAPL\"]"))?,
         };
         if symbols.is_empty() {
             return Err(InvalidInterest::NoSymbols);
@@ -52,9 +52,9 @@ impl Wanted {
         let source = body.get("source").and_then(Value::as_str).ok_or(InvalidSource)?.parse()?;
         let timeframes = match body.get("timeframes") {
             None | Some(Value::Null) => USUAL_TIMEFRAMES.to_vec(),
-            Some(timeframes) => texts(timeframes)
+            Some(timeframes) => strings(timeframes)
                 .filter(|list| !list.is_empty())
-                .ok_or(InvalidInterest::Form("Invalid timeframes: a list is expected, such as [\"m15\", \"h1\"]"))?
+                .ok_or(InvalidInterest::Form("Invalid timeframes: expected a list, such as [\"m15\", \"h1\"]"))?
                 .into_iter()
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
@@ -64,7 +64,7 @@ impl Wanted {
     }
 }
 
-fn texts(value: &Value) -> Option<Vec<&str>> {
+fn strings(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
 }
 
@@ -73,17 +73,16 @@ pub async fn take(database: &Database, user: Uuid, wanted: &Wanted) -> Result<Sy
     let synced = tracking::sync(database, user, &wanted.tickers, wanted.source, &wanted.timeframes).await?;
     tracing::info!(
         symbols = synced.symbols_tracked, source = %synced.source, jobs = synced.jobs_updated,
-        "Somebody wants {} symbols", synced.symbols_tracked
+        "Recorded interest in {} symbols", synced.symbols_tracked
     );
     Ok(synced)
 }
 
-/// Somebody looks at a series: `chart_view` interest, said once a day however often it is looked at. Returns whether anything is
-/// asked for that wasn't before.
+/// Records `chart_view` interest in a series, at most once a day. Returns whether the series was not tracked before.
 ///
 /// # Errors
-/// As [`take`]: where they want too much already, for one.
-pub async fn look_at(
+/// As [`take`]: for one, where the user tracks too many symbols already.
+pub async fn record_chart_view(
     database: &Database,
     user: Uuid,
     ticker: &Ticker,
@@ -107,20 +106,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_timeframes_are_meant_where_none_are_given() {
+    fn timeframes_default_where_none_are_given() {
         let wanted = Wanted::from_json(&json!({"symbols": ["aapl"], "source": "watchlist"})).unwrap();
         assert_eq!(wanted.timeframes, USUAL_TIMEFRAMES);
         assert_eq!(wanted.tickers[0].as_str(), "AAPL");
     }
 
     #[test]
-    fn aliases_of_timeframes_are_understood() {
+    fn aliases_of_timeframes_are_accepted() {
         let body = json!({"symbols": ["AAPL"], "source": "watchlist", "timeframes": ["15m", "1h", "1D"]});
         assert_eq!(Wanted::from_json(&body).unwrap().timeframes, [Timeframe::M15, Timeframe::H1, Timeframe::D1]);
     }
 
     #[test]
-    fn what_is_wrong_is_named_in_the_words_that_clients_know() {
+    fn errors_have_the_wording_that_clients_rely_on() {
         let invalid = "Invalid source. Must be: watchlist, recent_search, or chart_view";
         for (body, message) in [
             (json!({"source": "watchlist"}), "No symbols provided"),

@@ -1,7 +1,7 @@
-//! What listens: the old system's functions under `/functions/v1`, TradingView's datafeed under `/udf`, Barkeep's own API under
-//! `/api/v1`, and the web client's pages elsewhere.
+//! The HTTP server: the old system's functions under `/functions/v1`, TradingView's datafeed under `/udf`, Barkeep's own API
+//! under `/api/v1`, and the web client's pages elsewhere.
 //!
-//! In: requests. Out: interest, in the store; what the store holds, as JSON, CSV, HTML and events. Nothing here asks a provider.
+//! In: requests. Out: interest, written to the store; what the store holds, as JSON, HTML and events. Nothing here calls a provider.
 
 mod api;
 mod app;

@@ -1,4 +1,4 @@
-//! Every address, and what stands before each: time limits, allowed hosts, where writes come from.
+//! All routes and their middleware: timeouts, allowed hosts, CSRF checks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,19 +15,19 @@ use crate::{
     api::{bars, coverage, events, health, metrics, openapi, runs, symbols, watchlist},
     app::App,
     auth::{AllowedHosts, csrf, host},
-    body::LARGEST_BODY,
-    error::{self, wrong_method},
+    body::MAX_BODY_BYTES,
+    error::{self, method_not_allowed},
     functions, udf,
     web::{self, sign_in},
 };
 
-/// No answer takes longer, but for a stream of events.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// For every response but the event streams.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// All routes. `hosts`: the names under which the server may be called.
+/// All routes. `hosts`: the values of the Host header that are accepted.
 pub fn router(app: App, hosts: AllowedHosts) -> Router {
     let functions = functions::routes().merge(udf::routes());
-    let own = Router::new()
+    let api_and_pages = Router::new()
         .route("/api/v1/bars", get(bars::bars))
         .route("/api/v1/coverage", get(coverage::coverage))
         .route("/api/v1/runs", get(runs::list))
@@ -38,26 +38,26 @@ pub fn router(app: App, hosts: AllowedHosts) -> Router {
         .route("/sign-in", get(sign_in::by_link).post(sign_in::by_password))
         .route("/sign-out", post(sign_in::sign_out))
         .merge(web::routes())
-        .method_not_allowed_fallback(wrong_method)
-        // A cookie speaks for somebody: no other origin gets to use it.
+        .method_not_allowed_fallback(method_not_allowed)
+        // These routes accept the session cookie: writes from other origins are rejected.
         .layer(middleware::from_fn(csrf::check));
-    let watched_over = Router::new()
+    let operations = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
-        .method_not_allowed_fallback(wrong_method);
-    let bounded = functions
-        .merge(own)
-        .merge(watched_over)
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_WITHIN));
-    bounded
-        // A stream of events has no end.
-        .route("/api/v1/events", get(events::events).fallback(wrong_method))
+        .method_not_allowed_fallback(method_not_allowed);
+    let with_timeout = functions
+        .merge(api_and_pages)
+        .merge(operations)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT));
+    with_timeout
+        // Event streams have no timeout.
+        .route("/api/v1/events", get(events::events).fallback(method_not_allowed))
         .merge(web::streams())
         .fallback(web::not_found)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::new(hosts), host::check))
-        .layer(middleware::map_response(error::as_json))
+        .layer(middleware::map_response(error::errors_as_json))
         .with_state(app)
 }

@@ -33,7 +33,8 @@ pub fn read_actions(file: &Path) -> Result<BTreeMap<Ticker, Vec<Action>>, SimErr
         let wrong = |problem: String| SimError::Action { file: file.to_owned(), line: number as u64 + 2, problem };
         let line = line.map_err(|error| wrong(error.to_string()))?;
         let ticker: Ticker = line.symbol.parse().map_err(|error| wrong(format!("{error}")))?;
-        let ex_date: Date = line.ex_date.parse().map_err(|_| wrong(format!("'{}' is no date", line.ex_date)))?;
+        let ex_date: Date =
+            line.ex_date.parse().map_err(|_| wrong(format!("'{}' isn't a valid date", line.ex_date)))?;
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let kinds = [
             line.ratio.map(|new| (new, ActionKind::Split { new, old: 1.0 })),
@@ -41,7 +42,7 @@ pub fn read_actions(file: &Path) -> Result<BTreeMap<Ticker, Vec<Action>>, SimErr
         ];
         for (value, kind) in kinds.into_iter().flatten() {
             if !positive(value) {
-                return Err(wrong(format!("{value} is no ratio and no amount")));
+                return Err(wrong(format!("{value} isn't a valid ratio or amount")));
             }
             actions.entry(ticker.clone()).or_default().push(Action { ex_date, kind });
         }

@@ -22,7 +22,7 @@ pub(crate) enum Data {
     Folder(Folder),
 }
 
-/// What is asked for; symbols of one asset class.
+/// A query for symbols of one asset class.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
     /// In the order of the answer.

@@ -13,18 +13,18 @@ pub enum SimError {
     FileName { file: PathBuf },
     #[error("{} and another file hold the same ticker: keep one of them", file.display())]
     SameTicker { file: PathBuf },
-    #[error("{} can't be read ({source}): check its permissions, and that it is whole", file.display())]
+    #[error("{} can't be read ({source}): check its permissions, and that it is complete", file.display())]
     File { file: PathBuf, source: io::Error },
-    #[error("{}, line {line}: {problem}; expected are ts_utc,open,high,low,close,volume", file.display())]
+    #[error("{}, line {line}: {problem}; expected columns: ts_utc,open,high,low,close,volume", file.display())]
     Line { file: PathBuf, line: u64, problem: String },
-    #[error("{}, line {line}: {problem}; expected are symbol,ex_date,ratio and perhaps dividend", file.display())]
+    #[error("{}, line {line}: {problem}; expected columns: symbol,ex_date,ratio and optionally dividend", file.display())]
     Action { file: PathBuf, line: u64, problem: String },
     #[error("the limit of requests is 0: allow at least one a minute")]
     NoRequests,
-    #[error("a delay of {0} s would serve the future: give one of 0 or more")]
+    #[error("the delay of {0} s is negative: give 0 or more")]
     NegativeDelay(i64),
-    #[error("the shares of all faults add up to {0}: they may be 1 at most, since a request has one fault at most")]
+    #[error("the shares of all faults add up to {0}: the maximum is 1, since a request has at most one fault")]
     Faults(f64),
-    #[error("requests can't be accepted any more ({0}): start again, on another port if this one is taken")]
+    #[error("can't accept requests any more ({0}): restart, on another port if this one is taken")]
     Accept(#[source] io::Error),
 }

@@ -45,7 +45,7 @@ pub struct Fault {
 /// The text is no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
+    "'{0}' isn't a valid fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
      cut, malformed, duplicate, unsorted, insane, stray, short or empty"
 )]
 pub struct InvalidFault(pub String);
@@ -128,7 +128,7 @@ impl Plan {
     ///
     /// Multiples of the golden ratio, modulo 1, fill [0, 1) as evenly as any sequence can; each fault owns a part of
     /// that length.
-    pub(crate) fn of(&self, n: u64) -> Option<FaultKind> {
+    pub(crate) fn fault_for(&self, n: u64) -> Option<FaultKind> {
         const GOLDEN: f64 = 0.618_033_988_749_894_9;
         let place = (n as f64 * GOLDEN + self.phase).fract();
         let mut end = 0.0;
@@ -166,13 +166,13 @@ mod tests {
     fn a_share_of_one_is_every_request_and_a_quarter_about_every_fourth() {
         let plan = |text: &str, seed| Plan::new(vec![text.parse().unwrap()], seed).unwrap();
         for seed in 0..20 {
-            assert!((0..1_000).all(|n| plan("hang=1", seed).of(n) == Some(FaultKind::Hang)));
-            assert!((0..1_000).all(|n| plan("hang=0", seed).of(n).is_none()));
+            assert!((0..1_000).all(|n| plan("hang=1", seed).fault_for(n) == Some(FaultKind::Hang)));
+            assert!((0..1_000).all(|n| plan("hang=0", seed).fault_for(n).is_none()));
             let quarter = plan("cut=0.25", seed);
             for first in [0, 1_000, 1 << 30] {
-                let hits = (first..first + 100).filter(|n| quarter.of(*n).is_some()).count();
+                let hits = (first..first + 100).filter(|n| quarter.fault_for(*n).is_some()).count();
                 assert!((23..=27).contains(&hits), "{hits} of 100");
-                assert!((first..first + 8).any(|n| quarter.of(n).is_some()));
+                assert!((first..first + 8).any(|n| quarter.fault_for(n).is_some()));
             }
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         let faults = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Fault>>();
         let plan = Plan::new(faults(&["cut=0.3", "5xx=0.3", "hang=0.3"]), 7).unwrap();
         for kind in [FaultKind::Cut, FaultKind::ServerError, FaultKind::Hang] {
-            let hits = (0..1_000).filter(|n| plan.of(*n) == Some(kind)).count();
+            let hits = (0..1_000).filter(|n| plan.fault_for(*n) == Some(kind)).count();
             assert!((290..=310).contains(&hits), "{kind}: {hits} of 1000");
         }
         assert!(matches!(Plan::new(faults(&["cut=0.6", "hang=0.6"]), 7), Err(SimError::Faults(_))));

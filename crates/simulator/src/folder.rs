@@ -86,7 +86,7 @@ fn read_file(file: &Path) -> Result<Vec<Minute>, SimError> {
         match error.into_kind() {
             csv::ErrorKind::Io(source) => unreadable(source),
             csv::ErrorKind::UnequalLengths { len, .. } => wrong(line, format!("{len} columns")),
-            other => wrong(line, format!("no CSV in UTF-8 ({other:?})")),
+            other => wrong(line, format!("not CSV in UTF-8 ({other:?})")),
         }
     };
     if reader.headers().map_err(broken)? != COLUMNS.as_slice() {
@@ -100,7 +100,7 @@ fn read_file(file: &Path) -> Result<Vec<Minute>, SimError> {
     }
     minutes.sort_by_key(|(minute, _)| minute.start);
     if let Some([_, (_, line)]) = minutes.windows(2).find(|pair| pair[0].0.start == pair[1].0.start) {
-        return Err(wrong(*line, "a minute for the second time".to_owned()));
+        return Err(wrong(*line, "the same minute twice".to_owned()));
     }
     Ok(minutes.into_iter().map(|(minute, _)| minute).collect())
 }
@@ -109,9 +109,11 @@ fn read_file(file: &Path) -> Result<Vec<Minute>, SimError> {
 fn minute(record: &csv::StringRecord) -> Result<Minute, String> {
     let field = |column: usize| record.get(column).unwrap_or_default();
     let number = |column: usize| {
-        field(column).parse::<f64>().map_err(|_| format!("'{}' for {} is no number", field(column), COLUMNS[column]))
+        field(column)
+            .parse::<f64>()
+            .map_err(|_| format!("'{}' isn't a valid number for {}", field(column), COLUMNS[column]))
     };
-    let start: Timestamp = field(0).parse().map_err(|_| format!("'{}' is no instant in UTC", field(0)))?;
+    let start: Timestamp = field(0).parse().map_err(|_| format!("'{}' isn't a valid time in UTC", field(0)))?;
     if start.subsec_nanosecond() != 0 || start.as_second() % 60 != 0 {
         return Err(format!("{start} is not the start of a minute"));
     }
@@ -165,15 +167,15 @@ mod tests {
     fn what_is_wrong_is_said_with_file_and_line() {
         let good = "2026-11-24T14:30:00Z,1,1,1,1,1\n";
         for (row, problem) in [
-            ("2026-11-24 morning,1,1,1,1,1", "line 3: '2026-11-24 morning' is no instant"),
+            ("2026-11-24 morning,1,1,1,1,1", "line 3: '2026-11-24 morning' isn't a valid time"),
             ("2026-11-24T14:31:30Z,1,1,1,1,1", "line 3: 2026-11-24T14:31:30Z is not the start of a minute"),
-            ("2026-11-24T14:31:00Z,1,x,1,1,1", "line 3: 'x' for high is no number"),
+            ("2026-11-24T14:31:00Z,1,x,1,1,1", "line 3: 'x' isn't a valid number for high"),
             ("2026-11-24T14:31:00Z,1,1,2,1,1", "line 3: the high is below"),
             ("2026-11-24T14:31:00Z,1,1,1,1,-1", "line 3: the volume is negative"),
             ("2026-11-24T14:31:00Z,1,1,1,1,1e30", "line 3: a volume of"),
             ("2026-11-24T14:31:00Z,NaN,1,1,1,1", "line 3: a price is not"),
             ("2026-11-24T14:31:00Z,1,1,1,1", "line 3: 5 columns"),
-            ("2026-11-24T14:30:00Z,1,1,1,1,1", "line 3: a minute for the second time"),
+            ("2026-11-24T14:30:00Z,1,1,1,1,1", "line 3: the same minute twice"),
         ] {
             let error = read(&[("ABC.csv", &format!("{HEADER}{good}{row}\n"))]).unwrap_err().to_string();
             assert!(error.contains("ABC.csv") && error.contains(problem), "{error}");

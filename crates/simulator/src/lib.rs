@@ -1,7 +1,7 @@
 //! A market data server that speaks Alpaca's protocol: for trying Barkeep without a key, for tests and for measuring.
 //!
 //! In: [`Settings`] and a listener. Out: bars and assets over HTTP, as Alpaca sends them, from a folder of minutes or
-//! made up, and faults where they are asked for. What holds: a bar is the same whatever page, symbol list, range or
+//! synthetic, and faults where they are configured. Holds: a bar is the same whatever page, symbol list, range or
 //! timeframe it is asked through, coarse bars are exactly the sum of their minutes, nothing later than the market's
 //! clock is ever sent, and the same seed gives the same market on every machine.
 

@@ -1,4 +1,4 @@
-//! What a simulator is told before it starts.
+//! The settings of a simulator.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 

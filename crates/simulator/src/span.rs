@@ -192,14 +192,17 @@ mod tests {
     fn hours_that_do_not_divide_the_day_start_afresh_at_midnight_in_new_york() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
         let bucket = |span: Span, text| span.bucket(Calendar::Xnys, span.days(date(2026, 11, 24)).unwrap(), at(text));
-        let of = |from, to| Some((at(from), at(to)));
+        let expected = |from, to| Some((at(from), at(to)));
         let evening = "2026-11-25T03:59:00Z";
-        assert_eq!(bucket(Span::Hours(5), evening), of("2026-11-25T01:00:00Z", "2026-11-25T05:00:00Z"));
-        assert_eq!(bucket(Span::Hours(4), "2026-11-24T14:30:00Z"), of("2026-11-24T13:00:00Z", "2026-11-24T17:00:00Z"));
+        assert_eq!(bucket(Span::Hours(5), evening), expected("2026-11-25T01:00:00Z", "2026-11-25T05:00:00Z"));
+        assert_eq!(
+            bucket(Span::Hours(4), "2026-11-24T14:30:00Z"),
+            expected("2026-11-24T13:00:00Z", "2026-11-24T17:00:00Z")
+        );
         assert_eq!(
             bucket(Span::Minutes(7), "2026-11-24T05:13:00Z"),
-            of("2026-11-24T05:07:00Z", "2026-11-24T05:14:00Z")
+            expected("2026-11-24T05:07:00Z", "2026-11-24T05:14:00Z")
         );
-        assert_eq!(bucket(Span::Day, evening), of("2026-11-24T05:00:00Z", "2026-11-25T05:00:00Z"));
+        assert_eq!(bucket(Span::Day, evening), expected("2026-11-24T05:00:00Z", "2026-11-25T05:00:00Z"));
     }
 }

@@ -9,13 +9,13 @@ async fn addresses_that_lead_nowhere_say_where_to_go() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
     for (path, says) in [
-        ("/chart/K%20O", "That is no symbol"),
-        ("/chart/%F0%9F%9A%80", "That is no symbol"),
-        ("/nowhere", "There is nothing at this address"),
+        ("/chart/K%20O", "isn't a valid ticker"),
+        ("/chart/%F0%9F%9A%80", "isn't a valid ticker"),
+        ("/nowhere", "This address doesn't exist"),
         ("/coverage/KO/m7", "m7"),
-        ("/coverage/KO/h1", "nothing that you have asked for"),
+        ("/coverage/KO/h1", "isn't tracked"),
         ("/chart/APPL", "Did you mean AAPL"),
-        ("/chart/ZZQQX", "Nobody lists ZZQQX"),
+        ("/chart/ZZQQX", "Unknown symbol ZZQQX"),
     ] {
         browser.goto(path).await;
         browser.until_said(says).await;
@@ -28,7 +28,7 @@ async fn addresses_that_lead_nowhere_say_where_to_go() {
     assert_eq!(made, 0);
     browser.click("button[value=ZZQQX]").await;
     browser.until_there("#chart-page[data-symbol=ZZQQX]").await;
-    browser.until_said("unknown to every provider").await;
+    browser.until_said("unknown symbol").await;
     browser.is_quiet_but_for(&["404", "400"]).await;
     browser.close().await;
 }
@@ -38,9 +38,9 @@ async fn a_search_takes_whatever_is_typed() {
     let served = Served::start().await;
     let Some(browser) = Browser::open(&served).await else { return };
     for (typed, says) in [
-        ("🚀🚀", "Nothing is called that."),
-        ("<script>alert(1)</script>", "Nothing is called that."),
-        ("qqzzx", "Ask the providers for it all the same."),
+        ("🚀🚀", "No matches."),
+        ("<script>alert(1)</script>", "No matches."),
+        ("qqzzx", "Unknown symbol. Request it anyway."),
         ("aple", "Apple Inc."),
     ] {
         // ChromeDriver types no emoji: a script does what a keyboard would.

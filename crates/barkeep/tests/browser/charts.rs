@@ -39,7 +39,7 @@ async fn a_fresh_symbol_goes_from_empty_to_complete_without_a_reload() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.script("window.isTheSamePage = true").await;
-    browser.until_said("Asked for.").await;
+    browser.until_said("Loading the first bars").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.until("bars are drawn", "return Number(document.getElementById('chart-page').dataset.bars) > 500").await;
     assert_eq!(browser.script("return window.isTheSamePage").await, Value::Bool(true));
@@ -142,7 +142,7 @@ async fn missing_sessions_are_named_and_filled_on_request() {
     let row = browser.text("#series tbody tr").await;
     assert!(row.contains("2026-06-10 09:30 EDT") && row.contains("26"), "{row}");
     browser.click("form[action='/coverage/fill'] button").await;
-    browser.until_said("Nothing: every expected bar is accounted for.").await;
+    browser.until_said("No gaps: every expected bar is accounted for.").await;
     browser.is_quiet().await;
     browser.close().await;
 }

@@ -42,13 +42,13 @@ async fn there_are_several_lists_with_names_of_ones_own() {
     browser.click(".lists summary").await;
     browser.type_into("form[action='/watchlist/lists'] input[name=name]", "Getränke 🍹").await;
     browser.click("form[action='/watchlist/lists'] button").await;
-    browser.until_said("Nothing is on this list").await;
+    browser.until_said("This list is empty").await;
     browser.type_into("#symbols", "PEP").await;
     browser.click("#add button").await;
     browser.until_there("tr[data-symbol=PEP]").await;
     assert_eq!(browser.text("#list-links a[aria-current]").await, "Getränke 🍹 1");
     browser.click("#list-links a:not([aria-current])").await;
-    browser.until_said("Nothing is on this list").await;
+    browser.until_said("This list is empty").await;
     browser.is_quiet().await;
     browser.close().await;
 }

@@ -14,10 +14,10 @@ async fn a_page_survives_the_servers_death() {
     browser.script("window.isTheSamePage = true").await;
     let listen = served.up.address.trim_start_matches("http://").to_owned();
     served.up.crash();
-    browser.until_said("The server is away. Reconnecting").await;
+    browser.until_said("Connection lost. Reconnecting").await;
     // What is done meanwhile is said to be not done.
     browser.click("#watch button").await;
-    browser.until_said("Not done: the server is away.").await;
+    browser.until_said("Connection lost. Try again.").await;
     let command = served.place.barkeep(&["up", "--database-url", &served.database.url]);
     served.up = Up::spawn_at(&listen, command);
     served.up.wait_until_ready().await;
@@ -39,7 +39,7 @@ async fn a_session_that_has_ended_is_said_to_have() {
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.driver.delete_all_cookies().await.unwrap();
     browser.click("#watch button").await;
-    browser.until_said("You are not signed in any more.").await;
+    browser.until_said("You've been signed out.").await;
     browser.click("#connection a").await;
     browser.until_said("barkeep sign-in").await;
     browser.is_quiet_but_for(&["401"]).await;

@@ -153,10 +153,10 @@ async fn a_watchlist_is_kept_over_http_and_is_watchlist_interest() {
     assert_eq!(named(&items().await), [""; 0]);
     for (body, said) in [
         (r#"{"symbols":[]}"#, "No symbols provided"),
-        (r#"{"symbols":["A,B"]}"#, "Write them apart: A B"),
+        (r#"{"symbols":["A,B"]}"#, "Separate them with spaces: A B"),
         (r#"{"symbols":["KO"],"timeframes":["m7"]}"#, "m7"),
         (r#"{"symbols":["KO"],"list":"mine"}"#, "list"),
-        ("[", "not what is expected"),
+        ("[", "Invalid request body"),
     ] {
         let (status, answer) = served.post(&token, "/api/v1/watchlist", body).await;
         assert!(status == 400 && answer["error"].as_str().unwrap().contains(said), "{body}: {answer}");
@@ -334,8 +334,8 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
         answer.text().await.unwrap()
     };
     let page = async |cookie: Option<&str>| page_at("/", cookie).await;
-    assert!(page(None).await.contains("not signed in"));
-    assert!(page(Some("barkeep_session=forged")).await.contains("not signed in"));
+    assert!(page(None).await.contains("Sign in to see"));
+    assert!(page(Some("barkeep_session=forged")).await.contains("Sign in to see"));
     // Who has asked for nothing yet is told which market data is in use.
     let first = browser.get(served.up.url("/")).header("cookie", &cookie).send().await.unwrap();
     assert_eq!(first.headers()["location"], "/welcome");

@@ -94,7 +94,7 @@ async fn a_wrong_password_is_told_like_an_unknown_address_and_not_too_often() {
     assert_eq!((wrong.status(), unknown.status()), (401.try_into().unwrap(), 401.try_into().unwrap()));
     assert!(wrong.headers().get("set-cookie").is_none());
     let (wrong, unknown) = (wrong.text().await.unwrap(), unknown.text().await.unwrap());
-    assert!(wrong.contains("The address or the password is wrong"));
+    assert!(wrong.contains("Wrong email or password"));
     assert_eq!(wrong, unknown);
     for _ in 0..9 {
         assert_eq!(sign_in(&served, "ann@example.com", "again and again").await.status(), 401);
@@ -130,15 +130,15 @@ async fn a_session_ends_where_somebody_signs_out_or_gets_another_password() {
         .unwrap();
     assert_eq!(out.status(), 303);
     // Whoever kept the cookie has nothing of it.
-    assert!(page(&served, "/welcome", &here).await.contains("You are not signed in here"));
-    assert!(page(&served, "/welcome", &there).await.contains("Market data in use"));
+    assert!(page(&served, "/welcome", &here).await.contains("Sign in to see"));
+    assert!(page(&served, "/welcome", &there).await.contains("Current data provider"));
     let (is_done, said) = user(&served, &["password", "ann@example.com", "--password-stdin"], "another one altogether");
     assert!(is_done, "{said}");
-    assert!(page(&served, "/welcome", &there).await.contains("You are not signed in here"));
+    assert!(page(&served, "/welcome", &there).await.contains("Sign in to see"));
     assert_eq!(sign_in(&served, "ann@example.com", PASSWORD).await.status(), 401);
     let again = cookie(&sign_in(&served, "ann@example.com", "another one altogether").await);
     assert!(user(&served, &["remove", "ann@example.com"], "").0);
-    assert!(page(&served, "/welcome", &again).await.contains("You are not signed in here"));
+    assert!(page(&served, "/welcome", &again).await.contains("Sign in to see"));
     assert_eq!(sign_in(&served, "ann@example.com", "another one altogether").await.status(), 401);
 }
 
@@ -146,7 +146,7 @@ async fn a_session_ends_where_somebody_signs_out_or_gets_another_password() {
 async fn what_cannot_be_done_with_users_says_what_can() {
     let served = Served::start().await;
     for (args, password, says) in [
-        (&["add", "ann@example.com", "--password-stdin"][..], "short", "it needs 10 at least"),
+        (&["add", "ann@example.com", "--password-stdin"][..], "short", "at least 10 are required"),
         (&["add", "not an address", "--password-stdin"], PASSWORD, "is no e-mail address"),
         (&["password", "eve@example.com", "--password-stdin"], PASSWORD, "barkeep user add eve@example.com"),
         (&["remove", "eve@example.com"], "", "there is no user eve@example.com"),

@@ -78,7 +78,7 @@ async fn a_file_of_sessions_that_cannot_be_meant_ends_the_start_and_names_the_li
     std::fs::write(place.path().join("barkeep.toml"), "sessions = \"sessions.csv\"\n").unwrap();
     let calendar = ["calendar", "XNYS", "--from", "2026-11-17", "--to", "2026-11-20"];
     let told = place.complaint(&calendar);
-    assert!(told.contains("sessions.csv: line 3: 'shut' is no change"), "{told}");
+    assert!(told.contains("sessions.csv: line 3: 'shut' isn't a valid change"), "{told}");
     std::fs::write(&path, format!("{HEADER}XNYS,2026-11-18,closed\n")).unwrap();
     let printed = place.printed(&calendar);
     assert!(!printed.contains("2026-11-18") && printed.contains("2026-11-19,"), "{printed}");
@@ -181,7 +181,7 @@ async fn hours_that_cannot_be_meant_end_the_start_and_the_calendar_shows_those_t
     let calendar = ["calendar", "XNYS", "--from", "2026-11-25", "--to", "2026-11-28"];
     std::fs::write(place.path().join("barkeep.toml"), "stock_hours = \"pre-market\"\n").unwrap();
     let told = place.complaint(&calendar);
-    assert!(told.contains("'pre-market' are no hours of stocks: regular and extended are"), "{told}");
+    assert!(told.contains("'pre-market' isn't a valid choice of stock hours: use regular or extended"), "{told}");
     std::fs::write(place.path().join("barkeep.toml"), "stock_hours = \"extended\"\n").unwrap();
     let printed = place.printed(&calendar);
     assert!(printed.contains("2026-11-25,2026-11-25T09:00:00Z,2026-11-26T01:00:00Z,0"), "{printed}");

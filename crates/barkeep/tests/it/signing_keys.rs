@@ -107,7 +107,7 @@ async fn tokens_that_another_signs_are_good_by_its_public_keys_alone() {
 #[test]
 fn keys_are_taken_from_nobody_who_could_be_anybody() {
     let place = crate::running::Place::new();
-    for (url, says) in [("http://auth.example.com/keys", "must begin with https://"), ("keys", "is no address")] {
+    for (url, says) in [("http://auth.example.com/keys", "must begin with https://"), ("keys", "isn't a URL")] {
         let mut command = place.barkeep(&["keys"]);
         let output = command.env("BARKEEP_JWKS_URL", url).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -46,7 +46,7 @@ async fn a_feed_describes_itself_and_its_symbols() {
     for symbol in [&stock, &crypto] {
         assert!(symbol.get("s").is_none(), "a symbol with a field s is read as an error: {symbol}");
     }
-    assert_eq!(get("/udf/symbols?symbol=ZZQQX").await, json!({"s": "error", "errmsg": "unknown symbol ZZQQX"}));
+    assert_eq!(get("/udf/symbols?symbol=ZZQQX").await, json!({"s": "error", "errmsg": "Unknown symbol ZZQQX"}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,14 +150,14 @@ async fn what_cannot_be_meant_is_an_error_in_the_protocols_form() {
     let market = Market::start(Market::settings(AS_OF)).await;
     let served = served(&market).await;
     for (path, says) in [
-        ("history?symbol=KO&resolution=7&from=1&to=2", "'7' is no resolution"),
+        ("history?symbol=KO&resolution=7&from=1&to=2", "'7' isn't a supported resolution"),
         ("history?symbol=KO&resolution=60&from=2&to=1", "to must be after from"),
         ("history?symbol=KO&resolution=60&from=x&to=1", "from must be a number"),
         ("history?symbol=KO&resolution=60&to=100", "from or countback"),
         ("history?symbol=KO&resolution=60&from=1&to=2&countback=0", "countback must be"),
         ("history?resolution=60&from=1&to=2", "No symbol given"),
         ("history?symbol=K%20O&resolution=60&from=1&to=2", "K O"),
-        ("history?symbol=ZZQQX&resolution=60&from=1&to=2", "unknown symbol"),
+        ("history?symbol=ZZQQX&resolution=60&from=1&to=2", "Unknown symbol"),
         ("symbols?symbol=%F0%9F%9A%80", "\u{1f680}"),
         ("search?query=a&limit=many", "limit"),
         ("search?query=a&query=b", "query"),

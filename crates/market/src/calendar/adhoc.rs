@@ -1,4 +1,4 @@
-//! What no rule foresees: single days on which the New York Stock Exchange closed, or closed early.
+//! Unscheduled closures: days on which the New York Stock Exchange closed, or closed early, against its rules.
 //!
 //! A new one is added here when the exchange announces it, and until a version with it is out a file names it ([`super::Exceptions`]);
 //! `scripts/check_calendar.py` finds those that are missing.

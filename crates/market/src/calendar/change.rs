@@ -1,11 +1,11 @@
-//! What may differ from the rules: one day's session, and which hours of a day count.
+//! Changes to the rules: one day's session, and which hours count as a session.
 
 use std::fmt;
 
 use jiff::civil::Time;
 use serde::{Deserialize, Serialize};
 
-/// What happens on a day instead of what the rules say.
+/// A day's session instead of that of the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Change {
     /// No session.
@@ -24,9 +24,9 @@ pub enum StockHours {
     Extended,
 }
 
-/// The text names no hours.
+/// The string isn't a valid choice of hours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' are no hours of stocks: regular and extended are")]
+#[error("'{0}' isn't a valid choice of stock hours: use regular or extended")]
 pub struct InvalidStockHours(pub String);
 
 impl StockHours {

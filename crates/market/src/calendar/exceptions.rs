@@ -1,10 +1,10 @@
-//! What neither the rules nor this version's list know: single days on which a market closes, or closes early.
+//! Exceptions to the calendar that neither the rules nor the built-in list contain: days on which a market closes, or closes early.
 //!
-//! In: text in the form of a CSV file. Out: [`Exceptions`], and the sessions that follow from them. What holds: one
-//! change a day, and none that changes nothing by its own nature, such as an early close on a Sunday.
+//! In: the text of a CSV file. Out: [`Exceptions`], which change the sessions. Holds: one change per day, and none without effect,
+//! such as an early close on a Sunday.
 //!
-//! What a session is must not depend on who asks: a process goes by one set at a time, [`super::Calendars`], which is handed
-//! to whoever computes with sessions.
+//! All parts of a process must use the same sessions: it has one set of exceptions at a time, in [`super::Calendars`], which is
+//! passed to everything that computes sessions.
 
 use std::collections::BTreeMap;
 
@@ -16,34 +16,34 @@ use super::{
     xnys,
 };
 
-/// Days that differ from the rules, by calendar, and which hours count.
+/// Days that differ from the rules, by calendar, and which stock hours count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exceptions {
     days: BTreeMap<(Calendar, Date), Change>,
     hours: StockHours,
 }
 
-/// The text isn't a list of exceptions.
+/// The text isn't a valid list of exceptions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct InvalidExceptions {
-    /// From 1 on, the header's included.
+    /// Counted from 1, including the header.
     pub line: usize,
     pub why: String,
 }
 
 impl Exceptions {
     /// Reads `calendar,date,change[,close]` with that header: change is `closed` or `early`, close the New York time of
-    /// an early one (`HH:MM`; that of the year's other half days where there is none). Empty lines and those that begin
-    /// with `#` say nothing.
+    /// an early close (`HH:MM`; by default that of the year's other half days). Empty lines and those that begin
+    /// with `#` are ignored.
     ///
     /// # Errors
-    /// For the first line that can't be meant, with its number.
+    /// The first invalid line, with its number.
     pub fn parse(text: &str) -> Result<Self, InvalidExceptions> {
         let mut exceptions = Self::default();
         let mut header_seen = false;
         for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let wrong = |why| InvalidExceptions { line: index + 1, why };
+            let invalid = |why| InvalidExceptions { line: index + 1, why };
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -51,16 +51,16 @@ impl Exceptions {
             let columns: Vec<&str> = line.split(',').map(str::trim).collect();
             if !header_seen {
                 if !matches!(columns[..], ["calendar", "date", "change"] | ["calendar", "date", "change", "close"]) {
-                    return Err(wrong(format!("the header calendar,date,change,close is expected, not '{line}'")));
+                    return Err(invalid(format!("expected the header calendar,date,change,close, not '{line}'")));
                 }
                 header_seen = true;
                 continue;
             }
-            exceptions.add(&columns).map_err(wrong)?;
+            exceptions.add(&columns).map_err(invalid)?;
         }
         match header_seen {
             true => Ok(exceptions),
-            // So that a file caught half written takes nothing back.
+            // So that an empty, half-written file doesn't remove exceptions.
             false => Err(InvalidExceptions { line: 1, why: "the header calendar,date,change,close is missing".into() }),
         }
     }
@@ -69,16 +69,16 @@ impl Exceptions {
         let (calendar, date, change, close) = match *columns {
             [calendar, date, change] => (calendar, date, change, ""),
             [calendar, date, change, close] => (calendar, date, change, close),
-            _ => return Err(format!("3 or 4 columns are expected, not {}", columns.len())),
+            _ => return Err(format!("expected 3 or 4 columns, not {}", columns.len())),
         };
         let calendar: Calendar = calendar.parse().map_err(|error: InvalidCalendar| error.to_string())?;
-        let date: Date = date.parse().map_err(|_| format!("'{date}' is no date: write 2026-11-27"))?;
+        let date: Date = date.parse().map_err(|_| format!("'{date}' isn't a valid date: write it like 2026-11-27"))?;
         let change = match (change, close) {
             ("closed", "") => Change::Closed,
-            ("closed", _) => return Err("a closed day has no time of its close".to_owned()),
+            ("closed", _) => return Err("a closed day can't have a closing time".to_owned()),
             ("early", "") => Change::Early(xnys::early_close(date.year())),
             ("early", close) => Change::Early(hour_and_minute(close)?),
-            (other, _) => return Err(format!("'{other}' is no change: closed and early are")),
+            (other, _) => return Err(format!("'{other}' isn't a valid change: use closed or early")),
         };
         self.insert(calendar, date, change)
     }
@@ -86,26 +86,26 @@ impl Exceptions {
     /// Adds one day.
     ///
     /// # Errors
-    /// In words, where the day has a change already or this one can't be meant.
+    /// The reason, if the day already has a change or this one is invalid.
     pub fn insert(&mut self, calendar: Calendar, date: Date, change: Change) -> Result<(), String> {
         if calendar == Calendar::AlwaysOpen {
             return Err(format!("{calendar} never closes"));
         }
         match (xnys::by_rule(date), change) {
-            (None, Change::Early(_)) => return Err(format!("{date} has no session that could end early")),
-            (None, Change::Closed) if xnys::is_weekend(date) => return Err(format!("{date} is a weekend's day")),
+            (None, Change::Early(_)) => return Err(format!("{date} has no session that could close early")),
+            (None, Change::Closed) if xnys::is_weekend(date) => return Err(format!("{date} is on a weekend")),
             (Some(hours), Change::Early(close)) if close <= hours.open || close >= xnys::CLOSE => {
-                return Err("an early close lies between 09:30 and 16:00".to_owned());
+                return Err("an early close must be between 09:30 and 16:00".to_owned());
             }
-            // Bars come in half hours at the coarsest, and one that lasts beyond the close can't be cut there.
+            // The base bars last up to 30 minutes, and a bar that lasts beyond the close can't be cut.
             (_, Change::Early(close)) if close.minute() % 30 != 0 => {
-                return Err("an early close is at a full or half hour".to_owned());
+                return Err("an early close must be at a full or half hour".to_owned());
             }
             _ => {}
         }
         match self.days.insert((calendar, date), change) {
             None => Ok(()),
-            Some(_) => Err(format!("{calendar} {date} has a change already")),
+            Some(_) => Err(format!("{calendar} {date} already has a change")),
         }
     }
 
@@ -147,7 +147,7 @@ fn hour_and_minute(text: &str) -> Result<Time, String> {
         };
         Time::new(two_digits(hour)?, two_digits(minute)?, 0, 0).ok()
     };
-    parse().ok_or_else(|| format!("'{text}' is no time of day: write 13:00"))
+    parse().ok_or_else(|| format!("'{text}' isn't a valid time: write it like 13:00"))
 }
 
 #[cfg(test)]
@@ -218,24 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_with_its_line() {
+    fn invalid_lines_are_rejected_with_their_number() {
         for (rows, why) in [
-            ("XLON,2026-11-23,closed", "line 2: 'XLON' is no calendar: XNYS (New York Stock Exchange) and 24x7"),
+            (
+                "XLON,2026-11-23,closed",
+                "line 2: 'XLON' isn't a valid calendar: use XNYS (New York Stock Exchange) or 24x7",
+            ),
             ("24x7,2026-11-23,closed", "line 2: 24x7 never closes"),
-            ("\n#\nXNYS,23.11.2026,closed", "line 4: '23.11.2026' is no date"),
-            ("XNYS,2026-11-23,open", "line 2: 'open' is no change"),
-            ("XNYS,2026-11-23", "line 2: 3 or 4 columns are expected, not 2"),
-            ("XNYS,2026-11-23,early,1:00", "line 2: '1:00' is no time of day"),
-            ("XNYS,2026-11-23,early,16:00", "line 2: an early close lies between 09:30 and 16:00"),
-            ("XNYS,2026-11-23,early,12:45", "line 2: an early close is at a full or half hour"),
-            ("XNYS,2026-11-23,early,09:30", "line 2: an early close lies between"),
-            ("XNYS,2026-11-23,closed,13:00", "line 2: a closed day has no time of its close"),
-            ("XNYS,2026-11-22,closed", "line 2: 2026-11-22 is a weekend's day"),
-            ("XNYS,2026-12-25,early", "line 2: 2026-12-25 has no session that could end early"),
-            ("XNYS,2026-11-23,closed\nXNYS,2026-11-23,early", "line 3: XNYS 2026-11-23 has a change already"),
+            ("\n#\nXNYS,23.11.2026,closed", "line 4: '23.11.2026' isn't a valid date"),
+            ("XNYS,2026-11-23,open", "line 2: 'open' isn't a valid change"),
+            ("XNYS,2026-11-23", "line 2: expected 3 or 4 columns, not 2"),
+            ("XNYS,2026-11-23,early,1:00", "line 2: '1:00' isn't a valid time"),
+            ("XNYS,2026-11-23,early,16:00", "line 2: an early close must be between 09:30 and 16:00"),
+            ("XNYS,2026-11-23,early,12:45", "line 2: an early close must be at a full or half hour"),
+            ("XNYS,2026-11-23,early,09:30", "line 2: an early close must be between"),
+            ("XNYS,2026-11-23,closed,13:00", "line 2: a closed day can't have a closing time"),
+            ("XNYS,2026-11-22,closed", "line 2: 2026-11-22 is on a weekend"),
+            ("XNYS,2026-12-25,early", "line 2: 2026-12-25 has no session that could close early"),
+            ("XNYS,2026-11-23,closed\nXNYS,2026-11-23,early", "line 3: XNYS 2026-11-23 already has a change"),
         ] {
-            let told = parse(rows).unwrap_err();
-            assert!(told.starts_with(why), "{rows}: {told}");
+            let error = parse(rows).unwrap_err();
+            assert!(error.starts_with(why), "{rows}: {error}");
         }
         for text in ["", "\n# nothing\n", "XNYS,2026-11-23,closed\n"] {
             assert!(Exceptions::parse(text).unwrap_err().to_string().contains("header"), "{text}");

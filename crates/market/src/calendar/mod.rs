@@ -29,7 +29,7 @@ use crate::{AssetClass, Range};
 static NEW_YORK: TimeZone = jiff::tz::get!("America/New_York");
 static UTC: TimeZone = TimeZone::UTC;
 
-/// Whose sessions.
+/// The calendar of a market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Calendar {
     /// New York Stock Exchange, regular hours; Nasdaq keeps the same days. Exact from 1990 on, as far as announced;
@@ -39,9 +39,9 @@ pub enum Calendar {
     AlwaysOpen,
 }
 
-/// The text names no calendar.
+/// The string isn't a valid calendar.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no calendar: XNYS (New York Stock Exchange) and 24x7 (always open) are")]
+#[error("'{0}' isn't a valid calendar: use XNYS (New York Stock Exchange) or 24x7 (always open)")]
 pub struct InvalidCalendar(pub String);
 
 impl Calendar {
@@ -87,7 +87,7 @@ impl Calendar {
         days_from(self.date_of(range.from())).take_while(move |date| *date <= last)
     }
 
-    /// The instant at which the market's clocks first show that time (neither zone changes over at an hour asked for).
+    /// The instant at which the market's clocks first show that time (no such time is in a change of clocks).
     pub(crate) fn instant(self, date: Date, time: Time) -> Option<Timestamp> {
         self.zone().to_timestamp(date.to_datetime(time)).ok()
     }

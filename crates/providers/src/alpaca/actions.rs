@@ -1,7 +1,7 @@
 //! Splits and dividends, from Alpaca's corporate actions.
 //!
 //! In: tickers and days. Out: actions by ticker, oldest first. Holds: all pages are read; a dividend paid in shares is a
-//! split by its effect; spin-offs and mergers are not told of.
+//! split by its effect; spin-offs and mergers are left out.
 
 use std::{
     collections::{BTreeMap, HashSet},

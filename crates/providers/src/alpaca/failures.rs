@@ -13,7 +13,7 @@ use crate::{
 /// Alpaca's words for the newest minutes of a plan without real-time data.
 const RECENT_SIP: &str = "subscription does not permit querying recent sip data";
 
-/// Why a request was not answered with what was asked for.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The plan holds the newest 15 minutes back; the keys are fine.

@@ -2,7 +2,7 @@
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, raw and ascending as sent. Holds: nothing is sent beyond the
 //! budget; nothing is sent twice but for one case, the newest minutes that a free plan holds back, where the range is
-//! cut and asked for again; no key shows up in an error or a `Debug`.
+//! cut and requested again; no key shows up in an error or a `Debug`.
 
 mod actions;
 mod assets;
@@ -90,7 +90,7 @@ impl AlpacaSource {
     /// `market_now` is the market's clock; what a plan holds back is counted from it.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Alpaca nor a simulator.
     pub async fn connect(settings: AlpacaSettings, market_now: MarketClock) -> Result<Self, FetchError> {
         Self::connect_on(settings, market_now, &InProcess::default()).await
@@ -169,7 +169,7 @@ impl AlpacaSource {
         match self.read(answer, tickers) {
             Ok(found) => Ok(Some(found)),
             Err(Failure::Fetch(error)) => Err(error),
-            Err(Failure::RecentSip) => Err(self.bad_data("a refusal of bars where none were asked for")),
+            Err(Failure::RecentSip) => Err(self.bad_data("a rejection of bars where none were requested")),
         }
     }
 

@@ -1,7 +1,7 @@
-//! One request's pages, asked for one after the other.
+//! One request's pages, requested one after the other.
 //!
 //! In: a [`BarsRequest`]. Out: its [`Page`]s. Holds: where the plan turns out to hold the newest minutes back, the range
-//! is cut and asked for once more, and that is remembered; after an error nothing more is sent.
+//! is cut and requested once more, and that is remembered; after an error nothing more is sent.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
@@ -59,10 +59,7 @@ impl<'a> AlpacaPages<'a> {
                 Err(Failure::Fetch(error)) => return Err(error),
                 Ok(page) => return Ok(page),
             }
-            tracing::info!(
-                provider = self.source.http.provider,
-                "This plan holds the newest 15 minutes of stocks back"
-            );
+            tracing::info!(provider = self.source.http.provider, "This plan delays stock bars by 15 minutes");
         }
         match self.source.given(self.request.range) {
             None => {
@@ -78,7 +75,7 @@ impl<'a> AlpacaPages<'a> {
             Some(range) if range == self.request.range && self.spent > 0 => Err(self.too_recent()),
             Some(range) => {
                 self.begin(range);
-                self.ask().await.map_err(|failure| self.told(failure))
+                self.ask().await.map_err(|failure| self.fetch_error(failure))
             }
         }
     }
@@ -123,7 +120,7 @@ impl<'a> AlpacaPages<'a> {
         Ok(Page { bars, complete, answered, provenance: source.provenance(request.asset_class) })
     }
 
-    fn told(&self, failure: Failure) -> FetchError {
+    fn fetch_error(&self, failure: Failure) -> FetchError {
         match failure {
             Failure::RecentSip => self.too_recent(),
             Failure::Fetch(error) => error,
@@ -134,8 +131,7 @@ impl<'a> AlpacaPages<'a> {
         FetchError::Server {
             provider: self.source.http.provider.clone(),
             status: 403,
-            message: "bars that ended 16 minutes ago are held back as too recent: check this machine's clock"
-                .to_owned(),
+            message: "bars that ended 16 minutes ago are rejected as too recent: check this machine's clock".to_owned(),
         }
     }
 }
@@ -146,7 +142,7 @@ impl BarPages for AlpacaPages<'_> {
         let page = match self.stage {
             Stage::Ended => return Ok(None),
             Stage::New => self.first().await,
-            Stage::Under { .. } => self.ask().await.map_err(|failure| self.told(failure)),
+            Stage::Under { .. } => self.ask().await.map_err(|failure| self.fetch_error(failure)),
         };
         if page.is_err() {
             self.stage = Stage::Ended;

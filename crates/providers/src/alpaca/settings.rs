@@ -90,12 +90,12 @@ impl AlpacaSettings {
         })
     }
 
-    /// Whether there is somebody to ask for stocks: keys, or a server that isn't Alpaca's own.
+    /// Whether stocks can be requested: with keys, or from a server that isn't Alpaca's own.
     pub fn is_configured(&self) -> bool {
         self.key_id.is_some() || !self.data_url.is_alpaca()
     }
 
-    /// Where the asset list is asked for, with the default filled in.
+    /// The address of the asset list, with the default filled in.
     pub fn trading_url(&self) -> BaseUrl {
         match &self.trading_url {
             Some(url) => url.clone(),

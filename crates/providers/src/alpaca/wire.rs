@@ -52,7 +52,7 @@ pub(super) struct WireListed {
     pub(super) asset: WireAsset,
 }
 
-/// One page of `/v1/corporate-actions`, the kinds that were asked for.
+/// One page of `/v1/corporate-actions`, the requested kinds.
 #[derive(Debug, Deserialize)]
 pub(super) struct ActionsPage {
     pub(super) corporate_actions: WireActions,
@@ -86,7 +86,7 @@ pub(super) struct WireDividend {
     pub(super) rate: f64,
 }
 
-/// A field that may be `null` but must be there: serde takes a missing `Option` for `null` unless told how to read it.
+/// A field that may be `null` but must be there: serde takes a missing `Option` for `null` unless it has a deserializer.
 fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }

@@ -38,7 +38,7 @@ impl BinanceSource {
     /// host is asked once whether it is a simulator.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Binance nor a simulator.
     pub async fn connect_on(
         settings: BinanceSettings,
@@ -59,7 +59,7 @@ impl BinanceSource {
     fn refusal(&self, answer: &Answer, tickers: &[Ticker]) -> FetchError {
         let http = &self.connection.http;
         match answer.status.as_u16() {
-            // Not for this machine's country: as with a wrong key, nothing is sent until somebody mends it.
+            // Not available in this country: as with a wrong key, nothing is sent until that is fixed.
             451 => http.vendor.credentials(&http.provider, 451, words(&answer.body, &[])),
             _ => refusal(http, answer, tickers),
         }

@@ -1,6 +1,6 @@
 //! Coinbase Exchange: crypto, without a key.
 //!
-//! In: a [`BarsRequest`]. Out: the pages of its bars. Holds: 300 candles are asked for at once, and no more; they come
+//! In: a [`BarsRequest`]. Out: the pages of its bars. Holds: 300 candles are requested at once, and no more; they come
 //! newest first, and those that come from before the start are dropped.
 
 mod settings;
@@ -25,7 +25,7 @@ use crate::{
 };
 
 const CANDLES_PER_REQUEST: i32 = 300;
-/// Ten a second are allowed; half of that is asked for.
+/// Ten a second are allowed; half of that is used.
 const REQUESTS_PER_MINUTE: u32 = 300;
 /// Its candles begin in 2015.
 const EARLIEST: Timestamp = Timestamp::constant(1_420_070_400, 0);
@@ -52,7 +52,7 @@ impl CoinbaseSource {
     /// host is asked once whether it is a simulator.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Coinbase nor a simulator.
     pub async fn connect_on(
         settings: CoinbaseSettings,

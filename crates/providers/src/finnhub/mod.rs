@@ -1,7 +1,7 @@
 //! Finnhub: stocks, for those whose plan has candles.
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, minutes as traded and days split-adjusted. Holds: minutes are
-//! asked for a month at a time; `no_data` is an answer without bars; lists of different lengths are an error.
+//! requested a month at a time; `no_data` is an answer without bars; lists of different lengths are an error.
 
 mod wire;
 
@@ -58,7 +58,7 @@ impl FinnhubSettings {
         Ok(Self { url: FINNHUB.address_from(&lookup)?, key, timeouts: Timeouts::default() })
     }
 
-    /// Whether there is somebody to ask: a key, or a server that isn't Finnhub's own.
+    /// Whether it is configured: a key, or a server that isn't Finnhub's own.
     pub fn is_configured(&self) -> bool {
         self.key.is_some() || !FINNHUB.owns(&self.url)
     }
@@ -74,7 +74,7 @@ impl FinnhubSource {
     /// host is asked once whether it is a simulator.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Finnhub nor a simulator.
     pub async fn connect_on(
         settings: FinnhubSettings,

@@ -117,7 +117,7 @@ pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (i64, i64) {
     (first.as_second(), last.as_second())
 }
 
-/// As Finnhub spells it; four hours have no name and are not asked for.
+/// As Finnhub spells it; four hours have no name and are not requested.
 pub(super) fn resolution(timeframe: Timeframe) -> &'static str {
     match timeframe {
         Timeframe::M1 => "1",

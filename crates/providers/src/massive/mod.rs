@@ -1,6 +1,6 @@
 //! Massive, formerly Polygon: stocks.
 //!
-//! In: a [`BarsRequest`]. Out: the pages of its bars, as traded. Holds: minutes are asked for a month at a time, as
+//! In: a [`BarsRequest`]. Out: the pages of its bars, unadjusted. Holds: minutes are requested a month at a time, as
 //! more comes with gaps; links to next pages are followed at our own address only, so that the key goes nowhere else;
 //! what the plan doesn't give yet is not taken for empty.
 
@@ -29,7 +29,7 @@ use crate::{
     words::words,
 };
 
-/// Rows are counted in minutes, whatever the bars asked for.
+/// Rows are counted in minutes, whatever bars are requested.
 const MINUTES_PER_PAGE: usize = 50_000;
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// What plans with delayed data hold back: 15 minutes, and one for clocks that differ.
@@ -53,7 +53,7 @@ impl MassiveSource {
     /// `market_now` is the market's clock; what a plan holds back is counted from it.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Massive nor a simulator.
     pub async fn connect_on(
         settings: MassiveSettings,
@@ -80,7 +80,7 @@ impl MassiveSource {
         calendar.midnight(calendar.date_of((self.market_now)()))
     }
 
-    /// Outside the plan: the day at hand where it was asked for, else the past.
+    /// Outside the plan: the current day where it was requested, else the past.
     fn not_authorized(&self, asked: &Asked<'_>, answer: &Answer) -> Reading {
         let words = words(&answer.body, &self.connection.http.secrets());
         let error = self.connection.unavailable(words);
@@ -168,7 +168,7 @@ impl BarSource for MassiveSource {
         self.connection.limits(Limits {
             timeframes: timeframes.to_vec(),
             extended_hours: true,
-            // What a page has room for of bars of 15 minutes, the finest that are asked for in bulk.
+            // What a page has room for of bars of 15 minutes, the finest that are requested in bulk.
             rows_per_page: MINUTES_PER_PAGE / 15,
             earliest: Plan::EARLIEST,
             depth: depth.iter().flat_map(|depth| timeframes.iter().map(|timeframe| (*timeframe, *depth))).collect(),

@@ -55,7 +55,7 @@ impl Plan {
         }
     }
 
-    /// How far back it reaches; a day less than two years, so that the edge is not asked for.
+    /// How far back it reaches; a day less than two years, so that the edge is not requested.
     pub(super) fn depth(self) -> Option<SignedDuration> {
         match self {
             Self::Free => Some(SignedDuration::from_hours(729 * 24)),
@@ -83,7 +83,7 @@ impl MassiveSettings {
         Ok(Self { url: MASSIVE.address_from(&lookup)?, key, plan, timeouts: Timeouts::default() })
     }
 
-    /// Whether there is somebody to ask: a key, or a server that isn't Massive's own.
+    /// Whether it is configured: a key, or a server that isn't Massive's own.
     pub fn is_configured(&self) -> bool {
         self.key.is_some() || !MASSIVE.owns(&self.url)
     }

@@ -40,7 +40,7 @@ impl TradierSource {
     /// host is asked once whether it is a simulator.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Tradier nor a simulator.
     pub async fn connect_on(
         settings: TradierSettings,

@@ -62,7 +62,7 @@ impl TradierSettings {
         Ok(Self { url: TRADIER.address_from(&lookup)?, token, timeouts: Timeouts::default() })
     }
 
-    /// Whether there is somebody to ask: a token, or a server that isn't Tradier's own.
+    /// Whether it is configured: a token, or a server that isn't Tradier's own.
     pub fn is_configured(&self) -> bool {
         self.token.is_some() || !TRADIER.owns(&self.url)
     }

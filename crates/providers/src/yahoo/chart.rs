@@ -1,6 +1,6 @@
 //! The shape of Yahoo's chart, and the bars in it.
 //!
-//! In: JSON as sent: parallel lists that may hold null. Out: bars. Holds: the length of the bars is what was asked for;
+//! In: JSON as sent: parallel lists that may hold null. Out: bars. Holds: the length of the bars is the requested one;
 //! lists of different lengths are an error; a row without its prices is no bar, nor is one that starts between bars,
 //! which is the last trade.
 
@@ -95,7 +95,7 @@ pub(super) fn is_chart(body: &[u8]) -> bool {
     serde_json::from_slice::<Envelope>(body).is_ok_and(|envelope| envelope.chart.error.is_some())
 }
 
-/// Nothing traded in the time asked for, says Yahoo.
+/// Yahoo's message that nothing traded in the requested range.
 pub(super) fn is_before_the_first_trade(words: &str) -> bool {
     words.to_ascii_lowercase().starts_with("data doesn't exist for startdate")
 }
@@ -150,7 +150,7 @@ impl Chart {
     }
 }
 
-/// As Yahoo spells it. Half an hour, four hours and weeks are not asked for.
+/// As Yahoo spells it. Half an hour, four hours and weeks are not requested.
 pub(super) fn interval(timeframe: Timeframe) -> &'static str {
     match timeframe {
         Timeframe::M1 => "1m",

@@ -1,7 +1,7 @@
-//! Yahoo's charts: stocks, without a key, for personal use only and so only where asked for.
+//! Yahoo's charts: stocks, without a key, for personal use only and so only where it is switched on.
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, split-adjusted as Yahoo has them. Holds: bars of another length
-//! than asked for are refused (Yahoo coarsens in silence); what is null or isn't a bar yet is dropped; a day's bar
+//! than requested are rejected (Yahoo coarsens silently); what is null or isn't a bar yet is dropped; a day's bar
 //! starts at New York's midnight.
 
 mod chart;
@@ -26,7 +26,7 @@ use crate::{
     words::words,
 };
 
-/// Nobody knows the limit; some 360 an hour were seen to pass.
+/// The limit isn't documented; about 360 an hour were seen to pass.
 const REQUESTS_PER_MINUTE: u32 = 6;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -42,7 +42,7 @@ impl YahooSource {
     /// is asked once whether it is a simulator.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
     /// neither Yahoo nor a simulator.
     pub async fn connect_on(
         settings: YahooSettings,
@@ -196,7 +196,7 @@ impl BarSource for YahooSource {
         }
     }
 
-    /// Dividends come in today's shares and are put back into those of their day: for that, splits up to now are asked for.
+    /// Dividends come split-adjusted and are converted to the shares of their day, so splits up to now are requested too.
     async fn actions(
         &self,
         tickers: &[Ticker],

@@ -7,7 +7,7 @@ use crate::{
     vendor::Vendor,
 };
 
-/// `on`: Yahoo may be asked. Its terms allow personal use only, so that nobody asks without having said so.
+/// `on`: Yahoo is used. Its terms allow personal use only, so it must be switched on.
 pub const SWITCH_VARIABLE: &str = "BARKEEP_YAHOO";
 
 /// Yahoo's charts begin in 1962.

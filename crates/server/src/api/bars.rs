@@ -12,34 +12,34 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{app::App, auth::User, error::ApiError};
 
-const MOST: i64 = 50_000;
-const USUAL: i64 = 10_000;
+const MAX_LIMIT: i64 = 50_000;
+const DEFAULT_LIMIT: i64 = 10_000;
 
-/// Texts, so that what is wrong can be named.
+/// Strings, so that errors can name an invalid value.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Question {
+pub(crate) struct BarsQuery {
     symbol: Option<String>,
     /// m1, m5, m15, m30, h1, h4, d1 or w1, or an alias such as 15m or 1D
     timeframe: Option<String>,
-    /// Bars that start then or later: 2026-11-23T14:30:00Z
+    /// Bars that start at this time or later: 2026-11-23T14:30:00Z
     from: Option<String>,
-    /// Bars that start before; now where left out
+    /// Bars that start before this time; default: now
     to: Option<String>,
-    /// The newest so many, 1 to 50000; 10000 where left out
+    /// At most this many, the newest, 1 to 50000; default: 10000
     limit: Option<String>,
-    /// raw (as traded), splits (in today's shares) or all (and dividends reinvested); splits where left out
+    /// raw (unadjusted), splits (split-adjusted) or all (adjusted for splits and dividends); default: splits
     adjustment: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Bars)]
-pub(crate) struct Answer {
+pub(crate) struct BarsResponse {
     #[schema(value_type = String)]
     symbol: Ticker,
     #[schema(value_type = String)]
     timeframe: Timeframe,
-    /// As asked for: raw, splits or all
+    /// raw, splits or all
     #[schema(value_type = String)]
     adjustment: Adjustment,
     /// Oldest first
@@ -67,42 +67,41 @@ struct BarJson {
 
 /// Stored bars of a series, oldest first.
 #[utoipa::path(
-    get, path = "/api/v1/bars", tag = "api", params(Question),
-    responses((status = 200, body = Answer), (status = 400), (status = 401), (status = 404)),
+    get, path = "/api/v1/bars", tag = "api", params(BarsQuery),
+    responses((status = 200, body = BarsResponse), (status = 400), (status = 401), (status = 404)),
     security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn bars(
     State(app): State<App>,
     User(user): User,
-    question: Result<Query<Question>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Answer>, ApiError> {
-    let Query(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let given = |value: Option<String>, name: &str| {
+    query: Result<Query<BarsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<BarsResponse>, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    let required = |value: Option<String>, name: &str| {
         value.filter(|text| !text.is_empty()).ok_or_else(|| ApiError::bad_request(format!("No {name} given")))
     };
-    let ticker: Ticker = given(question.symbol, "symbol")?.parse().map_err(ApiError::invalid)?;
-    let timeframe: Timeframe = given(question.timeframe, "timeframe")?.parse().map_err(ApiError::invalid)?;
-    let from = instant(question.from, "from")?.unwrap_or(Timestamp::UNIX_EPOCH);
-    let to = match instant(question.to, "to")? {
+    let ticker: Ticker = required(query.symbol, "symbol")?.parse().map_err(ApiError::invalid)?;
+    let timeframe: Timeframe = required(query.timeframe, "timeframe")?.parse().map_err(ApiError::invalid)?;
+    let from = instant(query.from, "from")?.unwrap_or(Timestamp::UNIX_EPOCH);
+    let to = match instant(query.to, "to")? {
         Some(to) => to,
         None => store::clock::read(&app.database).await?.now(),
     };
     let range = Range::new(from, to).map_err(ApiError::invalid)?;
-    let limit =
-        match question.limit {
-            Some(text) => text.parse().ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
-                ApiError::bad_request(format!("limit must be a number from 1 to {MOST}, not '{text}'"))
-            })?,
-            None => USUAL,
-        };
-    let adjustment = match question.adjustment {
+    let limit = match query.limit {
+        Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
+            ApiError::bad_request(format!("limit must be a number from 1 to {MAX_LIMIT}, not '{text}'"))
+        })?,
+        None => DEFAULT_LIMIT,
+    };
+    let adjustment = match query.adjustment {
         Some(text) => text.parse().map_err(ApiError::invalid)?,
         None => Adjustment::default(),
     };
-    let wanted = Wanted { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
-    let stored = adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted)
+    let query = Wanted { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
+    let stored = adjusted::read(&app.database, Some(user), &app.calendars.current(), query)
         .await?
-        .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
+        .ok_or_else(|| ApiError::not_found(format!("No bars of {ticker} yet: add it to your watchlist first")))?;
     let bars = stored
         .into_iter()
         .map(|stored| BarJson {
@@ -118,7 +117,7 @@ pub(crate) async fn bars(
             is_final: stored.is_final,
         })
         .collect();
-    Ok(Json(Answer { symbol: ticker, timeframe, adjustment, bars }))
+    Ok(Json(BarsResponse { symbol: ticker, timeframe, adjustment, bars }))
 }
 
 fn instant(text: Option<String>, name: &str) -> Result<Option<Timestamp>, ApiError> {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/coverage[?symbol=AAPL]`: how far each series has come, as its user sees it.
+//! `GET /api/v1/coverage[?symbol=AAPL]`: the coverage of each series of the user.
 
 use axum::{
     Json,
@@ -16,8 +16,8 @@ use crate::{app::App, auth::User, error::ApiError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Question {
-    /// All that the user tracks where left out
+pub(crate) struct CoverageQuery {
+    /// Default: all symbols that the user tracks
     symbol: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct Question {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = CoverageOfOneOrAll)]
-pub(crate) enum Answer {
+pub(crate) enum CoverageResponse {
     One(Coverage),
     All { symbols: Vec<Coverage> },
 }
@@ -37,24 +37,24 @@ pub(crate) struct Coverage {
     pub(crate) series: Vec<SeriesCoverage>,
 }
 
-/// How far the series of a symbol have come, or of all that the user tracks.
+/// The coverage of one symbol's series, or of all that the user tracks.
 #[utoipa::path(
-    get, path = "/api/v1/coverage", tag = "api", params(Question),
-    responses((status = 200, body = Answer), (status = 400), (status = 401)),
+    get, path = "/api/v1/coverage", tag = "api", params(CoverageQuery),
+    responses((status = 200, body = CoverageResponse), (status = 400), (status = 401)),
     security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn coverage(
     State(app): State<App>,
     User(user): User,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Answer>, ApiError> {
-    let Query(question) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    if let Some(symbol) = question.symbol {
+    query: Result<Query<CoverageQuery>, QueryRejection>,
+) -> Result<Json<CoverageResponse>, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    if let Some(symbol) = query.symbol {
         let symbol: Ticker = symbol.parse().map_err(ApiError::invalid)?;
         let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
-        return Ok(Json(Answer::One(Coverage { symbol, series })));
+        return Ok(Json(CoverageResponse::One(Coverage { symbol, series })));
     }
-    Ok(Json(Answer::All { symbols: of_tracked(&app, user).await? }))
+    Ok(Json(CoverageResponse::All { symbols: of_tracked(&app, user).await? }))
 }
 
 /// The coverage of everything that the user tracks.

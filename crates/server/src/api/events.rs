@@ -1,4 +1,4 @@
-//! `GET /api/v1/events`: server-sent events for a user's own series. `bars` says that a series got something.
+//! `GET /api/v1/events`: server-sent events for a user's own series. `bars` lists the series that changed.
 
 use std::{collections::HashSet, convert::Infallible, time::Duration};
 
@@ -16,16 +16,16 @@ use uuid::Uuid;
 
 use crate::{app::App, auth::User, error::ApiError};
 
-/// At most four messages a second come of it, however much is stored.
-const AT_MOST_EVERY: Duration = Duration::from_millis(250);
+/// Between two events: at most four a second.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
 
-/// With notifications lost, or behind a pooler that has none, changes are looked for this often.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often changes are polled, in case notifications are lost or a pooler doesn't deliver them.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Transactions that began before the last look may commit after it.
-const LOOK_BACK: SignedDuration = SignedDuration::from_secs(5);
+/// Polls overlap by this much: transactions that began before a poll may commit after it.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(5);
 
-/// Server-sent events: `hello`, then `bars` with what the user's series got, as a list of
+/// Server-sent events: `hello`, then `bars` with the changes of the user's series, as a list of
 /// `{symbol, timeframe, rows_written, to}`.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "api",
@@ -36,16 +36,16 @@ pub(crate) async fn events(
     State(app): State<App>,
     User(user): User,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    // Asked once before the stream begins, so that a missing database is an error and not an empty stream.
+    // Queries once before the stream begins, so that an unreachable database is an error and not an empty stream.
     events::changes(&app.database, user, Timestamp::now()).await?;
     let (sender, receiver) = mpsc::channel(16);
-    tokio::spawn(watch(app, user, sender));
+    tokio::spawn(send_changes(app, user, sender));
     let stream = ReceiverStream::new(receiver).map(Ok);
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)).text("alive")))
 }
 
-/// Sends what changes until the client is gone or the server stops.
-async fn watch(app: App, user: Uuid, sender: mpsc::Sender<Event>) {
+/// Sends changes until the client disconnects or the server stops.
+async fn send_changes(app: App, user: Uuid, sender: mpsc::Sender<Event>) {
     let mut signals = app.signals.events.clone();
     let mut since = Timestamp::now();
     let mut sent: HashSet<(Ticker, Timeframe, Timestamp)> = HashSet::new();
@@ -57,10 +57,10 @@ async fn watch(app: App, user: Uuid, sender: mpsc::Sender<Event>) {
             () = app.stop.cancelled() => return,
             () = sender.closed() => return,
             _ = signals.changed() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
         signals.mark_unchanged();
-        match events::changes(&app.database, user, since - LOOK_BACK).await {
+        match events::changes(&app.database, user, since - OVERLAP).await {
             Ok(changes) => {
                 let fresh: Vec<SeriesChanged> = changes
                     .into_iter()
@@ -68,7 +68,7 @@ async fn watch(app: App, user: Uuid, sender: mpsc::Sender<Event>) {
                     .collect();
                 if let Some(newest) = fresh.iter().map(|c| c.changed_at).max() {
                     since = since.max(newest);
-                    sent.retain(|(_, _, at)| *at >= since - LOOK_BACK - LOOK_BACK);
+                    sent.retain(|(_, _, at)| *at >= since - OVERLAP - OVERLAP);
                     match Event::default().event("bars").json_data(&fresh) {
                         Ok(event) => {
                             if sender.send(event).await.is_err() {
@@ -81,6 +81,6 @@ async fn watch(app: App, user: Uuid, sender: mpsc::Sender<Event>) {
             }
             Err(error) => tracing::warn!(%error, "Changes could not be read; the stream goes on"),
         }
-        tokio::time::sleep(AT_MOST_EVERY).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }

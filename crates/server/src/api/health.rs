@@ -1,4 +1,4 @@
-//! `/healthz`: the process lives. `/readyz`: database migrated, scheduler alive.
+//! `/healthz`: the process is alive. `/readyz`: the database is migrated and the scheduler alive.
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
@@ -12,17 +12,17 @@ use crate::{
     readiness::is_alive,
 };
 
-/// The process lives.
+/// The process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200)))]
 pub(crate) async fn healthz() -> Json<Value> {
     Json(json!({ "status": "alive" }))
 }
 
-/// The database is migrated and the scheduler alive.
+/// The database is migrated and the scheduler is alive.
 #[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200), (status = 503)))]
 pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let provider = match &*app.provider.borrow() {
-        ProviderState::Connecting(why) => json!({ "state": "unreachable", "reason": why }),
+        ProviderState::Connecting(error) => json!({ "state": "unreachable", "reason": error }),
         ProviderState::Connected(endpoints) => json!({
             "state": "connected",
             "name": endpoints.first().map(|endpoint| &endpoint.provider),
@@ -31,7 +31,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
         }),
         ProviderState::Elsewhere => json!({ "state": "elsewhere" }),
     };
-    // One that was connected to may have died since.
+    // A connected provider may fail later.
     let failing = store::providers::all(&app.database).await.unwrap_or_default();
     let failing = failing.into_iter().find(|health| health.failures >= FAILING);
     let provider = match failing {

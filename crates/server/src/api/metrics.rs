@@ -1,5 +1,5 @@
-//! `GET /metrics`: for Prometheus. Of this process what it counted, of the database how everything stands. Names no symbol
-//! and no user, and needs no token.
+//! `GET /metrics`: Prometheus metrics of this process, and gauges read from the database. They name no symbol and no user, and need
+//! no token.
 
 use axum::{
     extract::State,
@@ -20,12 +20,12 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     {
         gauge!("barkeep_runs", "status" => status).set(count as f64);
     }
-    describe_gauge!("barkeep_runs_queued_by_interest", "Queued runs that people asked for");
+    describe_gauge!("barkeep_runs_queued_by_interest", "Queued runs requested by users");
     gauge!("barkeep_runs_queued_by_interest").set(totals.queued_by_interest as f64);
-    describe_gauge!("barkeep_waiting_seconds", "How long the run has waited that people asked for first");
+    describe_gauge!("barkeep_waiting_seconds", "Age of the oldest queued run requested by a user");
     let waiting = totals.waiting_since.map_or(0.0, |since| jiff::Timestamp::now().duration_since(since).as_secs_f64());
     gauge!("barkeep_waiting_seconds").set(waiting.max(0.0));
-    describe_gauge!("barkeep_series", "Series that are kept, due for planning, or suspended");
+    describe_gauge!("barkeep_series", "Series that are tracked, due for planning, or suspended");
     for (state, count) in [("kept", totals.series), ("due", totals.due), ("suspended", totals.suspended)] {
         gauge!("barkeep_series", "state" => state).set(count as f64);
     }
@@ -39,10 +39,10 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     }
     describe_gauge!("barkeep_budget_left", "Requests that the provider's account allows now");
     describe_gauge!("barkeep_budget_limit", "Requests a minute that the provider's account allows");
-    for standing in budget::standings(&app.database).await? {
-        let account = standing.account;
-        gauge!("barkeep_budget_left", "account" => account.clone()).set(f64::from(standing.left));
-        gauge!("barkeep_budget_limit", "account" => account).set(f64::from(standing.requests_per_minute));
+    for budget in budget::standings(&app.database).await? {
+        let account = budget.account;
+        gauge!("barkeep_budget_left", "account" => account.clone()).set(f64::from(budget.left));
+        gauge!("barkeep_budget_limit", "account" => account).set(f64::from(budget.requests_per_minute));
     }
     let text = app.metrics.render();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

@@ -1,4 +1,4 @@
-//! Barkeep's own API under `/api/v1`, and what watches over a server: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
+//! Barkeep's own API under `/api/v1`, and the operational endpoints: `/healthz`, `/readyz`, `/metrics`, `/openapi.json`.
 
 pub(crate) mod bars;
 pub(crate) mod coverage;

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: what the addresses take and give.
+//! `GET /openapi.json`: the OpenAPI description.
 
 use axum::Json;
 use utoipa::{
@@ -19,29 +19,29 @@ use crate::{
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Barkeep", description = "OHLC bars of what people look at: complete, correct, in PostgreSQL. \
-        Instants are UTC (RFC 3339) and a bar's is its start; prices are as traded. Errors are {\"error\": \"...\"}."),
+    info(title = "Barkeep", description = "OHLC bars of the symbols that users track: complete, correct, in PostgreSQL. \
+        Times are UTC (RFC 3339), a bar's time is its start. Errors are {\"error\": \"...\"}."),
     paths(
         sync_user_symbols::sync_user_symbols, orchestrator::orchestrator, symbols_search::symbols_search,
         watchlist_sync::watchlist_sync, ensure_coverage::ensure_coverage, chart::by_query, chart::by_body, bars::bars, coverage::coverage, runs::list, runs::retry,
         symbols::search, watchlist::list, watchlist::add, watchlist::remove, events::events, health::healthz,
-        health::readyz, udf::describe::config, udf::describe::time, udf::describe::search, udf::describe::symbols,
+        health::readyz, udf::symbols::config, udf::symbols::time, udf::symbols::search, udf::symbols::symbols,
         udf::history::history,
     ),
-    components(schemas(orchestrator::Status, watchlist_sync::Listed, error::Told, udf::Told)),
-    modifiers(&Securing, &Refusing),
+    components(schemas(orchestrator::Status, watchlist_sync::WatchlistListing, error::ErrorBody, udf::UdfErrorBody)),
+    modifiers(&SecuritySchemes, &ErrorResponses),
     tags(
-        (name = "functions", description = "As the clients of the old system call them"),
-        (name = "api", description = "Barkeep's own"),
+        (name = "functions", description = "Compatible with the clients of the old system"),
+        (name = "api", description = "Barkeep's own API"),
         (name = "udf", description = "TradingView's datafeed protocol"),
-        (name = "health", description = "For whoever watches over it"),
+        (name = "health", description = "Health checks"),
     ),
 )]
 struct Description;
 
-struct Securing;
+struct SecuritySchemes;
 
-impl Modify for Securing {
+impl Modify for SecuritySchemes {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let components = openapi.components.get_or_insert_default();
         let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
@@ -51,22 +51,24 @@ impl Modify for Securing {
     }
 }
 
-/// Every refusal has the same body, and every operation a name of its own.
-struct Refusing;
+/// Adds the error body to every error response, and an id to every operation.
+struct ErrorResponses;
 
-impl Modify for Refusing {
+impl Modify for ErrorResponses {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for (path, item) in &mut openapi.paths.paths {
             let is_udf = path.starts_with("/udf/");
             let methods = [("get", &mut item.get), ("post", &mut item.post), ("delete", &mut item.delete)];
-            for (method, operation) in methods.into_iter().filter_map(|(method, of)| Some((method, of.as_mut()?))) {
+            for (method, operation) in
+                methods.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+            {
                 let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
                 operation.operation_id = Some([method].into_iter().chain(words).collect::<Vec<_>>().join("_"));
                 for (status, response) in &mut operation.responses.responses {
                     let RefOr::T(response) = response else { continue };
                     if status.starts_with(['4', '5']) && response.content.is_empty() {
-                        let shape = if is_udf { "UdfError" } else { "Refusal" };
-                        let content = Content::new(Some(Ref::from_schema_name(shape)));
+                        let schema = if is_udf { "UdfError" } else { "Refusal" };
+                        let content = Content::new(Some(Ref::from_schema_name(schema)));
                         response.content.insert("application/json".to_owned(), RefOr::T(content));
                     }
                 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/symbols?q=app`: symbols by the beginning of their ticker or of words of their name, typed well or not.
+//! `GET /api/v1/symbols?q=app`: symbols by the start of their ticker or of words of their name; tolerates typos.
 
 use axum::{
     Json,
@@ -10,42 +10,43 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{app::App, auth::User, error::ApiError};
 
-const MOST: usize = 50;
+const MAX_RESULTS: usize = 50;
 
 /// No ticker and no word is longer.
-const LONGEST: usize = 64;
+const MAX_QUERY_CHARS: usize = 64;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Question {
-    /// The beginning of a ticker or of words of a name; slips of the finger are forgiven
+pub(crate) struct SearchQuery {
+    /// The start of a ticker or of words of a name; tolerates typos
     q: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Symbols {
+#[schema(as = Symbols)]
+pub(crate) struct SymbolsResponse {
     symbols: Vec<Found>,
 }
 
-/// Symbols that fit, the likeliest first, at most 50: those that are kept already, and all others that there are.
+/// Matching symbols, best match first, at most 50: symbols already stored and all other listed ones.
 #[utoipa::path(
-    get, path = "/api/v1/symbols", tag = "api", params(Question),
-    responses((status = 200, body = Symbols), (status = 400), (status = 401)),
+    get, path = "/api/v1/symbols", tag = "api", params(SearchQuery),
+    responses((status = 200, body = SymbolsResponse), (status = 400), (status = 401)),
     security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn search(
     State(app): State<App>,
     User(user): User,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Symbols>, ApiError> {
-    let Query(Question { q }) = question.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    query: Result<Query<SearchQuery>, QueryRejection>,
+) -> Result<Json<SymbolsResponse>, ApiError> {
+    let Query(SearchQuery { q }) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let text = q.unwrap_or_default();
     let text = text.trim();
     if text.is_empty() {
-        return Err(ApiError::bad_request("No q given: the beginning of a ticker or of a name"));
+        return Err(ApiError::bad_request("No q given: enter the start of a ticker or company name"));
     }
-    if text.chars().count() > LONGEST {
-        return Ok(Json(Symbols { symbols: Vec::new() }));
+    if text.chars().count() > MAX_QUERY_CHARS {
+        return Ok(Json(SymbolsResponse { symbols: Vec::new() }));
     }
-    Ok(Json(Symbols { symbols: app.directory.search(user, text, MOST).await? }))
+    Ok(Json(SymbolsResponse { symbols: app.directory.search(user, text, MAX_RESULTS).await? }))
 }

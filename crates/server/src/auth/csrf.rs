@@ -1,7 +1,7 @@
-//! Where a write comes from: pages of other sites get nothing done with a session's cookie.
+//! CSRF protection: pages of other sites can't write with a session's cookie.
 //!
-//! Two locks on one door. The browser says which page sent it (`Origin`, `Sec-Fetch-Site`); and with the cookie comes the session's
-//! token, which only its own pages were given: in the header `X-CSRF-Token`, or in a form's field `csrf`.
+//! Two checks. The browser's headers must name this origin (`Origin`, `Sec-Fetch-Site`), and a write with the cookie must carry the
+//! session's CSRF token, in the header `X-CSRF-Token` or in the form field `csrf`.
 
 use axum::{
     body::{Body, to_bytes},
@@ -12,58 +12,58 @@ use axum::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::session::{cookie, csrf_of};
-use crate::{body::LARGEST_BODY, error::ApiError};
+use super::session::{csrf_token, session_token};
+use crate::{body::MAX_BODY_BYTES, error::ApiError};
 
-/// Where no session is needed yet, or it may have ended.
-const WITHOUT_TOKEN: &str = "/sign-in";
+/// Signing in needs no token: there is no session yet, or it has ended.
+const EXEMPT_PATH: &str = "/sign-in";
 
-/// Lets reads pass, and writes that this server's own pages, or no page at all, have sent.
+/// Lets reads pass, and writes from this server's own pages or from clients that are no browser.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
         return next.run(request).await;
     }
-    if !is_own(request.headers()) {
-        return ApiError::forbidden("A page of another site sent this: it is not done").into_response();
+    if !is_same_origin(request.headers()) {
+        return ApiError::forbidden("Cross-site request rejected: use Barkeep's own pages").into_response();
     }
-    let brings_its_own = request.headers().contains_key(header::AUTHORIZATION) || request.uri().path() == WITHOUT_TOKEN;
-    let Some(expected) = cookie(request.headers()).filter(|_| !brings_its_own).map(csrf_of) else {
+    let is_exempt = request.headers().contains_key(header::AUTHORIZATION) || request.uri().path() == EXEMPT_PATH;
+    let Some(expected) = session_token(request.headers()).filter(|_| !is_exempt).map(csrf_token) else {
         return next.run(request).await;
     };
-    match with_token(request, &expected).await {
+    match check_token(request, &expected).await {
         Ok(request) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-/// The request as it came, where the session's token is in it.
-async fn with_token(request: Request, expected: &str) -> Result<Request, ApiError> {
-    const MISSING: &str = "The session's token is missing or another's: load the page again, and do it from there";
+/// The request unchanged, if it carries the session's CSRF token.
+async fn check_token(request: Request, expected: &str) -> Result<Request, ApiError> {
+    const INVALID_TOKEN: &str = "The CSRF token is missing or wrong: reload the page and try again";
     if let Some(sent) = request.headers().get("x-csrf-token") {
-        let is_same = sent.to_str().is_ok_and(|sent| is_same(sent, expected));
-        return if is_same { Ok(request) } else { Err(ApiError::forbidden(MISSING)) };
+        let is_valid = sent.to_str().is_ok_and(|sent| constant_time_eq(sent, expected));
+        return if is_valid { Ok(request) } else { Err(ApiError::forbidden(INVALID_TOKEN)) };
     }
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(ApiError::forbidden(MISSING));
+        return Err(ApiError::forbidden(INVALID_TOKEN));
     }
     let (parts, body) = request.into_parts();
-    let bytes = to_bytes(body, LARGEST_BODY).await.map_err(|_| {
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large: ask for fewer symbols at a time")
+    let bytes = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| {
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large: send fewer symbols at a time")
     })?;
     let fields: Vec<(String, String)> = serde_urlencoded::from_bytes(&bytes).unwrap_or_default();
-    match fields.iter().any(|(name, value)| name == "csrf" && is_same(value, expected)) {
+    match fields.iter().any(|(name, value)| name == "csrf" && constant_time_eq(value, expected)) {
         true => Ok(Request::from_parts(parts, Body::from(bytes))),
-        false => Err(ApiError::forbidden(MISSING)),
+        false => Err(ApiError::forbidden(INVALID_TOKEN)),
     }
 }
 
-/// In a time that says nothing of how far they agree.
-fn is_same(sent: &str, expected: &str) -> bool {
+/// Compares in constant time.
+fn constant_time_eq(sent: &str, expected: &str) -> bool {
     Sha256::digest(sent.as_bytes()) == Sha256::digest(expected.as_bytes())
 }
 
-fn is_own(headers: &HeaderMap) -> bool {
+fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
@@ -71,8 +71,8 @@ fn is_own(headers: &HeaderMap) -> bool {
     match (text(header::ORIGIN), text(header::HOST)) {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
         (Some(_), None) => false,
-        // Browsers send it with each write: this is another kind of client, which has no business with a cookie.
-        (None, _) => cookie(headers).is_none(),
+        // Browsers send `Origin` with each write: this is another kind of client, and it must not use a cookie.
+        (None, _) => session_token(headers).is_none(),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn sent(pairs: &[(&'static str, &str)]) -> bool {
-        is_own(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+        is_same_origin(&pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The Host header against a list: a page elsewhere whose name was made to point here gets nothing.
+//! Checks the Host header against a list, which stops DNS rebinding.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::error::ApiError;
 pub struct AllowedHosts(Vec<String>);
 
 impl AllowedHosts {
-    /// Loopback's names, the address listened on, and those of the settings.
+    /// The names of the loopback interface, the listen address, and `more` from the settings.
     pub fn new(listen: SocketAddr, more: &[String]) -> Self {
         let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
         names.push(match listen {
@@ -45,11 +45,10 @@ pub(crate) async fn check(State(hosts): State<Arc<AllowedHosts>>, request: Reque
         .or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     match host {
         Some(host) if hosts.allows(host) => next.run(request).await,
-        _ => ApiError::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "This server is not known by that name: add it to allowed_hosts in barkeep.toml",
-        )
-        .into_response(),
+        _ => {
+            ApiError::new(StatusCode::MISDIRECTED_REQUEST, "Unknown host name: add it to allowed_hosts in barkeep.toml")
+                .into_response()
+        }
     }
 }
 
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_on_the_list_are_answered() {
+    fn only_listed_hosts_are_allowed() {
         let hosts = AllowedHosts::new("127.0.0.1:4780".parse().unwrap(), &["Charts.example".to_owned()]);
         for good in ["localhost:4780", "127.0.0.1", "[::1]:4780", "charts.example:443", "LOCALHOST"] {
             assert!(hosts.allows(good), "{good}");

@@ -1,5 +1,5 @@
-//! Who asks. In: the `Authorization` header, or the session's cookie. Out: a user, or the service; what a user may see is
-//! for row level security to say.
+//! Extractors for the caller. In: the `Authorization` header, or the session cookie. Out: a user, or the service role; row level
+//! security decides what a user may see.
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     jwks::Jwks,
     keys::{BadToken, Claims, Keys},
-    session::{cookie, csrf_of, digest},
+    session::{csrf_token, digest, session_token},
 };
 use crate::error::ApiError;
 
@@ -19,33 +19,33 @@ use crate::error::ApiError;
 pub struct Authenticator {
     keys: Keys,
     database: Database,
-    /// Keys of whoever else signs tokens.
+    /// Public keys of another token issuer.
     jwks: Option<Jwks>,
-    /// Whether browsers come by https: then cookies go over nothing else.
+    /// Whether browsers use https: cookies are `Secure` then.
     behind_https: bool,
 }
 
-/// A user with a good token; the anonymous one for the `anon` key.
+/// A user with a valid token or session; the anonymous user for the `anon` key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct User(pub(crate) Uuid);
 
-/// The same by a token alone: where pages of any origin may ask, a cookie says nothing.
+/// A user with a valid token; cookies are ignored, because any origin may call these routes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenUser(pub(crate) Uuid);
 
-/// Whoever has the service key.
+/// A caller with the service role key.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Service;
+pub(crate) struct ServiceRole;
 
-/// A browser that was signed in, or nobody.
+/// The session of a browser; `None` where it isn't signed in.
 #[derive(Clone, Debug)]
 pub(crate) struct Session(pub(crate) Option<SignedIn>);
 
-/// Who was signed in.
+/// A session's user.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn {
     pub(crate) user: Uuid,
-    /// What the session's pages send with each write.
+    /// The CSRF token that the session's pages send with each write.
     pub(crate) csrf: String,
 }
 
@@ -60,7 +60,7 @@ impl Authenticator {
 
     async fn signed_in(&self, token: &str) -> Result<Option<SignedIn>, ApiError> {
         let user = sign_in::session(&self.database, &digest(token)).await?;
-        Ok(user.map(|user| SignedIn { user, csrf: csrf_of(token) }))
+        Ok(user.map(|user| SignedIn { user, csrf: csrf_token(token) }))
     }
 
     async fn claims(&self, token: &str) -> Result<Claims, ApiError> {
@@ -68,7 +68,7 @@ impl Authenticator {
             (Err(BadToken::Invalid), Some(jwks)) => jwks.check(token).await,
             (checked, _) => checked,
         };
-        claims.map_err(|bad| ApiError::unauthorized(bad.to_string()))
+        claims.map_err(|error| ApiError::unauthorized(error.to_string()))
     }
 
     async fn user(&self, token: &str) -> Result<User, ApiError> {
@@ -76,20 +76,20 @@ impl Authenticator {
         let user = match (claims.role.as_str(), claims.sub) {
             ("anon", None) => users::ANONYMOUS,
             ("authenticated", Some(sub)) => {
-                sub.parse().map_err(|_| ApiError::unauthorized("The token's sub is no user's id"))?
+                sub.parse().map_err(|_| ApiError::unauthorized("The token's sub isn't a user id"))?
             }
             ("service_role", _) => {
                 return Err(ApiError::unauthorized(
-                    "The service key names no user: send a user's token (barkeep token --user EMAIL)",
+                    "The service role key belongs to no user: send a user's token (barkeep token --user EMAIL)",
                 ));
             }
-            _ => return Err(ApiError::unauthorized("The token names no user")),
+            _ => return Err(ApiError::unauthorized("The token belongs to no user")),
         };
-        // A token outlives its user; and where Supabase keeps the users, the anonymous one may not be among them.
+        // A token may outlive its user; and where Supabase manages the users, there may be no anonymous one.
         if !users::exists(&self.database, user).await? {
             return Err(ApiError::unauthorized(match user {
-                users::ANONYMOUS => "Anonymous use is not set up in this database: sign in".to_owned(),
-                _ => format!("There is no user {user} in this database"),
+                users::ANONYMOUS => "Anonymous access is not enabled in this database: sign in".to_owned(),
+                _ => format!("Unknown user {user}: not in this database"),
             }));
         }
         Ok(User(user))
@@ -123,11 +123,11 @@ where
         if let Some(token) = bearer(&parts.headers)? {
             return Authenticator::from_ref(state).user(token).await;
         }
-        let token = cookie(&parts.headers).ok_or_else(no_token)?;
+        let token = session_token(&parts.headers).ok_or_else(no_token)?;
         let signed_in = Authenticator::from_ref(state).signed_in(token).await?;
         signed_in
-            .map(|of| Self(of.user))
-            .ok_or_else(|| ApiError::unauthorized("This browser is not signed in any more"))
+            .map(|session| Self(session.user))
+            .ok_or_else(|| ApiError::unauthorized("Your session has ended: sign in again"))
     }
 }
 
@@ -152,14 +152,14 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        match cookie(&parts.headers) {
+        match session_token(&parts.headers) {
             Some(token) => Ok(Self(Authenticator::from_ref(state).signed_in(token).await?)),
             None => Ok(Self(None)),
         }
     }
 }
 
-impl<S> FromRequestParts<S> for Service
+impl<S> FromRequestParts<S> for ServiceRole
 where
     S: Send + Sync,
     Authenticator: FromRef<S>,
@@ -168,11 +168,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let token = bearer(&parts.headers)?.ok_or_else(|| {
-            ApiError::unauthorized("No token: send 'Authorization: Bearer' with the service key (barkeep keys)")
+            ApiError::unauthorized("No token: send 'Authorization: Bearer' with the service role key (barkeep keys)")
         })?;
         match Authenticator::from_ref(state).claims(token).await?.role.as_str() {
             "service_role" => Ok(Self),
-            _ => Err(ApiError::forbidden("This is for the service key alone (barkeep keys)")),
+            _ => Err(ApiError::forbidden("The service role key is required (barkeep keys)")),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Public keys of whoever else signs tokens: Supabase Auth with its signing keys, for one.
+//! Tokens of another issuer, such as Supabase Auth with its signing keys.
 //!
-//! In: the address of a key set (RFC 7517), and tokens signed with ES256 or RS256. Out: what a token says. Holds: keys are asked for
-//! when a token names one that isn't known, and then not again for half a minute, whatever strangers send.
+//! In: the URL of a JSON Web Key Set (RFC 7517), and tokens signed with ES256 or RS256. Out: a token's claims. Holds: the key set is
+//! fetched when a token names an unknown key, at most once in 30 seconds whatever clients send.
 
 use std::{
     sync::Arc,
@@ -15,47 +15,47 @@ use tokio::sync::Mutex;
 
 use super::keys::{BadToken, Claims};
 
-const WITHIN: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Who signs may change keys at any time, and strangers may name keys that nobody has.
-const NOT_AGAIN_FOR: Duration = Duration::from_secs(30);
+/// Between two fetches: the issuer may rotate its keys at any time, and clients may name keys that don't exist.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A key that was withdrawn is good for no longer than this.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// A revoked key is accepted for no longer than this.
+const CACHE_TTL: Duration = Duration::from_secs(600);
 
-/// Cheap to clone; all clones are one.
+/// Cheap to clone; all clones share one cache.
 #[derive(Clone, Debug)]
 pub struct Jwks {
     url: Url,
     client: Client,
-    held: Arc<Mutex<Held>>,
+    cache: Arc<Mutex<Cache>>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct Cache {
     keys: Option<(Instant, JwkSet)>,
-    asked: Option<Instant>,
+    last_attempt: Option<Instant>,
 }
 
 impl Jwks {
     /// # Errors
-    /// Where the address is no key set's: one that others could answer for, above all.
+    /// Where `address` isn't an https URL (http is accepted for this machine).
     pub fn at(address: &str) -> anyhow::Result<Self> {
-        let url: Url = address.trim().parse().with_context(|| format!("jwks_url '{address}' is no address"))?;
-        let is_here = url.host_str().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host));
+        let url: Url = address.trim().parse().with_context(|| format!("jwks_url '{address}' isn't a URL"))?;
+        let is_loopback = url.host_str().is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host));
         ensure!(
-            url.scheme() == "https" || url.scheme() == "http" && is_here,
-            "jwks_url '{address}' must begin with https://: whoever can answer in its place signs whom they like in"
+            url.scheme() == "https" || url.scheme() == "http" && is_loopback,
+            "jwks_url '{address}' must begin with https://: over http, others on the network could forge the keys"
         );
-        let mut client = Client::builder().timeout(WITHIN).redirect(reqwest::redirect::Policy::none());
-        if is_here {
+        let mut client = Client::builder().timeout(REQUEST_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        if is_loopback {
             client = client.no_proxy();
         }
-        let client = client.build().context("no HTTP client could be made")?;
-        Ok(Self { url, client, held: Arc::default() })
+        let client = client.build().context("could not create an HTTP client")?;
+        Ok(Self { url, client, cache: Arc::default() })
     }
 
-    /// What a token says that one of these keys has signed and that has not expired.
+    /// The claims of a token that one of these keys has signed and that has not expired.
     pub async fn check(&self, token: &str) -> Result<Claims, BadToken> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| BadToken::Invalid)?;
         let kid = header.kid.ok_or(BadToken::Invalid)?;
@@ -70,34 +70,34 @@ impl Jwks {
     }
 
     async fn key(&self, kid: &str) -> Option<DecodingKey> {
-        let mut held = self.held.lock().await;
+        let mut cache = self.cache.lock().await;
         let find = |keys: &JwkSet| DecodingKey::from_jwk(keys.find(kid)?).ok();
-        if let Some((since, keys)) = &held.keys
-            && since.elapsed() < FORGET_AFTER
+        if let Some((since, keys)) = &cache.keys
+            && since.elapsed() < CACHE_TTL
             && let Some(key) = find(keys)
         {
             return Some(key);
         }
-        if held.asked.is_some_and(|asked| asked.elapsed() < NOT_AGAIN_FOR) {
+        if cache.last_attempt.is_some_and(|at| at.elapsed() < MIN_FETCH_INTERVAL) {
             return None;
         }
-        held.asked = Some(Instant::now());
-        match self.ask().await {
+        cache.last_attempt = Some(Instant::now());
+        match self.fetch().await {
             Ok(keys) => {
                 let key = find(&keys);
-                held.keys = Some((Instant::now(), keys));
+                cache.keys = Some((Instant::now(), keys));
                 key
             }
             Err(error) => {
-                tracing::warn!("The keys of {} could not be had: {error:#}", self.url);
+                tracing::warn!("The keys of {} could not be fetched: {error:#}", self.url);
                 None
             }
         }
     }
 
-    async fn ask(&self) -> anyhow::Result<JwkSet> {
-        let answer = self.client.get(self.url.clone()).send().await.context("nobody answers there")?;
-        ensure!(answer.status().is_success(), "it answered {}", answer.status());
-        answer.json().await.context("what it answered is no key set")
+    async fn fetch(&self) -> anyhow::Result<JwkSet> {
+        let response = self.client.get(self.url.clone()).send().await.context("no response")?;
+        ensure!(response.status().is_success(), "it returned {}", response.status());
+        response.json().await.context("the response isn't a key set")
     }
 }

@@ -15,7 +15,7 @@ use super::secret::Secret;
 
 const TEN_YEARS: i64 = 10 * 365 * 86_400;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Claims {
     pub role: String,
@@ -27,7 +27,7 @@ pub struct Claims {
     pub iss: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<i64>,
-    /// Seconds since 1970.
+    /// Unix seconds.
     pub exp: i64,
 }
 
@@ -37,7 +37,7 @@ pub struct Keys {
     secret: Secret,
 }
 
-/// What `barkeep keys --json` prints.
+/// The keys, as `barkeep keys --json` prints them.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct KeyRing {
     pub anon_key: String,
@@ -45,33 +45,33 @@ pub struct KeyRing {
     pub jwt_secret: String,
 }
 
-/// Why a token is no good.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadToken {
     #[error("The token has expired: get a new one (barkeep token --user EMAIL)")]
     Expired,
-    #[error("The token is not valid here: it must be signed with this server's secret (barkeep keys)")]
+    #[error("Invalid token: it must be signed with this server's secret (barkeep keys)")]
     Invalid,
 }
 
 impl Keys {
-    /// The secret of the settings, else the data directory's, which is made where there is none.
+    /// The secret from the settings, else the one in the data directory, which is created if missing.
     ///
     /// # Errors
-    /// Where the secret could be guessed, or the data directory can't be read or written.
+    /// Where the secret is too short, or the data directory can't be read or written.
     pub fn open(jwt_secret: Option<&Secret>, data_dir: &Path) -> anyhow::Result<Self> {
         let secret = match jwt_secret {
             Some(secret) if secret.0.len() < 32 => {
-                anyhow::bail!("the JWT secret of the settings is shorter than 32 characters, which can be guessed")
+                anyhow::bail!("the JWT secret in the settings is too short: it needs at least 32 characters")
             }
             Some(secret) => secret.clone(),
-            None => Secret(read_or_make(data_dir)?),
+            None => Secret(read_or_create_secret(data_dir)?),
         };
         Ok(Self { secret })
     }
 
     pub fn ring(&self) -> anyhow::Result<KeyRing> {
-        // A fixed date of issue: the keys are the same each time they are asked for.
+        // A fixed date of issue, so that the keys are the same each time.
         let key = |role: &str| {
             self.sign(&Claims {
                 role: role.to_owned(),
@@ -104,13 +104,13 @@ impl Keys {
 
     fn sign(&self, claims: &Claims) -> anyhow::Result<String> {
         let key = EncodingKey::from_secret(self.secret.0.as_bytes());
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).context("a token could not be signed")
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).context("could not sign a token")
     }
 
-    /// Reads a token that was signed with this secret and has not expired.
+    /// The claims of a token that was signed with this secret and has not expired.
     pub fn check(&self, token: &str) -> Result<Claims, BadToken> {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Supabase's say `authenticated`, its keys say nothing: the role is what counts.
+        // Supabase's user tokens have the audience `authenticated`, its keys have none: only the role counts.
         validation.validate_aud = false;
         validation.leeway = 5;
         let key = DecodingKey::from_secret(self.secret.0.as_bytes());
@@ -127,18 +127,18 @@ impl From<jsonwebtoken::errors::Error> for BadToken {
     }
 }
 
-fn read_or_make(data_dir: &Path) -> anyhow::Result<String> {
+fn read_or_create_secret(data_dir: &Path) -> anyhow::Result<String> {
     let path = data_dir.join("jwt_secret");
     fs::create_dir_all(data_dir).with_context(|| {
-        format!("the data directory {} can't be made: choose another with --data-dir", data_dir.display())
+        format!("the data directory {} can't be created: choose another with --data-dir", data_dir.display())
     })?;
     if !path.exists() {
         let secret: String = rand::rng().sample_iter(Alphanumeric).take(64).map(char::from).collect();
         let mut file = tempfile::NamedTempFile::new_in(data_dir)
-            .with_context(|| format!("nothing can be written in {}", data_dir.display()))?;
+            .with_context(|| format!("can't write to {}", data_dir.display()))?;
         file.write_all(secret.as_bytes())?;
         file.as_file().sync_all()?;
-        // Whoever was first wins; a temporary file is its owner's alone, and stays so under its new name.
+        // The first process wins. A temporary file is readable by its owner only, and keeps that mode when renamed.
         if let Err(error) = file.persist_noclobber(&path)
             && !path.exists()
         {
@@ -149,7 +149,7 @@ fn read_or_make(data_dir: &Path) -> anyhow::Result<String> {
     let secret = secret.trim();
     anyhow::ensure!(
         secret.len() >= 32,
-        "{} holds no secret of 32 characters or more: delete it, and a new one is made (tokens given out end then)",
+        "{} holds no secret of at least 32 characters: delete it to create a new one (existing tokens become invalid)",
         path.display()
     );
     Ok(secret.to_owned())
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_one_is_to_the_same_secret_only() {
+    fn a_token_is_valid_for_the_same_secret_only() {
         let user = Uuid::new_v4();
         let token = keys("a").token(user, "a@example.com", 60).unwrap();
         assert_eq!(keys("a").check(&token).expect("own token").sub, Some(user.to_string()));
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_token_is_told_apart() {
+    fn an_expired_token_has_its_own_error() {
         let token = keys("a").token(Uuid::new_v4(), "a@example.com", -60).unwrap();
         assert_eq!(keys("a").check(&token).expect_err("expired"), BadToken::Expired);
     }
 
     #[test]
-    fn an_unsigned_token_is_refused() {
+    fn an_unsigned_token_is_rejected() {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
         let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
         let token = format!("{}.{}.", part(r#"{"alg":"none"}"#), part(r#"{"role":"service_role","exp":9999999999}"#));
@@ -191,8 +191,8 @@ mod tests {
     #[test]
     fn keys_are_the_same_each_time_and_their_file_is_private() {
         let dir = tempfile::tempdir().unwrap();
-        let first = read_or_make(dir.path()).unwrap();
-        assert_eq!(read_or_make(dir.path()).unwrap(), first);
+        let first = read_or_create_secret(dir.path()).unwrap();
+        assert_eq!(read_or_create_secret(dir.path()).unwrap(), first);
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::metadata(dir.path().join("jwt_secret")).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);

@@ -1,4 +1,4 @@
-//! Who asks, and whether they may: tokens, sessions of browsers, passwords; which hosts and pages are answered.
+//! Authentication: tokens, browser sessions, passwords; and the checks of Host and Origin.
 
 pub(crate) mod csrf;
 pub(crate) mod host;
@@ -18,6 +18,6 @@ pub use self::{
     session::code_for,
 };
 pub(crate) use self::{
-    identity::{Service, Session, TokenUser, User},
+    identity::{ServiceRole, Session, TokenUser, User},
     session::COOKIE,
 };

@@ -1,16 +1,16 @@
-//! Texts that no log may show.
+//! Secrets in settings, which must not appear in logs.
 
 use serde::Deserialize;
 
-/// A text that no `Debug` shows.
+/// A string that `Debug` hides.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // serde's own words would quote what stands there instead.
+        // serde's own error would quote the value.
         let text =
-            String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("a text in quotes is expected"));
+            String::deserialize(deserializer).map_err(|_| serde::de::Error::custom("expected a string in quotes"));
         text.map(Self)
     }
 }

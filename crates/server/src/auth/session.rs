@@ -1,7 +1,7 @@
-//! Sessions of browsers, and the codes of the links that begin one.
+//! Browser sessions, and the one-time codes of sign-in links.
 //!
-//! Holds: what a browser is given is a token that means nothing but its row in the database, where it can be ended; what its
-//! pages send with each write follows from that token, which no script can read.
+//! Holds: a session is a random token in a cookie, whose digest has a row in the database, where it can be ended. The CSRF token is
+//! derived from the session token, which no script can read.
 
 use std::time::Duration;
 
@@ -11,37 +11,37 @@ use sha2::{Digest as _, Sha256};
 use store::{Database, StoreError, sign_in};
 use uuid::Uuid;
 
-/// The cookie of a signed-in browser: a token that no script can read, and that is good while its row is there.
+/// The session cookie.
 pub(crate) const COOKIE: &str = "barkeep_session";
 
-/// How long a link is good for, and how long a browser stays signed in.
-pub(crate) const LINK_GOOD_FOR: Duration = Duration::from_secs(60 * 60);
-pub(crate) const SIGNED_IN_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a sign-in link is valid, and how long a browser stays signed in.
+pub(crate) const LINK_TTL: Duration = Duration::from_secs(60 * 60);
+pub(crate) const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Makes a code that signs `user` in once, within the hour.
+/// Creates a code that signs `user` in once, within an hour.
 pub async fn code_for(database: &Database, user: Uuid) -> Result<String, StoreError> {
-    let code = secret();
-    sign_in::offer(database, user, &digest(&code), LINK_GOOD_FOR).await?;
+    let code = random_token();
+    sign_in::offer(database, user, &digest(&code), LINK_TTL).await?;
     Ok(code)
 }
 
-/// Nobody guesses it: 43 characters of 62.
-pub(crate) fn secret() -> String {
+/// 43 characters of 62: 256 bits.
+pub(crate) fn random_token() -> String {
     rand::rng().sample_iter(Alphanumeric).take(43).map(char::from).collect()
 }
 
-pub(crate) fn digest(secret: &str) -> Vec<u8> {
-    Sha256::digest(secret.as_bytes()).to_vec()
+pub(crate) fn digest(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
 }
 
-/// What the pages of the session with that token send with each write.
-pub(crate) fn csrf_of(token: &str) -> String {
+/// The CSRF token of a session.
+pub(crate) fn csrf_token(token: &str) -> String {
     let digest = Sha256::digest(format!("barkeep csrf {token}").as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The session's token; `None` without that cookie.
-pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The session token from the cookie.
+pub(crate) fn session_token(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -57,11 +57,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_session_is_found_among_other_cookies() {
+    fn the_session_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, "a=b; barkeep_session_old=x".parse().unwrap());
-        assert_eq!(cookie(&headers), None);
+        assert_eq!(session_token(&headers), None);
         headers.append(header::COOKIE, "theme=dark;barkeep_session=abc.def=; z=1".parse().unwrap());
-        assert_eq!(cookie(&headers), Some("abc.def="));
+        assert_eq!(session_token(&headers), Some("abc.def="));
     }
 }

@@ -1,4 +1,4 @@
-//! `GET|POST /functions/v1/chart` with symbol, timeframe and days: bars as the old clients draw them, in today's shares.
+//! `GET|POST /functions/v1/chart` with symbol, timeframe and days: split-adjusted bars for the old clients' charts.
 
 use axum::{
     Json,
@@ -11,27 +11,27 @@ use store::{StoreError, adjusted, bars::StoredBar, coverage, symbols};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::{app::App, auth::TokenUser, body::Body, error::ApiError, interest};
+use crate::{app::App, auth::TokenUser, body::JsonBody, error::ApiError, interest};
 
-const USUAL_DAYS: i64 = 30;
-const MOST_DAYS: i64 = 36_500;
-const MOST_BARS: i64 = 50_000;
+const DEFAULT_DAYS: i64 = 30;
+const MAX_DAYS: i64 = 36_500;
+const MAX_BARS: i64 = 50_000;
 
 #[derive(Debug, Deserialize, IntoParams, ToSchema)]
 #[schema(as = ChartQuestion)]
-pub(crate) struct Asked {
+pub(crate) struct ChartQuery {
     #[serde(default)]
     symbol: String,
-    /// h1 where left out
+    /// Default: h1
     #[serde(default)]
     timeframe: String,
-    /// 30 where left out
+    /// Default: 30
     #[param(value_type = Option<i64>)]
     #[schema(value_type = Option<i64>)]
     days: Option<Days>,
 }
 
-/// A number, in a query or in JSON.
+/// A number, or a string in a query.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Days {
@@ -50,7 +50,7 @@ pub(crate) struct Chart {
     bars: Vec<ChartBar>,
     meta: Meta,
     #[serde(rename = "dataQuality")]
-    data_quality: Quality,
+    data_quality: DataQuality,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -81,8 +81,8 @@ pub(crate) struct Meta {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ChartDataQuality)]
-pub(crate) struct Quality {
-    /// Since the newest bar began
+pub(crate) struct DataQuality {
+    /// Since the start of the newest bar
     data_age_hours: i64,
     is_stale: bool,
     has_recent_data: bool,
@@ -90,67 +90,67 @@ pub(crate) struct Quality {
     bar_count: usize,
 }
 
-/// The bars of the last days of a series, and how fresh they are. Asking is `chart_view` interest.
+/// The bars of the last days of a series, and how fresh they are. Records `chart_view` interest.
 #[utoipa::path(
-    get, path = "/functions/v1/chart", tag = "functions", params(Asked),
-    responses((status = 200, body = Chart), (status = 400), (status = 401), (status = 404, description = "Nobody lists it")),
+    get, path = "/functions/v1/chart", tag = "functions", params(ChartQuery),
+    responses((status = 200, body = Chart), (status = 400), (status = 401), (status = 404, description = "Unknown symbol")),
     security(("bearer" = []))
 )]
 pub(crate) async fn by_query(
     State(app): State<App>,
     TokenUser(user): TokenUser,
-    Query(asked): Query<Asked>,
+    Query(query): Query<ChartQuery>,
 ) -> Result<Json<Chart>, ApiError> {
-    chart(&app, user, asked).await.map(Json)
+    chart(&app, user, query).await.map(Json)
 }
 
 /// The same with a body.
 #[utoipa::path(
-    post, path = "/functions/v1/chart", tag = "functions", request_body = Asked,
-    responses((status = 200, body = Chart), (status = 400), (status = 401), (status = 404, description = "Nobody lists it")),
+    post, path = "/functions/v1/chart", tag = "functions", request_body = ChartQuery,
+    responses((status = 200, body = Chart), (status = 400), (status = 401), (status = 404, description = "Unknown symbol")),
     security(("bearer" = []))
 )]
 pub(crate) async fn by_body(
     State(app): State<App>,
     TokenUser(user): TokenUser,
-    Body(asked): Body<Asked>,
+    JsonBody(query): JsonBody<ChartQuery>,
 ) -> Result<Json<Chart>, ApiError> {
-    chart(&app, user, asked).await.map(Json)
+    chart(&app, user, query).await.map(Json)
 }
 
-async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
-    if asked.symbol.trim().is_empty() {
+async fn chart(app: &App, user: Uuid, query: ChartQuery) -> Result<Chart, ApiError> {
+    if query.symbol.trim().is_empty() {
         return Err(ApiError::bad_request("No symbol provided"));
     }
     let invalid = |what: &str, error: &dyn std::fmt::Display| ApiError::bad_request(format!("Invalid {what}: {error}"));
-    let symbol: Ticker = asked.symbol.parse().map_err(|error| invalid("symbol", &error))?;
-    let timeframe: Timeframe = match asked.timeframe.trim() {
+    let symbol: Ticker = query.symbol.parse().map_err(|error| invalid("symbol", &error))?;
+    let timeframe: Timeframe = match query.timeframe.trim() {
         "" => Timeframe::H1,
         text => text.parse().map_err(|error| invalid("timeframe", &error))?,
     };
-    let days = match asked.days {
-        None => Some(USUAL_DAYS),
+    let days = match query.days {
+        None => Some(DEFAULT_DAYS),
         Some(Days::Number(days)) => Some(days),
         Some(Days::Text(text)) => text.trim().parse().ok(),
     };
     let days = days
-        .filter(|days| (1..=MOST_DAYS).contains(days))
-        .ok_or_else(|| ApiError::bad_request(format!("Invalid days: a number from 1 to {MOST_DAYS} is expected")))?;
+        .filter(|days| (1..=MAX_DAYS).contains(days))
+        .ok_or_else(|| ApiError::bad_request(format!("Invalid days: a number from 1 to {MAX_DAYS} is expected")))?;
     let id = symbols::id(&app.database, &symbol).await?;
-    let is_there = id.is_some();
+    let is_stored = id.is_some();
     let symbol_id = match id {
         Some(id) => id,
         None => {
-            let listed = app.directory.search(user, symbol.as_str(), 1).await?;
-            let known = listed.into_iter().find(|found| found.ticker == symbol);
+            let matches = app.directory.search(user, symbol.as_str(), 1).await?;
+            let known = matches.into_iter().find(|found| found.ticker == symbol);
             known.ok_or_else(|| ApiError::not_found(format!("Symbol {symbol} not found")))?.id
         }
     };
-    match interest::look_at(&app.database, user, &symbol, timeframe).await {
+    match interest::record_chart_view(&app.database, user, &symbol, timeframe).await {
         Ok(true) => app.signals.wake_here(),
         Ok(false) => {}
-        // Who wants too much already may look at what is there all the same.
-        Err(StoreError::Refused(_)) if is_there => {}
+        // A user at the limit of symbols may still read stored bars.
+        Err(StoreError::Refused(_)) if is_stored => {}
         Err(error) => return Err(error.into()),
     }
 
@@ -158,16 +158,16 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
     let now = store::clock::read(&app.database).await?.now();
     let from = now.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
     let range = Range::new(from, now).map_err(ApiError::invalid)?;
-    let wanted = adjusted::Wanted {
+    let selection = adjusted::Wanted {
         ticker: &symbol,
         timeframe,
         range: Some(range),
-        limit: MOST_BARS,
+        limit: MAX_BARS,
         adjustment: Adjustment::Splits,
     };
-    let stored = adjusted::read(&app.database, Some(user), &calendars, wanted).await?.unwrap_or_default();
+    let stored = adjusted::read(&app.database, Some(user), &calendars, selection).await?.unwrap_or_default();
     let series = coverage::of_symbol(&app.database, Some(user), &symbol).await?;
-    let state = series.iter().find(|of| of.timeframe == timeframe).map_or("", |of| of.state.as_str());
+    let state = series.iter().find(|series| series.timeframe == timeframe).map_or("", |series| series.state.as_str());
     if state == "unknown" {
         return Err(ApiError::not_found(format!("Symbol {symbol} not found: no provider knows it")));
     }
@@ -179,10 +179,10 @@ async fn chart(app: &App, user: Uuid, asked: Asked) -> Result<Chart, ApiError> {
     };
     let calendar = symbols::calendar(&app.database, &symbol).await?;
     let is_market_open = calendars.sessions_of(calendar).session_at(now).is_some();
-    Ok(told(symbol, symbol_id, timeframe, stored, now, status, is_market_open))
+    Ok(response(symbol, symbol_id, timeframe, stored, now, status, is_market_open))
 }
 
-fn told(
+fn response(
     symbol: Ticker,
     symbol_id: Uuid,
     timeframe: Timeframe,
@@ -196,15 +196,15 @@ fn told(
     let count = stored.len();
     let bars = stored
         .into_iter()
-        .map(|of| ChartBar {
-            ts: of.bar.start,
-            open: of.bar.open,
-            high: of.bar.high,
-            low: of.bar.low,
-            close: of.bar.close,
-            volume: of.bar.volume,
-            provider: of.provider,
-            is_partial: !of.is_final,
+        .map(|stored| ChartBar {
+            ts: stored.bar.start,
+            open: stored.bar.open,
+            high: stored.bar.high,
+            low: stored.bar.low,
+            close: stored.bar.close,
+            volume: stored.bar.volume,
+            provider: stored.provider,
+            is_partial: !stored.is_final,
         })
         .collect();
     Chart {
@@ -213,7 +213,7 @@ fn told(
         timeframe,
         bars,
         meta: Meta { last_bar_ts: last, data_status, is_market_open, total_bars: count },
-        data_quality: Quality {
+        data_quality: DataQuality {
             data_age_hours: last.map_or(0, |last| hours(last, now)),
             is_stale: data_status == "stale",
             has_recent_data: count > 0 && data_status != "stale",

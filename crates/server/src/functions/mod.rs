@@ -1,7 +1,7 @@
-//! `/functions/v1`: the old system's functions, for the clients that were written for it. CONTRACTS name every field.
+//! `/functions/v1`: the old system's functions, for its existing clients.
 //!
-//! In: a bearer token, never a cookie, from any origin. Out: exactly the shapes that those clients decode, none of whose fields
-//! is null where that isn't said. What they ask for is interest, as what people do in the web client is.
+//! In: a bearer token, never a cookie, from any origin. Out: exactly the fields that those clients decode, null only where that is
+//! documented. Requests record interest, as in the web client.
 
 pub(crate) mod chart;
 pub(crate) mod ensure_coverage;
@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 
-use crate::{app::App, cors::any_origin, error::wrong_method};
+use crate::{app::App, cors::any_origin, error::method_not_allowed};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -25,7 +25,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/functions/v1/watchlist-sync", post(watchlist_sync::watchlist_sync))
         .route("/functions/v1/ensure-coverage", post(ensure_coverage::ensure_coverage))
         .route("/functions/v1/chart", get(chart::by_query).post(chart::by_body))
-        // Before the layer, or preflights would not reach it.
-        .method_not_allowed_fallback(wrong_method)
+        // Before the layer, so that CORS preflights reach it.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(any_origin())
 }

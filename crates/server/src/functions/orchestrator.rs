@@ -1,5 +1,4 @@
-//! `/functions/v1/orchestrator?action=tick|status|retry_failed`: what the old system's scheduler was asked. For the service
-//! key alone.
+//! `/functions/v1/orchestrator?action=tick|status|retry_failed`: the old system's scheduler. Requires the service role key.
 
 use std::time::{Duration, Instant};
 
@@ -18,41 +17,43 @@ use store::{
 };
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{app::App, auth::Service, error::ApiError, readiness::is_alive};
+use crate::{app::App, auth::ServiceRole, error::ApiError, readiness::is_alive};
 
-/// Longer than a planner that hears no notifications takes to look by itself.
-const TICK_WITHIN: Duration = Duration::from_secs(20);
+/// Longer than the poll interval of a planner that gets no notifications.
+const TICK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Of each kind.
-const LISTED: i64 = 100;
+/// Runs to list per status.
+const MAX_RUNS: i64 = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct Question {
+pub(crate) struct OrchestratorQuery {
     /// `tick`, `status` or `retry_failed`
     action: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Ticked {
+#[schema(as = Ticked)]
+pub(crate) struct TickResponse {
     message: String,
     /// Milliseconds that planning took.
     duration: i64,
-    results: Results,
+    results: TickResults,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Results {
+#[schema(as = Results)]
+struct TickResults {
     /// Series that were due.
     scanned: i64,
     slices_created: i64,
-    /// Runs that workers took up meanwhile.
+    /// Runs that workers claimed meanwhile.
     jobs_dispatched: i64,
     errors: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
-    /// All there are, however many are listed.
+    /// The total, of which at most 100 are listed.
     queued: i64,
     running: i64,
     queued_jobs: Vec<Run>,
@@ -60,48 +61,48 @@ pub(crate) struct Status {
     recent_jobs: Vec<Run>,
 }
 
-/// Plans what is due, says how the queue stands, or queues what failed again.
+/// Plans due series, returns the state of the queue, or retries failed runs.
 #[utoipa::path(
-    get, post, path = "/functions/v1/orchestrator", tag = "functions", params(Question),
+    get, post, path = "/functions/v1/orchestrator", tag = "functions", params(OrchestratorQuery),
     responses(
-        (status = 200, description = "tick: what the round did; status: the queue; retry_failed: how many", body = Ticked),
+        (status = 200, description = "tick: the results; status: the queue; retry_failed: how many", body = TickResponse),
         (status = 400, description = "Invalid action"),
-        (status = 403, description = "Not the service key"),
-        (status = 503, description = "No scheduler runs"),
+        (status = 403, description = "Not the service role key"),
+        (status = 503, description = "No scheduler is running"),
     ),
     security(("bearer" = []))
 )]
 pub(crate) async fn orchestrator(
     State(app): State<App>,
-    _: Service,
-    Query(question): Query<Question>,
+    _: ServiceRole,
+    Query(query): Query<OrchestratorQuery>,
 ) -> Result<Response, ApiError> {
-    match question.action.as_deref() {
+    match query.action.as_deref() {
         Some("tick") => Ok(Json(tick(&app).await?).into_response()),
         Some("status") => Ok(Json(status(&app).await?).into_response()),
         Some("retry_failed") => {
             let retried = runs::retry_failed(&app.database, None).await?;
-            app.tell_queued();
+            app.notify_queued();
             Ok(Json(json!({ "message": format!("Retried {retried} failed jobs") })).into_response())
         }
         _ => Err(ApiError::bad_request("Invalid action")),
     }
 }
 
-/// Has the planner go round, wherever it is, and waits for what comes of it.
-async fn tick(app: &App) -> Result<Ticked, ApiError> {
+/// Wakes the planner, in this process or another, and waits for the results of its tick.
+async fn tick(app: &App) -> Result<TickResponse, ApiError> {
     let ready = health::readiness(&app.database).await?;
     if !is_alive(&ready) {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "No scheduler runs on this database: start `barkeep up`, or `barkeep plan` beside this server",
+            "No scheduler is running on this database: start `barkeep up`, or `barkeep plan` beside this server",
         ));
     }
     if ready.scheduler_status == health::WAITING {
-        let why = ready.scheduler_message.unwrap_or_default();
+        let reason = ready.scheduler_message.unwrap_or_default();
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("The scheduler waits for the provider: {why}"),
+            format!("The scheduler is waiting for the provider: {reason}"),
         ));
     }
     let (since, began) = (Timestamp::now(), Instant::now());
@@ -113,10 +114,10 @@ async fn tick(app: &App) -> Result<Ticked, ApiError> {
         if last.number > before {
             let round = last.results.unwrap_or_default();
             let jobs_dispatched = show::claimed_since(&app.database, since).await?;
-            return Ok(Ticked {
+            return Ok(TickResponse {
                 message: "Tick complete".to_owned(),
                 duration: round.duration_ms,
-                results: Results {
+                results: TickResults {
                     scanned: round.scanned,
                     slices_created: round.slices_created,
                     jobs_dispatched,
@@ -124,10 +125,10 @@ async fn tick(app: &App) -> Result<Ticked, ApiError> {
                 },
             });
         }
-        if began.elapsed() > TICK_WITHIN {
+        if began.elapsed() > TICK_TIMEOUT {
             return Err(ApiError::new(
                 StatusCode::GATEWAY_TIMEOUT,
-                "The scheduler is still at it; /readyz says when it was last seen",
+                "The tick is still running: /readyz shows when the scheduler was last seen",
             ));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -135,15 +136,15 @@ async fn tick(app: &App) -> Result<Ticked, ApiError> {
 }
 
 async fn status(app: &App) -> Result<Status, ApiError> {
-    let listed = async |statuses: &[&str]| {
-        show::runs(&app.database, None, &Which { statuses, tickers: None, limit: LISTED }).await
+    let runs = async |statuses: &[&str]| {
+        show::runs(&app.database, None, &Which { statuses, tickers: None, limit: MAX_RUNS }).await
     };
     let totals = show::totals(&app.database, None).await?;
     Ok(Status {
         queued: totals.queued,
         running: totals.running,
-        queued_jobs: listed(&["queued"]).await?,
-        running_jobs: listed(&["running"]).await?,
-        recent_jobs: listed(&["success", "failed", "cancelled"]).await?,
+        queued_jobs: runs(&["queued"]).await?,
+        running_jobs: runs(&["running"]).await?,
+        recent_jobs: runs(&["success", "failed", "cancelled"]).await?,
     })
 }

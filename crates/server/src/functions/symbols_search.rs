@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use crate::{app::App, auth::TokenUser, error::ApiError};
 
-const MOST: usize = 20;
+const MAX_RESULTS: usize = 20;
 
 /// No ticker and no word is longer.
-const LONGEST: usize = 64;
+const MAX_QUERY_CHARS: usize = 64;
 
 #[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct Question {
-    /// The beginning of a ticker or of words of a name
+pub(crate) struct SearchQuery {
+    /// The start of a ticker or of words of a name
     #[serde(default)]
     q: String,
 }
@@ -34,27 +34,27 @@ pub(crate) struct Symbol {
     description: String,
 }
 
-/// Symbols that fit, the likeliest first; none for an empty text.
+/// Matching symbols, best match first; none for an empty query.
 #[utoipa::path(
-    get, path = "/functions/v1/symbols-search", tag = "functions", params(Question),
+    get, path = "/functions/v1/symbols-search", tag = "functions", params(SearchQuery),
     responses((status = 200, body = Vec<Symbol>), (status = 401)),
     security(("bearer" = []))
 )]
 pub(crate) async fn symbols_search(
     State(app): State<App>,
     TokenUser(user): TokenUser,
-    Query(Question { q }): Query<Question>,
+    Query(SearchQuery { q }): Query<SearchQuery>,
 ) -> Result<Json<Vec<Symbol>>, ApiError> {
-    let text: String = q.trim().chars().take(LONGEST).collect();
+    let text: String = q.trim().chars().take(MAX_QUERY_CHARS).collect();
     if text.is_empty() {
         return Ok(Json(Vec::new()));
     }
-    let found = app.directory.search(user, &text, MOST).await?;
-    let told = |of: store::directory::Found| Symbol {
-        id: of.id,
-        ticker: of.ticker,
-        asset_type: of.asset_type,
-        description: of.description,
+    let found = app.directory.search(user, &text, MAX_RESULTS).await?;
+    let symbol = |found: store::directory::Found| Symbol {
+        id: found.id,
+        ticker: found.ticker,
+        asset_type: found.asset_type,
+        description: found.description,
     };
-    Ok(Json(found.into_iter().map(told).collect()))
+    Ok(Json(found.into_iter().map(symbol).collect()))
 }

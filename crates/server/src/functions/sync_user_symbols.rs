@@ -1,4 +1,4 @@
-//! `POST /functions/v1/sync-user-symbols`: what a client's user wants, exactly as the old system took it.
+//! `POST /functions/v1/sync-user-symbols`: records a user's interest, with the old system's request and response.
 
 use axum::{Json, body::Bytes, extract::State};
 use serde_json::Value;
@@ -11,21 +11,21 @@ use crate::{
     interest::{self, Wanted},
 };
 
-/// The body, for those who read the description: it is parsed by [`Wanted`].
+/// The request body, for the OpenAPI description: [`Wanted`] parses it.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SyncUserSymbols)]
-#[expect(dead_code, reason = "describes what is read by hand")]
-pub(crate) struct Asked {
+#[expect(dead_code, reason = "documents a body that is parsed by hand")]
+pub(crate) struct SyncUserSymbolsRequest {
     symbols: Vec<String>,
     /// watchlist, recent_search or chart_view
     source: String,
-    /// m15, h1 and h4 where left out
+    /// Default: m15, h1 and h4
     timeframes: Option<Vec<String>>,
 }
 
-/// What a client's user wants. Symbols that are new are made at once.
+/// Records interest in symbols. New symbols are created at once.
 #[utoipa::path(
-    post, path = "/functions/v1/sync-user-symbols", tag = "functions", request_body = Asked,
+    post, path = "/functions/v1/sync-user-symbols", tag = "functions", request_body = SyncUserSymbolsRequest,
     responses((status = 200, body = Synced), (status = 400), (status = 401)),
     security(("bearer" = []))
 )]
@@ -35,11 +35,11 @@ pub(crate) async fn sync_user_symbols(
     body: Bytes,
 ) -> Result<Json<Synced>, ApiError> {
     let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("The body is no JSON: {error}")))?;
+        .map_err(|error| ApiError::bad_request(format!("The request body isn't valid JSON: {error}")))?;
     let wanted = Wanted::from_json(&body).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let _waits = app.foreground.enter();
+    let _foreground = app.foreground.enter();
     let synced = interest::take(&app.database, user, &wanted).await?;
-    // Where the planner is in this process it need not wait for the database to say so.
+    // A planner in this process need not wait for the notification.
     app.signals.wake_here();
     Ok(Json(synced))
 }

@@ -12,11 +12,11 @@ use store::{show, watchlists};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{app::App, auth::TokenUser, body::Body, error::ApiError, interest::USUAL_TIMEFRAMES};
+use crate::{app::App, auth::TokenUser, body::JsonBody, error::ApiError, interest::USUAL_TIMEFRAMES};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = WatchlistSync)]
-pub(crate) struct Asked {
+pub(crate) struct WatchlistRequest {
     /// add, remove or list
     #[serde(default)]
     action: String,
@@ -25,11 +25,11 @@ pub(crate) struct Asked {
     symbol: String,
 }
 
-/// What add and remove answer; `jobStatus` of add alone.
+/// The response to add and remove.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WatchlistChanged)]
-pub(crate) struct Changed {
+pub(crate) struct WatchlistChange {
     success: bool,
     message: String,
     #[schema(value_type = String)]
@@ -42,43 +42,43 @@ pub(crate) struct Changed {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WatchlistListed)]
-pub(crate) struct Listed {
+pub(crate) struct WatchlistListing {
     success: bool,
     watchlist_id: Uuid,
-    items: Vec<Item>,
+    items: Vec<WatchlistEntry>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WatchlistItem)]
-pub(crate) struct Item {
+pub(crate) struct WatchlistEntry {
     #[schema(value_type = String)]
     symbol: Ticker,
     #[schema(value_type = String, format = DateTime)]
     added_at: Timestamp,
 }
 
-/// Adds to the user's watchlist, removes from it or lists it. Adding again is no error.
+/// Adds a symbol to the user's watchlist, removes one, or lists them. Adding twice is no error.
 #[utoipa::path(
-    post, path = "/functions/v1/watchlist-sync", tag = "functions", request_body = Asked,
+    post, path = "/functions/v1/watchlist-sync", tag = "functions", request_body = WatchlistRequest,
     responses(
-        (status = 200, description = "add, remove: what changed; list: the items", body = Changed),
-        (status = 400), (status = 401), (status = 404, description = "remove: it is not on the list"),
+        (status = 200, description = "add, remove: what changed; list: the items", body = WatchlistChange),
+        (status = 400), (status = 401), (status = 404, description = "remove: not in the watchlist"),
     ),
     security(("bearer" = []))
 )]
 pub(crate) async fn watchlist_sync(
     State(app): State<App>,
     TokenUser(user): TokenUser,
-    Body(asked): Body<Asked>,
+    JsonBody(request): JsonBody<WatchlistRequest>,
 ) -> Result<Response, ApiError> {
     let ticker = || -> Result<Ticker, ApiError> {
-        match asked.symbol.trim() {
+        match request.symbol.trim() {
             "" => Err(ApiError::bad_request("No symbol provided")),
             text => text.parse().map_err(|error| ApiError::bad_request(format!("Invalid symbol: {error}"))),
         }
     };
-    match asked.action.as_str() {
+    match request.action.as_str() {
         "add" => Ok(Json(add(&app, user, ticker()?).await?).into_response()),
         "remove" => Ok(Json(remove(&app, user, ticker()?).await?).into_response()),
         "list" => Ok(Json(list(&app, user).await?).into_response()),
@@ -86,35 +86,38 @@ pub(crate) async fn watchlist_sync(
     }
 }
 
-async fn add(app: &App, user: Uuid, symbol: Ticker) -> Result<Changed, ApiError> {
-    let _waits = app.foreground.enter();
-    let is_there = show::watchlist(&app.database, user).await?.iter().any(|watched| watched.symbol == symbol);
-    if !is_there {
+async fn add(app: &App, user: Uuid, symbol: Ticker) -> Result<WatchlistChange, ApiError> {
+    let _foreground = app.foreground.enter();
+    let is_listed = show::watchlist(&app.database, user).await?.iter().any(|watched| watched.symbol == symbol);
+    if !is_listed {
         watchlists::add(&app.database, user, None, std::slice::from_ref(&symbol), &USUAL_TIMEFRAMES).await?;
         app.signals.wake_here();
         app.signals.ended_here();
     }
-    let message = match is_there {
+    let message = match is_listed {
         true => "Symbol already in watchlist".to_owned(),
         false => format!("{symbol} added to watchlist"),
     };
     let watchlist_id = watchlists::first(&app.database, user).await?;
-    Ok(Changed { success: true, message, symbol, watchlist_id, job_status: Vec::new() })
+    Ok(WatchlistChange { success: true, message, symbol, watchlist_id, job_status: Vec::new() })
 }
 
-async fn remove(app: &App, user: Uuid, symbol: Ticker) -> Result<Changed, ApiError> {
-    let gone = watchlists::remove_everywhere(&app.database, user, &symbol).await?;
-    if !gone {
+async fn remove(app: &App, user: Uuid, symbol: Ticker) -> Result<WatchlistChange, ApiError> {
+    let removed = watchlists::remove_everywhere(&app.database, user, &symbol).await?;
+    if !removed {
         return Err(ApiError::not_found(format!("{symbol} is not in the watchlist")));
     }
     app.signals.ended_here();
     let watchlist_id = watchlists::first(&app.database, user).await?;
     let message = format!("{symbol} removed from watchlist");
-    Ok(Changed { success: true, message, symbol, watchlist_id, job_status: Vec::new() })
+    Ok(WatchlistChange { success: true, message, symbol, watchlist_id, job_status: Vec::new() })
 }
 
-async fn list(app: &App, user: Uuid) -> Result<Listed, ApiError> {
+async fn list(app: &App, user: Uuid) -> Result<WatchlistListing, ApiError> {
     let watched = show::watchlist(&app.database, user).await?;
-    let items = watched.into_iter().map(|of| Item { symbol: of.symbol, added_at: of.added_at }).collect();
-    Ok(Listed { success: true, watchlist_id: watchlists::first(&app.database, user).await?, items })
+    let items = watched
+        .into_iter()
+        .map(|watched| WatchlistEntry { symbol: watched.symbol, added_at: watched.added_at })
+        .collect();
+    Ok(WatchlistListing { success: true, watchlist_id: watchlists::first(&app.database, user).await?, items })
 }

@@ -1,8 +1,8 @@
 //! `/udf/history`: bars as columns.
 //!
-//! Holds: `from` is inclusive, `to` exclusive; with `countback` so many bars come before `to`, whatever `from` says. A window that is
-//! being filled is waited for, for some seconds: "no data" would be the end of history for good. Days and weeks are
-//! named by midnight UTC of their date, as the protocol wants.
+//! Holds: `from` is inclusive, `to` exclusive; `countback` returns that many bars before `to` and overrides `from`. A window that is
+//! being backfilled is waited for, for some seconds: charts take "no data" as the end of history. The time of a d1 or w1 bar is
+//! midnight UTC of its date, as the protocol requires.
 
 use std::time::Duration;
 
@@ -15,20 +15,24 @@ use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Asker, UdfError, UdfQuery, describe, timeframe};
+use super::{
+    UdfError, UdfQuery, UdfUser,
+    symbols::{find_symbol, parse_ticker},
+    timeframe,
+};
 use crate::{app::App, interest};
 
-/// Charts show that they load, and give up after half a minute.
-const WAIT: Duration = Duration::from_secs(8);
+/// Charts show a loading state, and give up after 30 seconds.
+const BACKFILL_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Without a signal one looks again after this.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often the window is read again if no signal arrives.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-const MOST: i64 = 50_000;
+const MAX_BARS: i64 = 50_000;
 
-/// Texts, so that what is wrong can be named.
+/// Strings, so that errors can name an invalid value.
 #[derive(Debug, Default, Deserialize, IntoParams)]
-pub(crate) struct Question {
+pub(crate) struct HistoryQuery {
     #[serde(default)]
     symbol: String,
     /// 1, 5, 15, 30, 60, 240, 1D or 1W
@@ -36,13 +40,13 @@ pub(crate) struct Question {
     resolution: String,
     /// Unix seconds, inclusive
     from: Option<String>,
-    /// Unix seconds, exclusive; now where left out
+    /// Unix seconds, exclusive; default: now
     to: Option<String>,
-    /// So many bars before `to`, whatever `from` says
+    /// This many bars before `to`; overrides `from`
     countback: Option<String>,
 }
 
-/// `s` is `ok`, or `no_data` with `nextTime`: when the newest bar before the window is, where there is one.
+/// `s` is `ok`, or `no_data`; then `nextTime` is the time of the newest bar before the window, if any.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = UdfHistory)]
 pub(crate) struct History {
@@ -63,7 +67,7 @@ pub(crate) struct History {
     next_time: Option<i64>,
 }
 
-/// What was asked for, parsed.
+/// The parsed query.
 struct Window {
     ticker: Ticker,
     timeframe: Timeframe,
@@ -74,86 +78,90 @@ struct Window {
 
 /// Bars as columns, oldest first.
 #[utoipa::path(
-    get, path = "/udf/history", tag = "udf", params(Question),
+    get, path = "/udf/history", tag = "udf", params(HistoryQuery),
     responses((status = 200, body = History), (status = 400), (status = 401)), security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn history(
     State(app): State<App>,
-    Asker(user): Asker,
-    UdfQuery(question): UdfQuery<Question>,
+    UdfUser(user): UdfUser,
+    UdfQuery(query): UdfQuery<HistoryQuery>,
 ) -> Result<Json<History>, UdfError> {
-    let window = parse(&app, &question).await?;
-    describe::known(&app, user, &window.ticker).await?;
-    let _waits = app.foreground.enter();
-    match interest::look_at(&app.database, user, &window.ticker, window.timeframe).await {
+    let window = parse(&app, &query).await?;
+    find_symbol(&app, user, &window.ticker).await?;
+    let _foreground = app.foreground.enter();
+    match interest::record_chart_view(&app.database, user, &window.ticker, window.timeframe).await {
         Ok(true) => app.signals.wake_here(),
         Ok(false) => {}
-        // Who wants too much already may look at what is there all the same.
+        // A user at the limit of symbols may still read stored bars.
         Err(StoreError::Refused(_)) if symbols::id(&app.database, &window.ticker).await?.is_some() => {}
         Err(error) => return Err(error.into()),
     }
-    let (mut ended, until) = (app.signals.events.clone(), Instant::now() + WAIT);
+    let (mut ended, deadline) = (app.signals.events.clone(), Instant::now() + BACKFILL_TIMEOUT);
     loop {
         ended.mark_unchanged();
         let bars = read(&app, user, &window).await?;
-        match standing(&app, user, &window, &bars).await? {
-            Standing::Known => {
-                // Once more: what was missing may have come between the two questions.
+        match window_state(&app, user, &window, &bars).await? {
+            WindowState::Complete => {
+                // Read again: missing bars may have been stored between the two queries.
                 let bars = read(&app, user, &window).await?;
-                return answer(&app, user, &window, &bars).await.map(Json);
+                return response(&app, user, &window, &bars).await.map(Json);
             }
-            Standing::Failed(reason) => {
+            WindowState::Failed(reason) => {
                 let (ticker, timeframe) = (&window.ticker, window.timeframe);
-                return Err(UdfError::told(format!("{ticker} {timeframe} could not be fetched: {reason}")));
+                return Err(UdfError::with_ok_status(format!("{ticker} {timeframe} could not be fetched: {reason}")));
             }
-            Standing::Filling => {}
+            WindowState::Filling => {}
         }
-        if Instant::now() >= until {
-            // Part of a window would be taken for all of it.
+        if Instant::now() >= deadline {
+            // Charts would take part of a window for all of it.
             let (ticker, timeframe) = (&window.ticker, window.timeframe);
-            return Err(UdfError::told(format!("{ticker} {timeframe} is still being fetched: ask again in a moment")));
+            return Err(UdfError::with_ok_status(format!(
+                "{ticker} {timeframe} is still being fetched: try again in a moment"
+            )));
         }
-        let _ = tokio::time::timeout(LOOK_AGAIN, ended.changed()).await;
+        let _ = tokio::time::timeout(POLL_INTERVAL, ended.changed()).await;
     }
 }
 
-async fn parse(app: &App, question: &Question) -> Result<Window, UdfError> {
-    let ticker = describe::parse(&question.symbol)?;
-    let timeframe = timeframe(question.resolution.trim())?;
+async fn parse(app: &App, query: &HistoryQuery) -> Result<Window, UdfError> {
+    let ticker = parse_ticker(&query.symbol)?;
+    let timeframe = timeframe(query.resolution.trim())?;
     let number = |text: &Option<String>, name: &str| -> Result<Option<i64>, UdfError> {
         match text.as_deref().map(str::trim) {
             None | Some("") => Ok(None),
-            Some(text) => {
-                text.parse().map(Some).map_err(|_| UdfError::bad(format!("{name} must be a number, not '{text}'")))
-            }
+            Some(text) => text
+                .parse()
+                .map(Some)
+                .map_err(|_| UdfError::bad_request(format!("{name} must be a number, not '{text}'"))),
         }
     };
     let instant = |secs: i64, name: &str| {
-        Timestamp::from_second(secs).map_err(|_| UdfError::bad(format!("{name} is no time in Unix seconds: {secs}")))
+        Timestamp::from_second(secs)
+            .map_err(|_| UdfError::bad_request(format!("{name} isn't a valid Unix time: {secs}")))
     };
-    let countback = match number(&question.countback, "countback")? {
-        Some(count) if !(1..=MOST).contains(&count) => {
-            return Err(UdfError::bad(format!("countback must be a number from 1 to {MOST}, not {count}")));
+    let countback = match number(&query.countback, "countback")? {
+        Some(count) if !(1..=MAX_BARS).contains(&count) => {
+            return Err(UdfError::bad_request(format!("countback must be a number from 1 to {MAX_BARS}, not {count}")));
         }
         count => count,
     };
-    let to = match number(&question.to, "to")? {
+    let to = match number(&query.to, "to")? {
         Some(secs) => instant(secs, "to")?,
         None => store::clock::read(&app.database).await?.now(),
     };
-    let from = match number(&question.from, "from")? {
+    let from = match number(&query.from, "from")? {
         Some(secs) => instant(secs, "from")?,
         None if countback.is_some() => to,
-        None => return Err(UdfError::bad("from or countback must be given")),
+        None => return Err(UdfError::bad_request("from or countback must be given")),
     };
     if from > to || from == to && countback.is_none() {
-        return Err(UdfError::bad("to must be after from"));
+        return Err(UdfError::bad_request("to must be after from"));
     }
     Ok(Window { ticker, timeframe, from, to, countback })
 }
 
-/// By its name in the protocol.
-fn named(window: &Window, bar: &StoredBar) -> i64 {
+/// The time of a bar in the protocol.
+fn bar_time(window: &Window, bar: &StoredBar) -> i64 {
     let start = bar.bar.start;
     let is_day = window.timeframe.step().is_none();
     if !is_day || window.ticker.asset_class() == AssetClass::Crypto {
@@ -164,7 +172,7 @@ fn named(window: &Window, bar: &StoredBar) -> i64 {
 }
 
 async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, UdfError> {
-    // A day is named by an instant some hours before its bar's.
+    // The protocol's time of a day is some hours before the start of its bar.
     let slack = SignedDuration::from_hours(if window.timeframe.step().is_none() { 24 } else { 0 });
     let to = window.to.saturating_add(slack).unwrap_or(window.to);
     let from = match window.countback {
@@ -172,8 +180,8 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
         None => window.from.saturating_sub(slack).unwrap_or(window.from),
     };
     let Ok(range) = Range::new(from, to) else { return Ok(Vec::new()) };
-    let limit = window.countback.map_or(MOST, |count| count.saturating_add(2));
-    let wanted = adjusted::Wanted {
+    let limit = window.countback.map_or(MAX_BARS, |count| count.saturating_add(2));
+    let selection = adjusted::Wanted {
         ticker: &window.ticker,
         timeframe: window.timeframe,
         range: Some(range),
@@ -181,10 +189,10 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
         adjustment: Adjustment::Splits,
     };
     let mut bars =
-        adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted).await?.unwrap_or_default();
+        adjusted::read(&app.database, Some(user), &app.calendars.current(), selection).await?.unwrap_or_default();
     let (first, end) = (window.from.as_second(), window.to.as_second());
     bars.retain(|bar| {
-        let at = named(window, bar);
+        let at = bar_time(window, bar);
         at < end && (window.countback.is_some() || at >= first)
     });
     if let Some(surplus) = window.countback.and_then(|count| bars.len().checked_sub(usize::try_from(count).ok()?)) {
@@ -193,71 +201,76 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
     Ok(bars)
 }
 
-/// How a window stands.
-enum Standing {
-    /// Nothing more comes that would belong before what is there.
-    Known,
-    /// Some of it is on its way.
+/// How much of a window is stored.
+enum WindowState {
+    /// No more bars will come before the newest stored one.
+    Complete,
+    /// Some bars are still being fetched.
     Filling,
-    /// There is nothing, and that is not the end of history.
+    /// There are no bars because fetching failed, which isn't the end of history.
     Failed(String),
 }
 
-async fn standing(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<Standing, UdfError> {
+async fn window_state(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<WindowState, UdfError> {
     let series = coverage::of_symbol(&app.database, Some(user), &window.ticker).await?;
-    let state = series.iter().find(|of| of.timeframe == window.timeframe).map_or("", |of| of.state.as_str());
+    let state =
+        series.iter().find(|series| series.timeframe == window.timeframe).map_or("", |series| series.state.as_str());
     if !["filling", "failing", "unknown"].contains(&state) {
-        return Ok(Standing::Known);
+        return Ok(WindowState::Complete);
     }
     let oldest = match (window.countback, bars.first()) {
-        // There are as many as were asked for: only holes among them matter.
+        // There are enough bars: only gaps between them matter.
         (Some(count), Some(first)) if i64::try_from(bars.len()).is_ok_and(|n| n >= count) => first.bar.start,
         (Some(_), _) => Timestamp::MIN,
         (None, _) => window.from,
     };
-    // What is missing after the newest bar comes by itself: charts ask for it again and again.
+    // Gaps after the newest bar don't matter: charts keep requesting the newest bars.
     let newest = bars.last().map_or(window.to, |bar| bar.bar.start);
-    let Ok(part) = Range::new(oldest, newest) else { return Ok(Standing::Known) };
+    let Ok(range) = Range::new(oldest, newest) else { return Ok(WindowState::Complete) };
     let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&window.ticker)), 5_000).await?;
-    let of_window = |gap: &&show::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&part).is_some();
-    let is_lost = |gap: &&show::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
-    let (lost, open): (Vec<&show::Gap>, Vec<&show::Gap>) = gaps.iter().filter(of_window).partition(is_lost);
-    Ok(match lost.first() {
-        _ if !open.is_empty() => Standing::Filling,
+    let of_window = |gap: &&show::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&range).is_some();
+    let has_failed = |gap: &&show::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
+    let (failed, open): (Vec<&show::Gap>, Vec<&show::Gap>) = gaps.iter().filter(of_window).partition(has_failed);
+    Ok(match failed.first() {
+        _ if !open.is_empty() => WindowState::Filling,
         Some(gap) if bars.is_empty() => {
-            Standing::Failed(gap.reason.clone().unwrap_or_else(|| "no reason is known".to_owned()))
+            WindowState::Failed(gap.reason.clone().unwrap_or_else(|| "unknown reason".to_owned()))
         }
-        _ => Standing::Known,
+        _ => WindowState::Complete,
     })
 }
 
-async fn answer(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<History, UdfError> {
+async fn response(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) -> Result<History, UdfError> {
     if bars.is_empty() {
-        return Ok(History { s: "no_data", next_time: before(app, user, window).await?, ..History::default() });
+        return Ok(History {
+            s: "no_data",
+            next_time: previous_bar_time(app, user, window).await?,
+            ..History::default()
+        });
     }
-    let column = |of: fn(&StoredBar) -> f64| Some(bars.iter().map(of).collect());
+    let column = |value: fn(&StoredBar) -> f64| Some(bars.iter().map(value).collect());
     Ok(History {
         s: "ok",
-        t: Some(bars.iter().map(|bar| named(window, bar)).collect()),
-        o: column(|of| of.bar.open),
-        h: column(|of| of.bar.high),
-        l: column(|of| of.bar.low),
-        c: column(|of| of.bar.close),
-        v: column(|of| of.bar.volume),
+        t: Some(bars.iter().map(|bar| bar_time(window, bar)).collect()),
+        o: column(|stored| stored.bar.open),
+        h: column(|stored| stored.bar.high),
+        l: column(|stored| stored.bar.low),
+        c: column(|stored| stored.bar.close),
+        v: column(|stored| stored.bar.volume),
         next_time: None,
     })
 }
 
-/// The newest bar before the window.
-async fn before(app: &App, user: Uuid, window: &Window) -> Result<Option<i64>, UdfError> {
+/// The time of the newest bar before the window.
+async fn previous_bar_time(app: &App, user: Uuid, window: &Window) -> Result<Option<i64>, UdfError> {
     let Ok(range) = Range::new(Timestamp::MIN, window.from) else { return Ok(None) };
-    let wanted = adjusted::Wanted {
+    let selection = adjusted::Wanted {
         ticker: &window.ticker,
         timeframe: window.timeframe,
         range: Some(range),
         limit: 1,
         adjustment: Adjustment::Raw,
     };
-    let found = adjusted::read(&app.database, Some(user), &app.calendars.current(), wanted).await?;
-    Ok(found.and_then(|bars| bars.last().map(|bar| named(window, bar))))
+    let found = adjusted::read(&app.database, Some(user), &app.calendars.current(), selection).await?;
+    Ok(found.and_then(|bars| bars.last().map(|bar| bar_time(window, bar))))
 }

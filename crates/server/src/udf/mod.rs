@@ -1,11 +1,11 @@
-//! `/udf`: TradingView's Universal Data Feed protocol, so that any chart of theirs can be pointed at Barkeep.
+//! `/udf`: TradingView's Universal Data Feed protocol, so that TradingView's charts can use Barkeep.
 //!
-//! In: a bearer token from any page, or the session of this server's own. Out: the protocol's shapes: columns of bars, errors as
-//! `{"s": "error", "errmsg": ...}`, and no field `s` in a symbol. Prices are in today's shares. Asking for bars is
+//! In: a bearer token from any origin, or the session cookie from this one. Out: the protocol's responses: columns of bars, errors
+//! as `{"s": "error", "errmsg": ...}`, and no field `s` in a symbol. Prices are split-adjusted. Requesting bars records
 //! `chart_view` interest.
 
-pub(crate) mod describe;
 pub(crate) mod history;
+pub(crate) mod symbols;
 
 use axum::{
     Json, Router,
@@ -24,10 +24,10 @@ use crate::{
     app::App,
     auth::{TokenUser, User},
     cors::any_origin,
-    error::{ApiError, wrong_method},
+    error::{ApiError, method_not_allowed},
 };
 
-/// The protocol's words for timeframes.
+/// The protocol's names of timeframes.
 const RESOLUTIONS: [(&str, Timeframe); 8] = [
     ("1", Timeframe::M1),
     ("5", Timeframe::M5),
@@ -41,30 +41,30 @@ const RESOLUTIONS: [(&str, Timeframe); 8] = [
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/udf/config", get(describe::config))
-        .route("/udf/time", get(describe::time))
-        .route("/udf/search", get(describe::search))
-        .route("/udf/symbols", get(describe::symbols))
+        .route("/udf/config", get(symbols::config))
+        .route("/udf/time", get(symbols::time))
+        .route("/udf/search", get(symbols::search))
+        .route("/udf/symbols", get(symbols::symbols))
         .route("/udf/history", get(history::history))
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(any_origin())
 }
 
-/// Who asks.
+/// The user of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asker(Uuid);
+pub(crate) struct UdfUser(Uuid);
 
-/// What every refusal says, as the protocol wants it.
+/// The body of every error, in the protocol's form.
 #[derive(utoipa::ToSchema)]
 #[schema(as = UdfError)]
-#[expect(dead_code, reason = "the shape of an error for those who read the description of the API")]
-pub(crate) struct Told {
+#[expect(dead_code, reason = "documents the error body in the OpenAPI description")]
+pub(crate) struct UdfErrorBody {
     /// error
     s: String,
     errmsg: String,
 }
 
-/// In the protocol's form.
+/// An error in the protocol's form.
 #[derive(Debug)]
 pub(crate) struct UdfError {
     status: StatusCode,
@@ -72,12 +72,12 @@ pub(crate) struct UdfError {
 }
 
 impl UdfError {
-    fn bad(message: impl Into<String>) -> Self {
+    fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
-    /// Charts read the body of a 200 alone: what a chart can ask for in good faith is answered with one.
-    fn told(message: impl Into<String>) -> Self {
+    /// An error with status 200: charts read the message of no other. For errors that a correct request can cause.
+    fn with_ok_status(message: impl Into<String>) -> Self {
         Self { status: StatusCode::OK, message: message.into() }
     }
 }
@@ -100,21 +100,22 @@ impl IntoResponse for UdfError {
     }
 }
 
-impl FromRequestParts<App> for Asker {
+impl FromRequestParts<App> for UdfUser {
     type Rejection = UdfError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        // Pages of any origin may read the answers: a cookie counts for this server's own alone.
-        let is_own = parts.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none")
-            && !parts.headers.contains_key(header::ORIGIN);
-        match is_own {
+        // Any origin may read the responses: the cookie counts for requests from this origin only.
+        let is_same_origin =
+            parts.headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none")
+                && !parts.headers.contains_key(header::ORIGIN);
+        match is_same_origin {
             true => Ok(Self(User::from_request_parts(parts, app).await?.0)),
             false => Ok(Self(TokenUser::from_request_parts(parts, app).await?.0)),
         }
     }
 }
 
-/// Parameters; what is wrong with them is said in the protocol's form.
+/// Query parameters; errors are [`UdfError`]s.
 #[derive(Debug)]
 pub(crate) struct UdfQuery<T>(T);
 
@@ -122,8 +123,9 @@ impl<T: DeserializeOwned> FromRequestParts<App> for UdfQuery<T> {
     type Rejection = UdfError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let Query(parameters) =
-            Query::from_request_parts(parts, app).await.map_err(|rejection| UdfError::bad(rejection.body_text()))?;
+        let Query(parameters) = Query::from_request_parts(parts, app)
+            .await
+            .map_err(|rejection| UdfError::bad_request(rejection.body_text()))?;
         Ok(Self(parameters))
     }
 }
@@ -136,6 +138,6 @@ fn timeframe(resolution: &str) -> Result<Timeframe, UdfError> {
     };
     RESOLUTIONS.iter().find(|(name, _)| *name == alias).map(|(_, timeframe)| *timeframe).ok_or_else(|| {
         let all: Vec<&str> = RESOLUTIONS.iter().map(|(name, _)| *name).collect();
-        UdfError::bad(format!("'{resolution}' is no resolution: {} are", all.join(", ")))
+        UdfError::bad_request(format!("'{resolution}' isn't a supported resolution: use one of {}", all.join(", ")))
     })
 }

@@ -1,5 +1,4 @@
-//! The client's own files and its libraries, embedded, under addresses that change with their content: a browser keeps them for
-//! good.
+//! The client's own files and its libraries, embedded. Their URLs change with their content, so browsers cache them for good.
 
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ use crate::error::ApiError;
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-macro_rules! own {
+macro_rules! client_file {
     ($name:literal) => {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/", $name))
     };
@@ -27,24 +26,24 @@ macro_rules! library {
     };
 }
 
-/// Name, kind and content.
+/// Name, content type and content.
 const FILES: [(&str, &str, &str); 12] = [
-    ("style.css", "text/css; charset=utf-8", own!("style.css")),
-    ("app.js", JAVASCRIPT, own!("app.js")),
-    ("chart.js", JAVASCRIPT, own!("chart.js")),
-    ("live.js", JAVASCRIPT, own!("live.js")),
-    ("lists.js", JAVASCRIPT, own!("lists.js")),
-    ("search.js", JAVASCRIPT, own!("search.js")),
-    ("time.js", JAVASCRIPT, own!("time.js")),
-    ("icon.svg", "image/svg+xml", own!("icon.svg")),
+    ("style.css", "text/css; charset=utf-8", client_file!("style.css")),
+    ("app.js", JAVASCRIPT, client_file!("app.js")),
+    ("chart.js", JAVASCRIPT, client_file!("chart.js")),
+    ("live.js", JAVASCRIPT, client_file!("live.js")),
+    ("lists.js", JAVASCRIPT, client_file!("lists.js")),
+    ("search.js", JAVASCRIPT, client_file!("search.js")),
+    ("time.js", JAVASCRIPT, client_file!("time.js")),
+    ("icon.svg", "image/svg+xml", client_file!("icon.svg")),
     ("htmx.js", JAVASCRIPT, library!("htmx.js")),
     ("htmx.LICENSE", TEXT, library!("htmx.LICENSE")),
     ("lightweight-charts.js", JAVASCRIPT, library!("lightweight-charts.js")),
     ("lightweight-charts.LICENSE", TEXT, library!("lightweight-charts.LICENSE")),
 ];
 
-/// Of all files together: modules name one another by their names alone, so they change as one.
-static EDITION: LazyLock<String> = LazyLock::new(|| {
+/// A digest of all files together: modules import one another by relative names, so they change as one.
+static DIGEST: LazyLock<String> = LazyLock::new(|| {
     let mut digest = Sha256::new();
     for (name, _, content) in FILES {
         digest.update(name);
@@ -54,25 +53,29 @@ static EDITION: LazyLock<String> = LazyLock::new(|| {
     digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 });
 
-/// Where a file is.
-pub(super) fn address(name: &str) -> String {
-    format!("/assets/{}/{name}", *EDITION)
+/// The URL of a file.
+pub(super) fn url(name: &str) -> String {
+    format!("/assets/{}/{name}", *DIGEST)
 }
 
-pub(super) async fn file(Path((edition, name)): Path<(String, String)>) -> Response {
-    let Some((_, kind, content)) = FILES.iter().find(|(of, _, _)| *of == name) else {
-        return ApiError::new(StatusCode::NOT_FOUND, "There is no such file").into_response();
+pub(super) async fn file(Path((digest, name)): Path<(String, String)>) -> Response {
+    let Some((_, content_type, content)) = FILES.iter().find(|(file, _, _)| *file == name) else {
+        return ApiError::new(StatusCode::NOT_FOUND, "No such file").into_response();
     };
-    // A page from before an update asks for the old edition and gets the new one, but doesn't keep it.
-    let keep = if edition == *EDITION { "public, max-age=31536000, immutable" } else { "no-store" };
+    // A page from before an update requests the old digest; it gets the new file, but must not cache it.
+    let cache_control = if digest == *DIGEST { "public, max-age=31536000, immutable" } else { "no-store" };
     (
-        [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, keep), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")],
+        [
+            (header::CONTENT_TYPE, *content_type),
+            (header::CACHE_CONTROL, cache_control),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ],
         *content,
     )
         .into_response()
 }
 
-/// Browsers ask for it where no page has said where it is.
+/// `/favicon.ico`, which browsers request by themselves.
 pub(super) async fn icon() -> Response {
     file(Path((String::new(), "icon.svg".to_owned()))).await
 }

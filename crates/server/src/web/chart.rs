@@ -1,4 +1,4 @@
-//! `/chart/AAPL?tf=m15`: the page, the data that its script draws, and the same as a table.
+//! `/chart/AAPL?tf=m15`: the page, the data for its script, and the bars as a table.
 
 use axum::{
     Json,
@@ -13,10 +13,10 @@ use serde::Deserialize;
 use store::{show, tracking::Source};
 
 use super::{
-    chart_data::{self, Data, Part},
-    failure::{self, Failure},
+    chart_data::{self, ChartData, Selection},
     format,
     layout::{self, Page, csrf_field},
+    page_error::{PageError, error_page},
     visitor::Visitor,
     watchlist::edit::TIMEFRAMES,
 };
@@ -26,15 +26,15 @@ use crate::{
     interest::{self, Wanted},
 };
 
-/// More than a screen shows.
-const AT_FIRST: i64 = 600;
+/// More than fit on a screen.
+const INITIAL_BARS: i64 = 600;
 
-/// Of a table: what somebody reads through.
-const IN_TABLE: i64 = 200;
+/// Rows of the table.
+const TABLE_BARS: i64 = 200;
 
-/// Texts, so that what is wrong can be named.
+/// `tf` and `adjust` are strings, so that errors can name an invalid value.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Question {
+pub(super) struct ChartQuery {
     tf: Option<String>,
     adjust: Option<String>,
     before: Option<i64>,
@@ -42,7 +42,7 @@ pub(super) struct Question {
     limit: Option<i64>,
 }
 
-impl Question {
+impl ChartQuery {
     fn timeframe(&self) -> Result<Timeframe, ApiError> {
         self.tf.as_deref().map_or(Ok(Timeframe::M15), str::parse).map_err(ApiError::invalid)
     }
@@ -51,13 +51,13 @@ impl Question {
         self.adjust.as_deref().map_or(Ok(Adjustment::default()), str::parse).map_err(ApiError::invalid)
     }
 
-    fn part(&self) -> Result<Part, ApiError> {
+    fn selection(&self) -> Result<Selection, ApiError> {
         let instant = |secs| Timestamp::from_second(secs).map_err(ApiError::invalid);
-        let limit = self.limit.unwrap_or(AT_FIRST).clamp(1, 10_000);
+        let limit = self.limit.unwrap_or(INITIAL_BARS).clamp(1, 10_000);
         Ok(match (self.before, self.from) {
-            (Some(before), _) => Part::Before(instant(before)?, limit),
-            (None, Some(from)) => Part::From(instant(from)?),
-            (None, None) => Part::Newest(limit),
+            (Some(before), _) => Selection::Before(instant(before)?, limit),
+            (None, Some(from)) => Selection::From(instant(from)?),
+            (None, None) => Selection::Newest(limit),
         })
     }
 }
@@ -66,16 +66,16 @@ pub(super) async fn page(
     State(app): State<App>,
     visitor: Visitor,
     Path(symbol): Path<String>,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
+    Query(query): Query<ChartQuery>,
+) -> Result<Response, PageError> {
     let Ok(ticker) = symbol.parse::<Ticker>() else {
-        return Ok(failure::page(
+        return Ok(error_page(
             StatusCode::NOT_FOUND,
-            "That is no symbol: tickers are written AAPL, BRK.B or BTC-USD",
+            &format!("'{symbol}' isn't a valid ticker: write it like AAPL, BRK.B or BTC-USD"),
         ));
     };
-    let timeframe = question.timeframe().unwrap_or(Timeframe::M15);
-    let adjustment = question.adjustment().unwrap_or_default();
+    let timeframe = query.timeframe().unwrap_or(Timeframe::M15);
+    let adjustment = query.adjustment().unwrap_or_default();
     let data = chart_data::read(
         &app.database,
         &app.calendars.current(),
@@ -83,59 +83,59 @@ pub(super) async fn page(
         &ticker,
         timeframe,
         adjustment,
-        Part::Newest(AT_FIRST),
+        Selection::Newest(INITIAL_BARS),
     )
     .await?;
-    let listed = app.directory.search(visitor.user, ticker.as_str(), 6).await?;
-    let known = listed.iter().find(|found| found.ticker == ticker);
-    // Somebody may have mistyped it: nothing is asked for before they say so.
+    let matches = app.directory.search(visitor.user, ticker.as_str(), 6).await?;
+    let known = matches.iter().find(|found| found.ticker == ticker);
+    // It may be a typo: an unknown symbol is requested only after confirmation.
     if data.is_none() && known.is_none() {
-        let body = nobody_lists(&ticker, &listed, &visitor.csrf);
-        return Ok(Page { title: ticker.as_str(), place: "", script: None, body }.shown(&app, &visitor.csrf));
+        let body = unknown_symbol(&ticker, &matches, &visitor.csrf);
+        return Ok(Page { title: ticker.as_str(), nav: "", script: None, body }.render(&app, &visitor.csrf));
     }
     let name = known.map(|found| found.description.as_str()).unwrap_or_default();
     let is_watched = show::watchlist(&app.database, visitor.user).await?.iter().any(|watched| watched.symbol == ticker);
-    let state = data.as_ref().map_or_else(|| chart_data::state(None), |data| data.state().clone());
+    let state = data.as_ref().map_or_else(|| chart_data::series_state(None), |data| data.state().clone());
     let body = html! {
-        article #chart-page data-symbol=(ticker) data-timeframe=(timeframe) data-adjust=(adjusted(adjustment)) data-zone=(zone(&ticker)) {
+        article #chart-page data-symbol=(ticker) data-timeframe=(timeframe) data-adjust=(adjustment_name(adjustment)) data-zone=(zone(&ticker)) {
             header.chart-head {
                 h1 { (ticker) " " span.name { (name) } }
                 div #legend aria-live="off" { (PreEscaped("&nbsp;")) }
             }
             div.toolbar role="toolbar" aria-label="Chart" {
                 div.group role="group" aria-label="Timeframe" {
-                    @for (n, of) in TIMEFRAMES.iter().enumerate() {
-                        button type="button" data-timeframe=(of) aria-pressed=(if *of == timeframe { "true" } else { "false" })
-                            aria-keyshortcuts=(n + 1) title={ "Key " (n + 1) } { (of) }
+                    @for (n, option) in TIMEFRAMES.iter().enumerate() {
+                        button type="button" data-timeframe=(option) aria-pressed=(if *option == timeframe { "true" } else { "false" })
+                            aria-keyshortcuts=(n + 1) title={ "Key " (n + 1) } { (option) }
                     }
                 }
                 @if ticker.asset_class() == AssetClass::Stock {
-                    label { input #raw type="checkbox" checked[adjustment == Adjustment::Raw]; " As traded" }
+                    label { input #raw type="checkbox" checked[adjustment == Adjustment::Raw]; " Unadjusted" }
                 }
                 span #chip class={ "chip " (state.class) } title=(state.sentence) { (state.label) }
                 span #source { }
-                (watch(&ticker, is_watched, &visitor.csrf))
+                (watchlist_button(&ticker, is_watched, &visitor.csrf))
             }
             div.canvas {
-                div #chart role="img" tabindex="0" aria-label={ "Chart of " (ticker) ": arrows move, plus and minus zoom; the table below holds the same bars" } {}
-                p #empty hidden[data.as_ref().is_some_and(|data| !data.bars.is_empty())] role="status" { "Asked for. The first bars are here in a moment." }
+                div #chart role="img" tabindex="0" aria-label={ "Chart of " (ticker) ". Arrow keys scroll, plus and minus zoom. The table below lists the same bars." } {}
+                p #empty hidden[data.as_ref().is_some_and(|data| !data.bars.is_empty())] role="status" { "Loading the first bars…" }
             }
             details #table {
-                summary { "The bars as a table" }
+                summary { "Show as table" }
                 div #table-rows {}
             }
-            script #first type="application/json" { (PreEscaped(inline(data.as_ref()))) }
+            script #first type="application/json" { (PreEscaped(inline_json(data.as_ref()))) }
         }
     };
-    Ok(Page { title: ticker.as_str(), place: "", script: Some("chart.js"), body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: ticker.as_str(), nav: "", script: Some("chart.js"), body }.render(&app, &visitor.csrf))
 }
 
-/// JSON within HTML: nothing in it may end the element.
-fn inline(data: Option<&Data>) -> String {
+/// JSON in a script element: it must not contain `</script>`.
+fn inline_json(data: Option<&ChartData>) -> String {
     serde_json::to_string(&data).unwrap_or_else(|_| "null".to_owned()).replace('<', "\\u003c")
 }
 
-fn adjusted(adjustment: Adjustment) -> &'static str {
+fn adjustment_name(adjustment: Adjustment) -> &'static str {
     match adjustment {
         Adjustment::Raw => "raw",
         Adjustment::Splits => "splits",
@@ -143,7 +143,7 @@ fn adjusted(adjustment: Adjustment) -> &'static str {
     }
 }
 
-/// Whose clock the exchange goes by.
+/// The time zone of the exchange.
 fn zone(ticker: &Ticker) -> &'static str {
     match ticker.asset_class() {
         AssetClass::Stock => "America/New_York",
@@ -151,7 +151,7 @@ fn zone(ticker: &Ticker) -> &'static str {
     }
 }
 
-fn watch(ticker: &Ticker, is_watched: bool, csrf: &str) -> Markup {
+fn watchlist_button(ticker: &Ticker, is_watched: bool, csrf: &str) -> Markup {
     html! {
         @if is_watched {
             span.watched-mark { "On your watchlist" }
@@ -165,32 +165,32 @@ fn watch(ticker: &Ticker, is_watched: bool, csrf: &str) -> Markup {
     }
 }
 
-fn nobody_lists(ticker: &Ticker, listed: &[store::directory::Found], csrf: &str) -> Markup {
+fn unknown_symbol(ticker: &Ticker, matches: &[store::directory::Found], csrf: &str) -> Markup {
     html! {
-        h1 { "Nobody lists " (ticker) }
-        p { "It is neither on the provider's list of symbols nor on the one that Barkeep brings along." }
-        @if !listed.is_empty() {
-            p { "Did you mean " @for (n, found) in listed.iter().enumerate() {
+        h1 { "Unknown symbol " (ticker) }
+        p { "It is in neither the provider's symbol list nor Barkeep's own." }
+        @if !matches.is_empty() {
+            p { "Did you mean " @for (n, found) in matches.iter().enumerate() {
                 @if n > 0 { ", " }
                 a href={ "/chart/" (found.ticker) } { (found.ticker) } @if !found.description.is_empty() { " (" (found.description) ")" }
             } "?" }
         }
         form method="post" action="/search/pick" {
             (csrf_field(csrf))
-            button name="symbol" value=(ticker) { "Ask the providers for " (ticker) " all the same" }
+            button name="symbol" value=(ticker) { "Request " (ticker) " anyway" }
         }
     }
 }
 
-/// Opening a chart is `chart_view` interest: the page says so once.
-pub(super) async fn visit(
+/// Records `chart_view` interest; the page's script calls it once.
+pub(super) async fn record_view(
     State(app): State<App>,
     visitor: Visitor,
     Path(symbol): Path<String>,
-) -> Result<Response, Failure> {
+) -> Result<Response, PageError> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let wanted = Wanted { tickers: vec![ticker], source: Source::ChartView, timeframes: TIMEFRAMES.to_vec() };
-    let _waits = app.foreground.enter();
+    let _foreground = app.foreground.enter();
     interest::take(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -200,26 +200,10 @@ pub(super) async fn bars(
     State(app): State<App>,
     visitor: Visitor,
     Path(symbol): Path<String>,
-    Query(question): Query<Question>,
+    Query(query): Query<ChartQuery>,
 ) -> Result<Response, ApiError> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
-    let (timeframe, adjustment, part) = (question.timeframe()?, question.adjustment()?, question.part()?);
-    let data =
-        chart_data::read(&app.database, &app.calendars.current(), visitor.user, &ticker, timeframe, adjustment, part)
-            .await?
-            .ok_or_else(|| ApiError::not_found(format!("Nobody has asked for {ticker} yet")))?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(data)).into_response())
-}
-
-/// The newest bars for those who read rather than look.
-pub(super) async fn table(
-    State(app): State<App>,
-    visitor: Visitor,
-    Path(symbol): Path<String>,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
-    let (timeframe, adjustment) = (question.timeframe()?, question.adjustment()?);
+    let (timeframe, adjustment, selection) = (query.timeframe()?, query.adjustment()?, query.selection()?);
     let data = chart_data::read(
         &app.database,
         &app.calendars.current(),
@@ -227,18 +211,41 @@ pub(super) async fn table(
         &ticker,
         timeframe,
         adjustment,
-        Part::Newest(IN_TABLE),
+        selection,
+    )
+    .await?
+    .ok_or_else(|| ApiError::not_found(format!("No bars of {ticker} yet: add it to your watchlist first")))?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(data)).into_response())
+}
+
+/// The newest bars as a table.
+pub(super) async fn table(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(symbol): Path<String>,
+    Query(query): Query<ChartQuery>,
+) -> Result<Response, PageError> {
+    let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
+    let (timeframe, adjustment) = (query.timeframe()?, query.adjustment()?);
+    let data = chart_data::read(
+        &app.database,
+        &app.calendars.current(),
+        visitor.user,
+        &ticker,
+        timeframe,
+        adjustment,
+        Selection::Newest(TABLE_BARS),
     )
     .await?;
     let rows = data.as_ref().map(|data| data.bars.as_slice()).unwrap_or_default();
     Ok(layout::fragment(html! {
-        @if rows.is_empty() { p { "No bar is stored yet." } }
+        @if rows.is_empty() { p { "No bars stored yet." } }
         @else {
             div.scroll tabindex="0" role="region" aria-label={ "Bars of " (ticker) } {
                 table {
-                    caption { (ticker) " " (timeframe) ", the newest " (rows.len()) " bars, newest first" }
+                    caption { (ticker) " " (timeframe) ": latest " (rows.len()) " bars, newest first" }
                     thead { tr {
-                        th scope="col" { "Start" }
+                        th scope="col" { "Time" }
                         @for column in ["Open", "High", "Low", "Close", "Volume"] { th.n scope="col" { (column) } }
                         th scope="col" { "" }
                     } }

@@ -1,4 +1,4 @@
-//! `/coverage`: how complete everything is, symbols by timeframes, and of each series which sessions are missing.
+//! `/coverage`: the coverage of symbols by timeframe, and the missing sessions of each series.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ use store::{
 };
 
 use super::{
-    failure::Failure,
-    format::{self, Fill},
+    format::{self, CoverageStatus},
     layout::{self, Page, csrf_field},
+    page_error::PageError,
     visitor::Visitor,
     watchlist::edit::TIMEFRAMES,
 };
@@ -31,11 +31,11 @@ use crate::{
     interest::{self, Wanted},
 };
 
-/// Symbols of a page.
+/// Symbols per page.
 const ROWS: usize = 100;
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Question {
+pub(super) struct CoverageQuery {
     #[serde(default)]
     skip: usize,
 }
@@ -43,36 +43,36 @@ pub(super) struct Question {
 pub(super) async fn page(
     State(app): State<App>,
     visitor: Visitor,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    let map = map(&app, &visitor, question.skip).await?;
+    Query(query): Query<CoverageQuery>,
+) -> Result<Response, PageError> {
+    let table = coverage_table(&app, &visitor, query.skip).await?;
     let body = html! {
         h1 { "Coverage" }
-        p.dim { "Of the bars that the exchange's calendar expects in each series' window, how many are accounted for. Choose a cell for the sessions that are missing." }
-        section #map aria-live="off" hx-get={ "/coverage/now?skip=" (question.skip) } hx-trigger="barkeep:bars from:body throttle:1s, every 30s"
-            hx-swap="innerMorph" { (map) }
+        p.dim { "The share of the bars expected by the exchange calendar that are stored or known not to exist. Select a cell to see its missing sessions." }
+        section #map aria-live="off" hx-get={ "/coverage/now?skip=" (query.skip) } hx-trigger="barkeep:bars from:body throttle:1s, every 30s"
+            hx-swap="innerMorph" { (table) }
     };
-    Ok(Page { title: "Coverage", place: "/coverage", script: None, body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: "Coverage", nav: "/coverage", script: None, body }.render(&app, &visitor.csrf))
 }
 
 pub(super) async fn fragment(
     State(app): State<App>,
     visitor: Visitor,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    Ok(layout::fragment(map(&app, &visitor, question.skip).await?))
+    Query(query): Query<CoverageQuery>,
+) -> Result<Response, PageError> {
+    Ok(layout::fragment(coverage_table(&app, &visitor, query.skip).await?))
 }
 
-async fn map(app: &App, visitor: &Visitor, skip: usize) -> Result<Markup, Failure> {
+async fn coverage_table(app: &App, visitor: &Visitor, skip: usize) -> Result<Markup, PageError> {
     let tracked = show::tracked(&app.database, visitor.user).await?;
     if tracked.is_empty() {
         return Ok(
-            html! { p.empty { "Nothing is kept for you yet. " a href="/" { "Watch a symbol" } ", and it appears here." } },
+            html! { p.empty { "No symbols yet. " a href="/" { "Add one to your watchlist" } " to see its coverage here." } },
         );
     }
     let shown: Vec<Ticker> = tracked.iter().skip(skip).take(ROWS).cloned().collect();
     let found = coverage::of_symbols(&app.database, Some(visitor.user), &shown).await?;
-    let kept: BTreeSet<Timeframe> = found
+    let timeframes: BTreeSet<Timeframe> = found
         .iter()
         .flat_map(|(_, series)| series)
         .filter(|series| series.state != "not tracked")
@@ -82,24 +82,24 @@ async fn map(app: &App, visitor: &Visitor, skip: usize) -> Result<Markup, Failur
     Ok(html! {
         div.scroll tabindex="0" role="region" aria-label="Coverage by symbol and timeframe" {
             table.heat {
-                thead { tr { th scope="col" { "Symbol" } @for timeframe in &kept { th.cell scope="col" { (timeframe) } } } }
+                thead { tr { th scope="col" { "Symbol" } @for timeframe in &timeframes { th.cell scope="col" { (timeframe) } } } }
                 tbody { @for (symbol, series) in &found {
                     tr id={ "row-" (symbol) } {
                         th scope="row" { a href={ "/chart/" (symbol) } { (symbol) } }
-                        @for timeframe in &kept { (cell(symbol, *timeframe, series.iter().find(|series| series.timeframe == *timeframe))) }
+                        @for timeframe in &timeframes { (cell(symbol, *timeframe, series.iter().find(|series| series.timeframe == *timeframe))) }
                     }
                 } }
             }
         }
         @if skip > 0 || tracked.len() > skip + ROWS {
-            nav.pages aria-label="Pages of the map" {
-                @if skip > 0 { a href={ "/coverage?skip=" (skip.saturating_sub(ROWS)) } { "Before" } }
+            nav.pages aria-label="Pagination" {
+                @if skip > 0 { a href={ "/coverage?skip=" (skip.saturating_sub(ROWS)) } { "Previous" } }
                 span { (skip + 1) " to " ((skip + ROWS).min(tracked.len())) " of " (tracked.len()) }
-                @if tracked.len() > skip + ROWS { a href={ "/coverage?skip=" (skip + ROWS) } { "Further" } }
+                @if tracked.len() > skip + ROWS { a href={ "/coverage?skip=" (skip + ROWS) } { "Next" } }
             }
         }
         p.legend aria-hidden="true" {
-            span.complete { "complete" } span.filling { "filling" } span.held-back { "held back" } span.failing { "failing" } span.unknown { "unknown" } span.idle { "not kept" }
+            span.complete { "complete" } span.filling { "backfilling" } span.held-back { "limited by plan" } span.failing { "failing" } span.unknown { "unknown symbol" } span.idle { "not tracked" }
         }
     })
 }
@@ -108,31 +108,33 @@ fn cell(symbol: &Ticker, timeframe: Timeframe, series: Option<&SeriesCoverage>) 
     let Some(series) = series.filter(|series| series.state != "not tracked") else {
         return html! { td.cell.idle { "–" } };
     };
-    let fill = Fill::of(series);
+    let status = CoverageStatus::new(series);
     let decile = format::percent(series) / 10;
     html! {
-        td class={ "cell " (fill.class()) " d" (decile) } title=(format::sentence(series)) {
+        td class={ "cell " (status.class()) " d" (decile) } title=(format::description(series)) {
             a href={ "/coverage/" (symbol) "/" (timeframe) } {
                 span.hidden { (symbol) " " (timeframe) ": " }
-                strong { (format::percent(series)) " %" }
+                strong { (format::percent(series)) "%" }
                 span { (format::count(series.stored)) "/" (format::count(series.expected)) }
-                span.hidden { ", " (format::sentence(series)) }
+                span.hidden { ", " (format::description(series)) }
             }
         }
     }
 }
 
-/// One series: its numbers, and what is missing by session.
+/// One series: its counts, and its gaps by session.
 pub(super) async fn series(
     State(app): State<App>,
     visitor: Visitor,
     Path((symbol, timeframe)): Path<(String, String)>,
-) -> Result<Response, Failure> {
+) -> Result<Response, PageError> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
     let timeframe: Timeframe = timeframe.parse().map_err(ApiError::invalid)?;
     let all = coverage::of_symbol(&app.database, Some(visitor.user), &ticker).await?;
     let Some(series) = all.iter().find(|series| series.timeframe == timeframe && series.state != "not tracked") else {
-        return Err(ApiError::not_found(format!("{ticker} {timeframe} is nothing that you have asked for")).into());
+        return Err(
+            ApiError::not_found(format!("{ticker} {timeframe} isn't tracked: add {ticker} to your watchlist")).into()
+        );
     };
     let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&ticker)), 2_000).await?;
     let gaps: Vec<Gap> = gaps.into_iter().filter(|gap| gap.timeframe == timeframe).collect();
@@ -140,52 +142,52 @@ pub(super) async fn series(
     let address = format!("/coverage/{ticker}/{timeframe}");
     let body = html! { section #series hx-get=(address) hx-select="#series" hx-swap="outerMorph" hx-trigger="barkeep:bars from:body throttle:1s, every 30s" {
         h1 { (ticker) " " (timeframe) }
-        p class={ "chip " (Fill::of(series).class()) } { (format::sentence(series)) }
+        p class={ "chip " (CoverageStatus::new(series).class()) } { (format::description(series)) }
         dl.figures {
             div { dt { "Expected" } dd { (format::count(series.expected)) } }
             div { dt { "Stored" } dd { (format::count(series.stored)) } }
-            div { dt { "Nothing traded" } dd { (format::count(series.no_trade)) } }
+            div { dt { "No trades" } dd { (format::count(series.no_trade)) } }
             div { dt { "Missing" } dd { (format::count(series.missing)) } }
-            div { dt { "No provider gives" } dd { (format::count(series.unavailable)) } }
-            div { dt { "Known until" } dd { @match series.fresh_to { Some(at) => (format::instant(at)), None => "–" } } }
+            div { dt { "Unavailable" } dd { (format::count(series.unavailable)) } }
+            div { dt { "Covered to" } dd { @match series.fresh_to { Some(at) => (format::instant(at)), None => "–" } } }
         }
         form method="post" action="/coverage/fill" {
             (csrf_field(&visitor.csrf))
             input type="hidden" name="symbol" value=(ticker);
             input type="hidden" name="timeframe" value=(timeframe);
-            button { "Fill now" }
-            " " a href={ "/chart/" (ticker) "?tf=" (timeframe) } { "To the chart" }
+            button { "Backfill now" }
+            " " a href={ "/chart/" (ticker) "?tf=" (timeframe) } { "Open chart" }
         }
         h2 { "Missing" }
-        @if gaps.is_empty() { p.empty { "Nothing: every expected bar is accounted for." } }
-        @else { (missing(&gaps, &app.calendars.current().sessions_of(calendar), timeframe)) }
+        @if gaps.is_empty() { p.empty { "No gaps: every expected bar is accounted for." } }
+        @else { (gaps_table(&gaps, &app.calendars.current().sessions_of(calendar), timeframe)) }
     } };
     let title = format!("{ticker} {timeframe}");
-    Ok(Page { title: &title, place: "/coverage", script: None, body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: &title, nav: "/coverage", script: None, body }.render(&app, &visitor.csrf))
 }
 
-/// By session; sessions that are wholly missing one after the other stand together.
-fn missing(gaps: &[Gap], sessions: &Sessions, timeframe: Timeframe) -> Markup {
-    const MOST: usize = 400;
+/// One row per session and gap, newest first.
+fn gaps_table(gaps: &[Gap], sessions: &Sessions, timeframe: Timeframe) -> Markup {
+    const MAX_ROWS: usize = 400;
     let grid = Grid::Session(sessions.clone());
-    let mut lines: Vec<(String, Range, usize, &Gap)> = Vec::new();
+    let mut rows: Vec<(String, Range, usize, &Gap)> = Vec::new();
     for gap in gaps {
         for session in sessions.sessions_in(gap.range) {
-            let Some(part) = session.range().intersection(&gap.range) else { continue };
-            let bars = grid.buckets(timeframe, part).len();
-            lines.push((session.date.to_string(), part, bars, gap));
+            let Some(range) = session.range().intersection(&gap.range) else { continue };
+            let bars = grid.buckets(timeframe, range).len();
+            rows.push((session.date.to_string(), range, bars, gap));
         }
     }
-    lines.reverse();
-    let more = lines.len().saturating_sub(MOST);
+    rows.reverse();
+    let more = rows.len().saturating_sub(MAX_ROWS);
     html! {
         div.scroll tabindex="0" role="region" aria-label="Missing sessions" {
             table {
-                thead { tr { th scope="col" { "Session" } th scope="col" { "From" } th scope="col" { "To" } th.n scope="col" { "Bars" } th scope="col" { "What is done" } } }
-                tbody { @for (date, part, bars, gap) in lines.iter().take(MOST) {
+                thead { tr { th scope="col" { "Session" } th scope="col" { "From" } th scope="col" { "To" } th.n scope="col" { "Bars" } th scope="col" { "Status" } } }
+                tbody { @for (date, range, bars, gap) in rows.iter().take(MAX_ROWS) {
                     tr {
                         th scope="row" { (date) }
-                        td { (format::instant(part.from())) } td { (format::instant(part.to())) }
+                        td { (format::instant(range.from())) } td { (format::instant(range.to())) }
                         td.n { (bars) }
                         td.wrap { (gap.state) @if let Some(reason) = &gap.reason { ": " (reason) } }
                     }
@@ -197,25 +199,25 @@ fn missing(gaps: &[Gap], sessions: &Sessions, timeframe: Timeframe) -> Markup {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Which {
+pub(super) struct SeriesForm {
     symbol: String,
     timeframe: String,
 }
 
-/// Somebody looks at it and wants it: that is `chart_view` interest. What failed is tried again, and the planner looks at once.
-pub(super) async fn fill(
+/// Backfills a series now: records `chart_view` interest, retries failed runs and wakes the planner.
+pub(super) async fn backfill(
     State(app): State<App>,
     visitor: Visitor,
-    Form(which): Form<Which>,
-) -> Result<Response, Failure> {
-    let ticker: Ticker = which.symbol.parse().map_err(ApiError::invalid)?;
-    let timeframe: Timeframe = which.timeframe.parse().map_err(ApiError::invalid)?;
+    Form(form): Form<SeriesForm>,
+) -> Result<Response, PageError> {
+    let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
+    let timeframe: Timeframe = form.timeframe.parse().map_err(ApiError::invalid)?;
     let wanted = Wanted { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
-    let _waits = app.foreground.enter();
+    let _foreground = app.foreground.enter();
     interest::take(&app.database, visitor.user, &wanted).await?;
     definitions::make_due(&app.database, std::slice::from_ref(&ticker)).await?;
     runs::retry_failed(&app.database, Some(std::slice::from_ref(&ticker))).await?;
-    app.tell_queued();
+    app.notify_queued();
     app.signals.wake_here();
     Ok(Redirect::to(&format!("/coverage/{ticker}/{timeframe}")).into_response())
 }

@@ -1,10 +1,10 @@
-//! Numbers, instants and states as people read them.
+//! Formats numbers, instants and coverage for pages.
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use store::coverage::SeriesCoverage;
 
-/// A price with as many decimals as prices of its size are quoted in.
+/// A price with the usual number of decimals for its size.
 pub(super) fn price(value: f64) -> String {
     let decimals = decimals(value);
     format!("{value:.decimals$}")
@@ -18,37 +18,37 @@ pub(super) fn decimals(value: f64) -> usize {
     }
 }
 
-/// `+1.25 %`.
+/// `+1.25%`.
 pub(super) fn change(from: f64, to: f64) -> Option<String> {
-    (from > 0.0).then(|| format!("{:+.2} %", (to / from - 1.0) * 100.0))
+    (from > 0.0).then(|| format!("{:+.2}%", (to / from - 1.0) * 100.0))
 }
 
-/// `1 234 567`, with thin spaces.
+/// `1,234,567`.
 pub(super) fn count(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push('\u{202f}');
+            text.push(',');
         }
         text.push(digit);
     }
     if n < 0 { format!("−{text}") } else { text }
 }
 
-/// An instant: in UTC here, and as its reader wants it where `time.js` runs.
+/// An instant in UTC; `time.js` rewrites it in the chosen time zone.
 pub(super) fn instant(at: Timestamp) -> Markup {
     html! { time datetime=(at) { (at.strftime("%Y-%m-%d %H:%M")) " UTC" } }
 }
 
 /// How long ago, roughly.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    let passed = now.duration_since(at);
-    if passed < SignedDuration::from_secs(2) { "now".to_owned() } else { format!("{} ago", roughly(passed)) }
+    let elapsed = now.duration_since(at);
+    if elapsed < SignedDuration::from_secs(2) { "now".to_owned() } else { format!("{} ago", duration(elapsed)) }
 }
 
 /// `3 s`, `12 min`, `5 h`, `9 d`.
-pub(super) fn roughly(duration: SignedDuration) -> String {
+pub(super) fn duration(duration: SignedDuration) -> String {
     let secs = duration.as_secs().max(0);
     match secs {
         0..=89 => format!("{secs} s"),
@@ -58,21 +58,21 @@ pub(super) fn roughly(duration: SignedDuration) -> String {
     }
 }
 
-/// How far a series has come.
+/// The coverage of a series, as pages show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fill {
+pub(super) enum CoverageStatus {
     Complete,
-    /// Per cent of the expected bars.
+    /// Percent of the expected bars.
     Filling(u8),
-    /// Complete as far as anybody can give it.
+    /// Complete except for bars that no provider offers.
     HeldBack,
     Failing,
     Unknown,
     Idle,
 }
 
-impl Fill {
-    pub(super) fn of(series: &SeriesCoverage) -> Self {
+impl CoverageStatus {
+    pub(super) fn new(series: &SeriesCoverage) -> Self {
         match series.state.as_str() {
             "complete" if series.unavailable > 0 => Self::HeldBack,
             "complete" => Self::Complete,
@@ -83,7 +83,7 @@ impl Fill {
         }
     }
 
-    /// The style sheet's word.
+    /// The class in the style sheet.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -95,19 +95,19 @@ impl Fill {
         }
     }
 
-    /// In two or three words.
+    /// A short label.
     pub(super) fn label(self) -> String {
         match self {
             Self::Complete => "complete".to_owned(),
-            Self::Filling(percent) => format!("filling {percent} %"),
-            Self::HeldBack => "held back by the plan".to_owned(),
+            Self::Filling(percent) => format!("backfilling {percent}%"),
+            Self::HeldBack => "limited by the data plan".to_owned(),
             Self::Failing => "failing".to_owned(),
-            Self::Unknown => "unknown to every provider".to_owned(),
-            Self::Idle => "not kept".to_owned(),
+            Self::Unknown => "unknown symbol".to_owned(),
+            Self::Idle => "not tracked".to_owned(),
         }
     }
 
-    /// For a cell.
+    /// For a table cell.
     pub(super) fn short(self, series: &SeriesCoverage) -> String {
         match self {
             Self::Complete => "✓".to_owned(),
@@ -115,12 +115,12 @@ impl Fill {
             Self::Idle => "–".to_owned(),
             Self::HeldBack => "✓*".to_owned(),
             Self::Failing => "!".to_owned(),
-            Self::Filling(_) => format!("{} %", percent(series)),
+            Self::Filling(_) => format!("{}%", percent(series)),
         }
     }
 }
 
-/// Of the expected bars those that were answered for; 100 only where nothing is missing.
+/// The covered share of the expected bars; 100 only where nothing is missing.
 pub(super) fn percent(series: &SeriesCoverage) -> u8 {
     if series.expected <= 0 {
         return if series.missing > 0 { 0 } else { 100 };
@@ -129,13 +129,13 @@ pub(super) fn percent(series: &SeriesCoverage) -> u8 {
     u8::try_from(done * 100 / series.expected).unwrap_or(100)
 }
 
-/// The state in words, with the reason where there is one.
-pub(super) fn sentence(series: &SeriesCoverage) -> String {
-    let label = Fill::of(series).label();
+/// The label, with the reason where there is one.
+pub(super) fn description(series: &SeriesCoverage) -> String {
+    let label = CoverageStatus::new(series).label();
     match (&series.reason, series.unavailable) {
         (Some(reason), _) => format!("{label}: {reason}"),
         (None, unavailable) if unavailable > 0 => {
-            format!("{label}: {} bars that no provider here can give", count(unavailable))
+            format!("{label}: {} bars not available from any provider", count(unavailable))
         }
         (None, _) => label,
     }
@@ -146,18 +146,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted() {
         assert_eq!(count(0), "0");
-        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(-100), "−100");
         assert_eq!(
             (price(131.5), price(0.25), price(0.000_012_3)),
             ("131.50".into(), "0.2500".into(), "0.00001230".into())
         );
-        assert_eq!(change(100.0, 101.25).as_deref(), Some("+1.25 %"));
+        assert_eq!(change(100.0, 101.25).as_deref(), Some("+1.25%"));
         assert_eq!(change(0.0, 1.0), None);
-        let rough = |secs| roughly(SignedDuration::from_secs(secs));
-        assert_eq!((rough(3), rough(89), rough(90)), ("3 s".into(), "89 s".into(), "2 min".into()));
-        assert_eq!((rough(7_200), rough(-5), rough(864_000)), ("2 h".into(), "0 s".into(), "10 d".into()));
+        let text = |secs| duration(SignedDuration::from_secs(secs));
+        assert_eq!((text(3), text(89), text(90)), ("3 s".into(), "89 s".into(), "2 min".into()));
+        assert_eq!((text(7_200), text(-5), text(864_000)), ("2 h".into(), "0 s".into(), "10 d".into()));
     }
 }

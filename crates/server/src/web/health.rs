@@ -1,4 +1,4 @@
-//! `/health`: whether the scheduler lives, how the providers fare, which processes there are, and what needs a person.
+//! `/health`: the scheduler, the providers, the processes, and problems that need action.
 
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
@@ -13,9 +13,9 @@ use store::{
 };
 
 use super::{
-    failure::Failure,
     format,
     layout::{self, Page},
+    page_error::PageError,
     visitor::Visitor,
 };
 use crate::{
@@ -23,20 +23,20 @@ use crate::{
     readiness::is_alive,
 };
 
-pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, Failure> {
-    let now = now(&app, &visitor).await?;
+pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Response, PageError> {
+    let report = report(&app, &visitor).await?;
     let body = html! {
         h1 { "Health" }
-        section #health aria-live="off" hx-get="/health/now" hx-trigger="every 10s" hx-swap="innerMorph" { (now) }
+        section #health aria-live="off" hx-get="/health/now" hx-trigger="every 10s" hx-swap="innerMorph" { (report) }
     };
-    Ok(Page { title: "Health", place: "/health", script: None, body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: "Health", nav: "/health", script: None, body }.render(&app, &visitor.csrf))
 }
 
-pub(super) async fn fragment(State(app): State<App>, visitor: Visitor) -> Result<Response, Failure> {
-    Ok(layout::fragment(now(&app, &visitor).await?))
+pub(super) async fn fragment(State(app): State<App>, visitor: Visitor) -> Result<Response, PageError> {
+    Ok(layout::fragment(report(&app, &visitor).await?))
 }
 
-async fn now(app: &App, visitor: &Visitor) -> Result<Markup, Failure> {
+async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
     let database = &app.database;
     let ready = health::readiness(database).await?;
     let round = health::last_round(database).await?;
@@ -45,80 +45,82 @@ async fn now(app: &App, visitor: &Visitor) -> Result<Markup, Failure> {
     let suspicious = verification::with_findings(database).await?;
     let processes = processes::all(database).await?;
     let state = app.provider.borrow().clone();
-    let clock = Timestamp::now();
+    let now = Timestamp::now();
     let alerts = alerts(&ready, &state, &totals, &facts, suspicious.len());
     Ok(html! {
-        @if alerts.is_empty() { p.good { "All is well." } }
+        @if alerts.is_empty() { p.good { "No problems found." } }
         @else { ul.alerts role="alert" { @for alert in &alerts { li { (alert) } } } }
         h2 { "Scheduler" }
-        (scheduler(&ready, &round, clock))
+        (scheduler(&ready, &round, now))
         h2 { "Providers" }
-        (providers_table(database, clock).await?)
+        (providers_table(database, now).await?)
         h2 { "Processes" }
-        (processes_table(&processes, clock))
+        (processes_table(&processes, now))
         h2 { "Database" }
         dl.figures {
             div { dt { "PostgreSQL" } dd { (facts.server_version) } }
             div { dt { "Symbols" } dd { (format::count(facts.symbols)) } }
-            div { dt { "Series kept for you" } dd { (format::count(totals.series)) } }
-            div { dt { "Bars set apart" } dd { (format::count(facts.quarantined)) } }
-            @if let Some(as_of) = facts.as_of { div { dt { "The market's clock runs from" } dd { (format::instant(as_of)) } } }
+            div { dt { "Your series" } dd { (format::count(totals.series)) } }
+            div { dt { "Quarantined bars" } dd { (format::count(facts.quarantined)) } }
+            @if let Some(as_of) = facts.as_of { div { dt { "Market clock set to" } dd { (format::instant(as_of)) } } }
         }
     })
 }
 
-/// What somebody should look at, with what to do about it.
+/// Problems that need action, with what to do.
 fn alerts(ready: &Readiness, state: &ProviderState, totals: &Totals, facts: &Facts, suspicious: usize) -> Vec<Markup> {
     let mut alerts = Vec::new();
     if !is_alive(ready) {
-        alerts.push(html! { "The scheduler is not running: nothing new is planned. Start " code { "barkeep up" } " or " code { "barkeep plan" } "." });
+        alerts.push(html! { "The scheduler is not running, so no new jobs are planned. Start " code { "barkeep up" } " or " code { "barkeep plan" } "." });
     }
-    if let ProviderState::Connecting(why) = state {
-        alerts.push(html! { "The provider can't be reached: " (why) ". Check the network and the key; " code { "barkeep doctor" } " tries it." });
+    if let ProviderState::Connecting(error) = state {
+        alerts.push(html! { "Can't reach the data provider: " (error) ". Check the network and the API key, or run " code { "barkeep doctor" } "." });
     }
     if totals.failed > 0 {
-        alerts.push(html! { a href="/jobs" { (format::count(totals.failed)) " runs have failed" } ": their reasons stand there, with a button to try again." });
+        alerts.push(html! { (format::count(totals.failed)) " jobs failed: see " a href="/jobs" { "Jobs" } " for the errors and to retry." });
     }
     if totals.lost > 0 {
         alerts.push(
-            html! { (format::count(totals.lost)) " runs have lost their worker; another takes them over within 90 s." },
+            html! { (format::count(totals.lost)) " jobs lost their worker: another one takes over within 90 s." },
         );
     }
     if !facts.unknown_symbols.is_empty() {
-        alerts.push(html! { "No provider knows " (facts.unknown_symbols.join(", ")) ". Take them off the watchlist, or check the spelling." });
+        alerts.push(html! { "Unknown symbols: " (facts.unknown_symbols.join(", ")) ". Check the spelling, or remove them from your watchlist." });
     }
     if suspicious > 0 {
         alerts.push(
-            html! { (suspicious) " series look wrong to the nightly check: " code { "barkeep verify" } " says how." },
+            html! { (suspicious) " series failed the nightly check: run " code { "barkeep verify" } " for details." },
         );
     }
     for (n, what) in [
         (
             facts.wrong_priorities + facts.wrong_ranks + facts.overlaps + facts.definitions_missing,
-            "rows of the queue are not in order",
+            "inconsistent rows in the queue",
         ),
         (
             i64::try_from(facts.triggers_missing.len() + facts.open_tables.len() + facts.broken_functions.len())
                 .unwrap_or(0),
-            "parts of the schema are not in order",
+            "problems in the database schema",
         ),
     ] {
         if n > 0 {
-            alerts.push(html! { (format::count(n)) " " (what) ": " code { "barkeep doctor" } " says which and how to mend them." });
+            alerts.push(
+                html! { (format::count(n)) " " (what) ": run " code { "barkeep doctor" } " for details and fixes." },
+            );
         }
     }
     alerts
 }
 
-fn scheduler(ready: &Readiness, round: &LastRound, clock: Timestamp) -> Markup {
+fn scheduler(ready: &Readiness, round: &LastRound, now: Timestamp) -> Markup {
     html! {
         dl.figures {
-            div { dt { "State" } dd class=(if is_alive(ready) { "good" } else { "bad" }) { (ready.scheduler_status) } }
-            div { dt { "Last heartbeat" } dd { @match round.seen { Some(at) => (format::ago(at, clock)), None => "never" } } }
+            div { dt { "Status" } dd class=(if is_alive(ready) { "good" } else { "bad" }) { (ready.scheduler_status) } }
+            div { dt { "Last heartbeat" } dd { @match round.seen { Some(at) => (format::ago(at, now)), None => "never" } } }
             @if let Some(results) = &round.results {
-                div { dt { "Last tick looked at" } dd { (format::count(results.scanned)) " series" } }
-                div { dt { "and queued" } dd { (format::count(results.slices_created)) " runs" } }
-                div { dt { "in" } dd { (results.duration_ms) " ms" } }
+                div { dt { "Checked in last tick" } dd { (format::count(results.scanned)) " series" } }
+                div { dt { "Queued in last tick" } dd { (format::count(results.slices_created)) " jobs" } }
+                div { dt { "Last tick took" } dd { (results.duration_ms) " ms" } }
             }
         }
         @if let Some(message) = &ready.scheduler_message { @if !message.is_empty() { p.dim { (message) } } }
@@ -126,41 +128,41 @@ fn scheduler(ready: &Readiness, round: &LastRound, clock: Timestamp) -> Markup {
     }
 }
 
-async fn providers_table(database: &store::Database, clock: Timestamp) -> Result<Markup, Failure> {
+async fn providers_table(database: &store::Database, now: Timestamp) -> Result<Markup, PageError> {
     let all = providers::all(database).await?;
     if all.is_empty() {
-        return Ok(html! { p.empty { "None has been asked yet." } });
+        return Ok(html! { p.empty { "No provider has been used yet." } });
     }
     Ok(html! {
         div.scroll tabindex="0" role="region" aria-label="Providers" { table {
-            thead { tr { th scope="col" { "Provider" } th scope="col" { "State" } th scope="col" { "Last good answer" } th scope="col" { "Last failure" } } }
-            tbody { @for of in &all {
+            thead { tr { th scope="col" { "Provider" } th scope="col" { "Status" } th scope="col" { "Last success" } th scope="col" { "Last failure" } } }
+            tbody { @for health in &all {
                 tr {
-                    th scope="row" { (of.provider) }
-                    @match of.failures {
-                        n if n >= FAILING => td.bad { "failing" @if let Some(until) = of.resting_until { ", rests until " (format::instant(until)) } },
-                        n if n > 0 => td.warn { (n) " failures in a row" },
-                        _ => td.good { "good" },
+                    th scope="row" { (health.provider) }
+                    @match health.failures {
+                        n if n >= FAILING => td.bad { "failing" @if let Some(until) = health.resting_until { ", paused until " (format::instant(until)) } },
+                        n if n > 0 => td.warn { (n) " consecutive failures" },
+                        _ => td.good { "healthy" },
                     }
-                    td { @if let Some(at) = of.last_good_at { (format::ago(at, clock)) } }
-                    td.wrap { @if let Some(at) = of.last_failed_at { (format::ago(at, clock)) } @if let Some(error) = &of.last_error { ": " (error) } }
+                    td { @if let Some(at) = health.last_good_at { (format::ago(at, now)) } }
+                    td.wrap { @if let Some(at) = health.last_failed_at { (format::ago(at, now)) } @if let Some(error) = &health.last_error { ": " (error) } }
                 }
             } }
         } }
     })
 }
 
-fn processes_table(processes: &[Process], clock: Timestamp) -> Markup {
+fn processes_table(processes: &[Process], now: Timestamp) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Processes" { table {
-            thead { tr { th scope="col" { "Process" } th scope="col" { "Does" } th scope="col" { "Version" } th scope="col" { "Last seen" } th scope="col" { "Hears notifications" } } }
+            thead { tr { th scope="col" { "Process" } th scope="col" { "Roles" } th scope="col" { "Version" } th scope="col" { "Last seen" } th scope="col" { "Notifications" } } }
             tbody { @for process in processes {
                 tr {
                     th scope="row" title=(process.name) { (process.host) " (" (process.pid) ")" }
                     td { (process.parts.join(", ")) }
                     td { (process.version) }
-                    td class=(if process.alive { "good" } else { "bad" }) { (format::ago(process.last_seen, clock)) }
-                    td { (match process.hears { Some(true) => "yes", Some(false) => "no: looks by itself", None => "not known yet" }) }
+                    td class=(if process.alive { "good" } else { "bad" }) { (format::ago(process.last_seen, now)) }
+                    td { (match process.hears { Some(true) => "yes", Some(false) => "no: polling", None => "unknown" }) }
                 }
             } }
         } }

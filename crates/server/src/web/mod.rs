@@ -1,56 +1,56 @@
 //! The web client: pages and fragments from here, two libraries and a few small modules in the browser.
 //!
-//! In: a signed-in browser. Out: HTML, and JSON for the chart. Holds: whoever is not signed in sees nothing but how to sign in;
-//! what people do here is the interest that everything else follows from; nothing is loaded from elsewhere.
+//! In: requests of a signed-in browser. Out: HTML, and JSON for the chart; interest in what users search, open and watch. Holds:
+//! without a session there is only the sign-in page; nothing is loaded from other hosts.
 
 mod assets;
 mod chart;
 mod chart_data;
 mod coverage;
-mod failure;
-mod first_run;
 mod format;
 mod health;
 mod jobs;
 mod layout;
 mod live;
+mod page_error;
 mod quote;
 mod search;
 pub(crate) mod sign_in;
 mod visitor;
 mod watchlist;
+mod welcome;
 
 use axum::{
     Router,
     routing::{get, post},
 };
 
-pub(crate) use self::failure::not_found;
+pub(crate) use self::page_error::not_found;
 use crate::app::App;
 
 /// Whether this build has the client at all.
 pub(crate) const IS_HEADLESS: bool = cfg!(feature = "headless");
 
-/// Pages and fragments that take no longer than any answer.
+/// Pages and fragments, which have the usual timeout.
 pub(crate) fn routes() -> Router<App> {
     let files =
-        Router::new().route("/assets/{edition}/{name}", get(assets::file)).route("/favicon.ico", get(assets::icon));
+        Router::new().route("/assets/{digest}/{name}", get(assets::file)).route("/favicon.ico", get(assets::icon));
     if IS_HEADLESS {
         return files.route("/", get(layout::headless));
     }
     files
         .route("/", get(watchlist::page::page))
-        .route("/welcome", get(first_run::page))
+        .route("/welcome", get(welcome::page))
         .route("/watchlist", get(watchlist::page::fragment).post(watchlist::edit::add))
         .route("/watchlist/remove", post(watchlist::edit::remove))
-        .route("/watchlist/order", post(watchlist::edit::order))
+        .route("/watchlist/order", post(watchlist::edit::reorder))
         .route("/watchlist/lists", post(watchlist::edit::create))
         .route("/watchlist/rename", post(watchlist::edit::rename))
         .route("/watchlist/delete", post(watchlist::edit::delete))
-        .route("/search", get(search::options))
+        .route("/search", get(search::search))
         .route("/search/pick", post(search::pick))
         .route("/chart/{symbol}", get(chart::page))
-        .route("/chart/{symbol}/visit", post(chart::visit))
+        .route("/chart/{symbol}/visit", post(chart::record_view))
         .route("/chart/{symbol}/bars", get(chart::bars))
         .route("/chart/{symbol}/table", get(chart::table))
         .route("/jobs", get(jobs::page))
@@ -58,13 +58,13 @@ pub(crate) fn routes() -> Router<App> {
         .route("/jobs/retry", post(jobs::retry))
         .route("/coverage", get(coverage::page))
         .route("/coverage/now", get(coverage::fragment))
-        .route("/coverage/fill", post(coverage::fill))
+        .route("/coverage/fill", post(coverage::backfill))
         .route("/coverage/{symbol}/{timeframe}", get(coverage::series))
         .route("/health", get(health::page))
         .route("/health/now", get(health::fragment))
 }
 
-/// Streams, which have no end.
+/// Event streams, which have no timeout.
 pub(crate) fn streams() -> Router<App> {
     Router::new().route("/live", get(live::live))
 }

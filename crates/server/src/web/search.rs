@@ -1,4 +1,4 @@
-//! The search: options as somebody types, and what comes of picking one: interest, and its chart.
+//! The symbol search: matches as the user types; picking one records interest and opens its chart.
 
 use axum::{
     Form,
@@ -11,8 +11,8 @@ use serde::Deserialize;
 use store::{directory::Found, show, tracking::Source};
 
 use super::{
-    failure::Failure,
     layout::{self, Page},
+    page_error::PageError,
     visitor::Visitor,
     watchlist::edit::TIMEFRAMES,
 };
@@ -22,37 +22,37 @@ use crate::{
     interest::{self, Wanted},
 };
 
-/// As many as fit under the field.
-const SHOWN: usize = 12;
+/// As many as fit below the search field.
+const MAX_RESULTS: usize = 12;
 
-/// No ticker and no word is longer.
-const LONGEST: usize = 64;
+/// Longer queries are cut: no ticker and no word of a name is longer.
+const MAX_QUERY_CHARS: usize = 64;
 
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Question {
+pub(super) struct SearchQuery {
     #[serde(default)]
     q: String,
-    /// The options alone, for the combobox.
+    /// Only the options, for the combobox.
     #[serde(default)]
     options: bool,
 }
 
-/// What fits what was typed; what was searched lately where that is nothing.
-pub(super) async fn options(
+/// Symbols that match the query, or recent searches if it is empty.
+pub(super) async fn search(
     State(app): State<App>,
     visitor: Visitor,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    let text: String = question.q.trim().chars().take(LONGEST).collect();
+    Query(query): Query<SearchQuery>,
+) -> Result<Response, PageError> {
+    let text: String = query.q.trim().chars().take(MAX_QUERY_CHARS).collect();
     let found = match text.is_empty() {
-        true => recent(&app, &visitor).await?,
-        false => app.directory.search(visitor.user, &text, SHOWN).await?,
+        true => recent_searches(&app, &visitor).await?,
+        false => app.directory.search(visitor.user, &text, MAX_RESULTS).await?,
     };
-    let list = listed(&found, &text);
-    if question.options {
+    let list = options(&found, &text);
+    if query.options {
         return Ok(layout::fragment(list));
     }
-    // Without a script the form comes here.
+    // The form without scripts.
     let body = html! {
         h1 { "Search" }
         form.results method="post" action="/search/pick" {
@@ -61,12 +61,12 @@ pub(super) async fn options(
                 button name="symbol" value=(found.ticker) { (found.ticker) } " " (found.description) br;
             }
         }
-        @if found.is_empty() { (nothing(&text)) }
+        @if found.is_empty() { (no_results(&text)) }
     };
-    Ok(Page { title: "Search", place: "/search", script: None, body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: "Search", nav: "/search", script: None, body }.render(&app, &visitor.csrf))
 }
 
-async fn recent(app: &App, visitor: &Visitor) -> Result<Vec<Found>, Failure> {
+async fn recent_searches(app: &App, visitor: &Visitor) -> Result<Vec<Found>, PageError> {
     let tickers = show::recent_searches(&app.database, visitor.user, 8).await?;
     let mut found = Vec::new();
     for ticker in tickers {
@@ -76,52 +76,52 @@ async fn recent(app: &App, visitor: &Visitor) -> Result<Vec<Found>, Failure> {
     Ok(found)
 }
 
-fn listed(found: &[Found], text: &str) -> Markup {
+fn options(found: &[Found], text: &str) -> Markup {
     html! {
-        @if text.is_empty() && !found.is_empty() { div.heading role="presentation" { "Searched lately" } }
+        @if text.is_empty() && !found.is_empty() { div.heading role="presentation" { "Recent searches" } }
         @for (n, found) in found.iter().enumerate() {
             div.option role="option" id={ "option-" (n) } aria-selected="false" data-symbol=(found.ticker) {
                 strong { (found.ticker) }
                 span.name { (found.description) }
                 span.kind { (found.asset_type) }
-                @if found.kept { span.kept title="Stored already" { "● stored" } }
+                @if found.kept { span.kept title="Bars are stored" { "● stored" } }
                 @if !found.active { span.kind { "delisted" } }
                 @if !found.renamed_to.is_empty() { span.kind { "now " (found.renamed_to) } }
             }
         }
-        @if found.is_empty() { (nothing(text)) }
+        @if found.is_empty() { (no_results(text)) }
     }
 }
 
-fn nothing(text: &str) -> Markup {
+fn no_results(text: &str) -> Markup {
     html! {
         @match text.parse::<Ticker>() {
-            _ if text.is_empty() => div.nothing role="option" aria-disabled="true" aria-selected="false" { "Type a ticker or a name." },
+            _ if text.is_empty() => div.nothing role="option" aria-disabled="true" aria-selected="false" { "Type a ticker or company name." },
             Ok(ticker) => div.option role="option" id="option-0" aria-selected="false" data-symbol=(ticker) {
-                strong { (ticker) } span.name { "is on no list here. Ask the providers for it all the same." }
+                strong { (ticker) } span.name { "Unknown symbol. Request it anyway." }
             },
-            Err(_) => div.nothing role="option" aria-disabled="true" aria-selected="false" { "Nothing is called that." },
+            Err(_) => div.nothing role="option" aria-disabled="true" aria-selected="false" { "No matches." },
         }
     }
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Picked {
+pub(super) struct PickForm {
     #[serde(default)]
     symbol: String,
 }
 
-/// Picking a result is `recent_search` interest, and opens the chart.
+/// Records `recent_search` interest and redirects to the chart.
 pub(super) async fn pick(
     State(app): State<App>,
     visitor: Visitor,
-    Form(picked): Form<Picked>,
-) -> Result<Response, Failure> {
-    let ticker: Ticker = picked.symbol.parse().map_err(ApiError::invalid)?;
-    let address = format!("/chart/{ticker}");
+    Form(form): Form<PickForm>,
+) -> Result<Response, PageError> {
+    let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
+    let chart = format!("/chart/{ticker}");
     let wanted = Wanted { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
-    let _waits = app.foreground.enter();
+    let _foreground = app.foreground.enter();
     interest::take(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
-    Ok(Redirect::to(&address).into_response())
+    Ok(Redirect::to(&chart).into_response())
 }

@@ -1,5 +1,5 @@
-//! How a browser is signed in: `GET /sign-in?code=...`, a link that does it once, or `POST /sign-in` with e-mail address and
-//! password where anybody has one. `POST /sign-out` ends that.
+//! Signing in: `GET /sign-in?code=...`, a one-time link, or `POST /sign-in` with email and password where any user has one. `POST
+//! /sign-out` ends the session.
 
 use std::time::Duration;
 
@@ -14,52 +14,52 @@ use serde::Deserialize;
 use store::{people, sign_in};
 use uuid::Uuid;
 
-use super::layout::shown_to_strangers;
+use super::layout::public_page;
 use crate::{
     app::App,
     auth::{
         passwords,
-        session::{COOKIE, SIGNED_IN_FOR, cookie, digest, secret},
+        session::{COOKIE, SESSION_TTL, digest, random_token, session_token},
     },
     error::ApiError,
 };
 
-/// So many wrong passwords with one address, and it has to wait until some are as old as that.
-const MOST_FAILURES: i64 = 10;
-const FAILURES_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// Wrong passwords per email address within [`FAILURE_WINDOW`].
+const MAX_FAILURES: i64 = 10;
+const FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// For whoever comes to a page without being signed in.
+/// The page for requests without a session.
 pub(crate) async fn sign_in_page(app: &App) -> Result<Response, ApiError> {
-    shown(app, StatusCode::OK, None).await
+    render(app, StatusCode::OK, None).await
 }
 
-/// `wrong`: what was wrong with the last try.
-pub(crate) async fn shown(app: &App, status: StatusCode, wrong: Option<&str>) -> Result<Response, ApiError> {
+/// `error`: why the last attempt failed.
+async fn render(app: &App, status: StatusCode, error: Option<&str>) -> Result<Response, ApiError> {
     let has_passwords = people::has_passwords(&app.database).await?;
     let body = html! {
         h1 { "Sign in" }
-        p { "You are not signed in here." }
-        @if let Some(wrong) = wrong { p.failure role="alert" { (wrong) } }
+        p { "Sign in to see your watchlist and charts." }
+        @if let Some(error) = error { p.failure role="alert" { (error) } }
         @if has_passwords { (form()) }
         (link_help(has_passwords))
     };
-    Ok(shown_to_strangers(status, "Sign in", &body))
+    Ok(public_page(status, "Sign in", &body))
 }
 
-pub(crate) fn link_is_used_up() -> Response {
+fn link_expired() -> Response {
     let body = html! {
         h1 { "Sign in" }
-        p { "This link has been used, or its hour is over. Each is good once." }
-        p { "Print a new one:" }
+        p { "This link has expired or was already used. Links work once, within an hour." }
+        p { "Create a new one:" }
         pre { "barkeep sign-in" }
     };
-    shown_to_strangers(StatusCode::UNAUTHORIZED, "Sign in", &body)
+    public_page(StatusCode::UNAUTHORIZED, "Sign in", &body)
 }
 
 fn form() -> Markup {
     html! {
         form.sign-in method="post" action="/sign-in" {
-            label { "E-mail address" input name="email" type="email" autocomplete="username" required maxlength="254"; }
+            label { "Email" input name="email" type="email" autocomplete="username" required maxlength="254"; }
             label { "Password" input name="password" type="password" autocomplete="current-password" required maxlength="128"; }
             button { "Sign in" }
         }
@@ -69,10 +69,10 @@ fn form() -> Markup {
 fn link_help(has_passwords: bool) -> Markup {
     html! {
         @if has_passwords { h2 { "Without a password" } }
-        p { "Open the link that " code { "barkeep up" } " printed, or print a new one:" }
+        p { "Open the link that " code { "barkeep up" } " printed, or create a new one:" }
         pre { "barkeep sign-in" }
         @if !has_passwords {
-            p { "For several people: " code { "barkeep user add EMAIL" } " gives each a password." }
+            p { "To add users with passwords, run " code { "barkeep user add EMAIL" } "." }
         }
     }
 }
@@ -82,11 +82,11 @@ pub(crate) struct LinkQuery {
     code: Option<String>,
 }
 
-pub(crate) async fn by_link(State(app): State<App>, Query(question): Query<LinkQuery>) -> Result<Response, ApiError> {
-    let Some(code) = question.code else { return shown(&app, StatusCode::OK, None).await };
+pub(crate) async fn by_link(State(app): State<App>, Query(query): Query<LinkQuery>) -> Result<Response, ApiError> {
+    let Some(code) = query.code else { return render(&app, StatusCode::OK, None).await };
     match sign_in::redeem(&app.database, &digest(&code)).await? {
         Some(user) => signed_in(&app, user).await,
-        None => Ok(link_is_used_up()),
+        None => Ok(link_expired()),
     }
 }
 
@@ -98,42 +98,45 @@ pub(crate) struct Credentials {
     password: String,
 }
 
-/// Whoever has no password here, or another one, is told the same, after the same time.
-pub(crate) async fn by_password(State(app): State<App>, Form(given): Form<Credentials>) -> Result<Response, ApiError> {
-    let address = digest(&given.email.trim().to_lowercase());
-    if people::failures(&app.database, &address, FAILURES_WITHIN).await? >= MOST_FAILURES {
-        let message = "Too many wrong passwords with this address: wait a quarter of an hour, or use a link";
-        let mut response = shown(&app, StatusCode::TOO_MANY_REQUESTS, Some(message)).await?;
+/// An unknown user and a wrong password get the same response after the same time.
+pub(crate) async fn by_password(
+    State(app): State<App>,
+    Form(credentials): Form<Credentials>,
+) -> Result<Response, ApiError> {
+    let address = digest(&credentials.email.trim().to_lowercase());
+    if people::failures(&app.database, &address, FAILURE_WINDOW).await? >= MAX_FAILURES {
+        let message = "Too many wrong passwords for this email: wait 15 minutes, or use a sign-in link";
+        let mut response = render(&app, StatusCode::TOO_MANY_REQUESTS, Some(message)).await?;
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("900"));
         return Ok(response);
     }
-    let known = people::password_of(&app.database, &given.email).await?;
+    let known = people::password_of(&app.database, &credentials.email).await?;
     let (user, hash) = known.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
-    let is_right = passwords::is_right(given.password, hash).await.map_err(|error| {
+    let is_valid = passwords::verify(credentials.password, hash).await.map_err(|error| {
         tracing::error!(%error, "A password could not be compared");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The password could not be checked; the server's log says why")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "The password could not be checked: see the server's log")
     })?;
-    match user.filter(|_| is_right) {
+    match user.filter(|_| is_valid) {
         Some(user) => {
             people::succeeded(&app.database, &address).await?;
             signed_in(&app, user).await
         }
         None => {
-            people::failed(&app.database, &address, FAILURES_WITHIN).await?;
-            tracing::info!("A sign-in with a wrong password was refused");
-            shown(&app, StatusCode::UNAUTHORIZED, Some("The address or the password is wrong")).await
+            people::failed(&app.database, &address, FAILURE_WINDOW).await?;
+            tracing::info!("Rejected a sign-in: wrong email or password");
+            render(&app, StatusCode::UNAUTHORIZED, Some("Wrong email or password")).await
         }
     }
 }
 
 async fn signed_in(app: &App, user: Uuid) -> Result<Response, ApiError> {
-    let token = secret();
-    sign_in::begin_session(&app.database, user, &digest(&token), SIGNED_IN_FOR).await?;
-    Ok(with_cookie(app, &token, SIGNED_IN_FOR.as_secs()))
+    let token = random_token();
+    sign_in::begin_session(&app.database, user, &digest(&token), SESSION_TTL).await?;
+    Ok(with_cookie(app, &token, SESSION_TTL.as_secs()))
 }
 
 pub(crate) async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    if let Some(token) = cookie(&headers) {
+    if let Some(token) = session_token(&headers) {
         sign_in::end_session(&app.database, &digest(token)).await?;
     }
     Ok(with_cookie(&app, "", 0))
@@ -143,7 +146,7 @@ fn with_cookie(app: &App, token: &str, seconds: u64) -> Response {
     let secure = if app.auth.is_behind_https() { "; Secure" } else { "" };
     let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={seconds}");
     let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response();
-    // Nobody else's to keep: the address may hold a code.
+    // Never cached: the URL may contain a code.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {

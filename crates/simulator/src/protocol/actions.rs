@@ -1,7 +1,7 @@
 //! `GET /v1/corporate-actions`: forward and reverse splits and cash dividends of the stocks that the settings name.
 //!
-//! In: symbols, types, and the first and last ex-date. Out: them by type, in Alpaca's shape, all on one page. What holds:
-//! nothing is told before the market's clock has come to its ex-date.
+//! In: symbols, types, and the first and last ex-date. Out: the actions by type, in Alpaca's format, all on one page. Holds: no
+//! action is returned before its ex-date by the market's clock.
 
 use std::sync::Arc;
 
@@ -39,12 +39,12 @@ pub(super) async fn list(
         }
         for action in actions {
             let ex_date = action.ex_date;
-            let asked = start.is_none_or(|start| ex_date >= start) && end.is_none_or(|end| ex_date <= end);
-            let (kind, told) = tell(ticker, action);
-            if asked && ex_date <= today && types.contains(&kind) {
+            let is_in_range = start.is_none_or(|start| ex_date >= start) && end.is_none_or(|end| ex_date <= end);
+            let (kind, json) = to_json(ticker, action);
+            if is_in_range && ex_date <= today && types.contains(&kind) {
                 let list = by_type.entry(format!("{kind}s")).or_insert_with(|| json!([]));
                 if let Some(list) = list.as_array_mut() {
-                    list.push(told);
+                    list.push(json);
                 }
             }
         }
@@ -52,8 +52,8 @@ pub(super) async fn list(
     Ok(Json(json!({ "corporate_actions": by_type, "next_page_token": null })))
 }
 
-/// Its type, and what Alpaca says of such.
-fn tell(ticker: &Ticker, action: &Action) -> (&'static str, Value) {
+/// The action's type and JSON in Alpaca's format.
+fn to_json(ticker: &Ticker, action: &Action) -> (&'static str, Value) {
     let (symbol, day) = (ticker.as_str(), action.ex_date.to_string());
     match action.kind {
         ActionKind::Split { new, old } => {

@@ -2,7 +2,7 @@
 //! providers can be had on one machine.
 //!
 //! In: a ticker, a length and the first and last millisecond, both included. Out: all bars on one page, by start. Holds:
-//! as for Alpaca's bars; what nobody trades has no results.
+//! as for Alpaca's bars; symbols that are not traded have no results.
 
 use std::sync::Arc;
 

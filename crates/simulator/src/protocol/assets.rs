@@ -1,4 +1,4 @@
-//! `GET /v2/assets` and `/v2/assets/{symbol}`: what can be asked for.
+//! `GET /v2/assets` and `/v2/assets/{symbol}`: the available assets.
 //!
 //! In: filters, or a symbol, `BTC/USD` for pairs, or an id. Out: assets with all fields that Alpaca's clients want to
 //! see. What holds: what has bars is an asset, and an id is the same on every machine.
@@ -100,7 +100,7 @@ fn asset(data: &Data, ticker: &Ticker) -> WireAsset {
     }
 }
 
-/// A UUID of version 8, which leaves all other bits to whoever makes it.
+/// A UUID of version 8, whose other bits are free to choose.
 fn id(ticker: &Ticker) -> String {
     let high = mix(of_text(ticker.as_str()));
     let low = mix(high);

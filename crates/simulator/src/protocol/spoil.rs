@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 use super::{Refusal, wire::WireBar};
 use crate::{faults::FaultKind, synthetic::noise};
 
-/// So long before what was asked for does a stray bar lie.
+/// How long before the requested range an out-of-range bar lies.
 const A_YEAR_AND_MORE: SignedDuration = SignedDuration::from_hours(24 * 400);
 
 /// Breaks the connection after half of the body.
@@ -24,7 +24,7 @@ pub(super) async fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, usize::MAX).await else { return Refusal::INTERNAL.into_response() };
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    let broken = || io::Error::new(io::ErrorKind::ConnectionAborted, "cut off by a fault that was asked for");
+    let broken = || io::Error::new(io::ErrorKind::ConnectionAborted, "cut off by a configured fault");
     let pieces: [io::Result<Bytes>; 2] = [Ok(body.slice(..body.len() / 2)), Err(broken())];
     Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
 }

@@ -45,7 +45,7 @@ pub(super) struct Character {
 }
 
 impl Character {
-    pub(super) fn of(ticker: &Ticker, seed: u64) -> Self {
+    pub(super) fn new(ticker: &Ticker, seed: u64) -> Self {
         let key = mix(seed ^ mix(of_text(ticker.as_str())));
         let trait_of = |n: u64| unit(mix(key ^ mix(n)));
         let class = ticker.asset_class();

@@ -48,7 +48,7 @@ impl Synthetic {
     }
 
     pub(crate) fn instrument(&self, ticker: &Ticker) -> Option<Instrument> {
-        self.knows(ticker).then(|| Instrument(Character::of(ticker, self.seed)))
+        self.knows(ticker).then(|| Instrument(Character::new(ticker, self.seed)))
     }
 }
 

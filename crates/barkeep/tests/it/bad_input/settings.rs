@@ -142,7 +142,7 @@ fn secrets_that_are_no_good_are_refused_without_being_shown() {
     }
     let mut inside = place.barkeep(&["backfill", "KO"]);
     inside.env("APCA_API_DATA_URL", format!("http://PK:{SECRET}@127.0.0.1:9"));
-    assert!(failure(inside).contains("keys belong into"));
+    assert!(failure(inside).contains("keys in their own variables"));
     fs::write(place.path().join("jwt_secret"), "short").unwrap();
     assert!(failure(place.barkeep(&["keys"])).contains("jwt_secret"));
 }

@@ -40,9 +40,9 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
         ("a scheme alone", Some("Bearer".to_owned()), "Bearer"),
         ("no scheme", Some(good.clone()), "Bearer"),
         ("another scheme", Some(format!("Basic {good}")), "Bearer"),
-        ("no token", Some(bearer("garbage")), "not valid here"),
-        ("three empty parts", Some(bearer("..")), "not valid here"),
-        ("very long", Some(bearer(&"x".repeat(10_000))), "not valid here"),
+        ("no token", Some(bearer("garbage")), "Invalid token"),
+        ("three empty parts", Some(bearer("..")), "Invalid token"),
+        ("very long", Some(bearer(&"x".repeat(10_000))), "Invalid token"),
         (
             "forged",
             Some(bearer(&signed(
@@ -50,16 +50,16 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
                 "another secret, as long as ours is: 0123456789",
                 Algorithm::HS256,
             ))),
-            "not valid here",
+            "Invalid token",
         ),
-        ("unsigned", Some(bearer(&unsigned)), "not valid here"),
-        ("tampered with", Some(bearer(&tampered)), "not valid here"),
+        ("unsigned", Some(bearer(&unsigned)), "Invalid token"),
+        ("tampered with", Some(bearer(&tampered)), "Invalid token"),
         (
             "another algorithm",
             Some(bearer(&signed(&claims("authenticated", json!(id), now + 60), &served.jwt_secret, Algorithm::HS512))),
-            "not valid here",
+            "Invalid token",
         ),
-        ("without an end", Some(bearer(&ours(&json!({"role": "authenticated", "sub": id})))), "not valid here"),
+        ("without an end", Some(bearer(&ours(&json!({"role": "authenticated", "sub": id})))), "Invalid token"),
         ("expired", Some(bearer(&ours(&claims("authenticated", json!(id), now - 60)))), "expired"),
         ("the service's", Some(bearer(&served.service_role_key)), "barkeep token"),
         (
@@ -68,10 +68,10 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
             "no user",
         ),
         ("a name for an id", Some(bearer(&ours(&claims("authenticated", json!("a@example.com"), now + 60)))), "sub"),
-        ("without an id", Some(bearer(&ours(&claims("authenticated", Value::Null, now + 60)))), "names no user"),
-        ("a number for an id", Some(bearer(&ours(&claims("authenticated", json!(7), now + 60)))), "not valid here"),
-        ("a role of its own", Some(bearer(&ours(&claims("postgres", json!(id), now + 60)))), "names no user"),
-        ("anon with an id", Some(bearer(&ours(&claims("anon", json!(id), now + 60)))), "names no user"),
+        ("without an id", Some(bearer(&ours(&claims("authenticated", Value::Null, now + 60)))), "belongs to no user"),
+        ("a number for an id", Some(bearer(&ours(&claims("authenticated", json!(7), now + 60)))), "Invalid token"),
+        ("a role of its own", Some(bearer(&ours(&claims("postgres", json!(id), now + 60)))), "belongs to no user"),
+        ("anon with an id", Some(bearer(&ours(&claims("anon", json!(id), now + 60)))), "belongs to no user"),
     ];
     let client = reqwest::Client::new();
     for (what, header, message) in refused {

@@ -99,7 +99,7 @@ async fn a_symbol_that_nobody_knows_is_answered_with_the_one_that_was_meant() {
     let error = |args: &[&str]| place.complaint(&[args, &url].concat());
     assert!(error(&["retry", "APPL"]).contains("Did you mean AAPL?"));
     assert!(error(&["export", "MSTF", "m15"]).contains("Did you mean MSFT?"));
-    assert!(error(&["track", "AAPL,MSFT"]).contains("Write them apart: AAPL MSFT"));
+    assert!(error(&["track", "AAPL,MSFT"]).contains("Separate them with spaces: AAPL MSFT"));
     assert!(error(&["track", "$AAPL"]).contains("Did you mean AAPL?"));
     let output = finish(place.barkeep(&["coverage", "NVDIA", url[0], url[1]]));
     assert!(String::from_utf8_lossy(&output.stderr).contains("Did you mean NVDA?"));

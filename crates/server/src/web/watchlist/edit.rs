@@ -1,4 +1,4 @@
-//! What people do with their lists. Scripts get no content and ask for the list again; a plain form goes back to its page.
+//! Changes to lists. Scripts get no content and reload the list; plain forms are redirected to it.
 
 use axum::{
     Form,
@@ -11,47 +11,47 @@ use serde::Deserialize;
 use store::watchlists;
 use uuid::Uuid;
 
-use super::super::{failure::Failure, layout, visitor::Visitor};
+use super::super::{layout, page_error::PageError, visitor::Visitor};
 use crate::{app::App, error::ApiError};
 
-/// What the chart shows.
+/// The timeframes of charts and lists.
 pub(crate) const TIMEFRAMES: [Timeframe; 5] =
     [Timeframe::M15, Timeframe::H1, Timeframe::H4, Timeframe::D1, Timeframe::W1];
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct Named {
+pub(crate) struct AddForm {
     #[serde(default)]
     symbols: String,
     list: Option<Uuid>,
 }
 
-/// As people write lists: with spaces, commas or both.
+/// Parses tickers separated by spaces, commas or semicolons.
 fn tickers(text: &str) -> Result<Vec<Ticker>, ApiError> {
     let words = text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|word| !word.is_empty());
     let tickers: Vec<Ticker> = words.map(str::parse).collect::<Result<_, _>>().map_err(ApiError::invalid)?;
     if tickers.is_empty() {
-        return Err(ApiError::bad_request("Which symbol? Write a ticker, such as AAPL or BTC-USD"));
+        return Err(ApiError::bad_request("No symbol given: enter a ticker, such as AAPL or BTC-USD"));
     }
     Ok(tickers)
 }
 
-/// Begins to watch symbols.
+/// Adds symbols to a list.
 pub(crate) async fn add(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
-    Form(named): Form<Named>,
-) -> Result<Response, Failure> {
-    let tickers = tickers(&named.symbols)?;
-    let _waits = app.foreground.enter();
-    let synced = watchlists::add(&app.database, visitor.user, named.list, &tickers, &TIMEFRAMES).await?;
-    tracing::info!(symbols = synced.symbols_tracked, "Somebody watches {} symbols", synced.symbols_tracked);
+    Form(form): Form<AddForm>,
+) -> Result<Response, PageError> {
+    let tickers = tickers(&form.symbols)?;
+    let _foreground = app.foreground.enter();
+    let synced = watchlists::add(&app.database, visitor.user, form.list, &tickers, &TIMEFRAMES).await?;
+    tracing::info!(symbols = synced.symbols_tracked, "Added {} symbols to a watchlist", synced.symbols_tracked);
     app.signals.wake_here();
-    Ok(done(&app, &headers, named.list))
+    Ok(list_changed(&app, &headers, form.list))
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct OfList {
+pub(crate) struct ListForm {
     list: Uuid,
     #[serde(default)]
     symbol: String,
@@ -61,69 +61,69 @@ pub(crate) struct OfList {
     order: String,
 }
 
-/// Takes a symbol off a list.
+/// Removes a symbol from a list.
 pub(crate) async fn remove(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
-    Form(of): Form<OfList>,
-) -> Result<Response, Failure> {
-    let ticker: Ticker = of.symbol.parse().map_err(ApiError::invalid)?;
-    watchlists::remove(&app.database, visitor.user, of.list, &ticker).await?;
-    Ok(done(&app, &headers, Some(of.list)))
+    Form(form): Form<ListForm>,
+) -> Result<Response, PageError> {
+    let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
+    watchlists::remove(&app.database, visitor.user, form.list, &ticker).await?;
+    Ok(list_changed(&app, &headers, Some(form.list)))
 }
 
-/// Puts a list in order.
-pub(crate) async fn order(
+/// Changes the order of a list.
+pub(crate) async fn reorder(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
-    Form(of): Form<OfList>,
-) -> Result<Response, Failure> {
-    watchlists::reorder(&app.database, visitor.user, of.list, &tickers(&of.order)?).await?;
-    Ok(done(&app, &headers, Some(of.list)))
+    Form(form): Form<ListForm>,
+) -> Result<Response, PageError> {
+    watchlists::reorder(&app.database, visitor.user, form.list, &tickers(&form.order)?).await?;
+    Ok(list_changed(&app, &headers, Some(form.list)))
 }
 
 #[derive(Debug, Deserialize)]
-pub(crate) struct New {
+pub(crate) struct CreateForm {
     name: String,
 }
 
-/// Makes a list and shows it.
+/// Creates a list and redirects to it.
 pub(crate) async fn create(
     State(app): State<App>,
     visitor: Visitor,
-    Form(new): Form<New>,
-) -> Result<Response, Failure> {
-    let id = watchlists::create(&app.database, visitor.user, &new.name).await?;
+    Form(form): Form<CreateForm>,
+) -> Result<Response, PageError> {
+    let id = watchlists::create(&app.database, visitor.user, &form.name).await?;
     app.signals.ended_here();
     Ok(Redirect::to(&format!("/?list={id}")).into_response())
 }
 
-/// Gives a list another name.
+/// Renames a list.
 pub(crate) async fn rename(
     State(app): State<App>,
     visitor: Visitor,
-    Form(of): Form<OfList>,
-) -> Result<Response, Failure> {
-    watchlists::rename(&app.database, visitor.user, of.list, &of.name).await?;
+    Form(form): Form<ListForm>,
+) -> Result<Response, PageError> {
+    watchlists::rename(&app.database, visitor.user, form.list, &form.name).await?;
     app.signals.ended_here();
-    Ok(Redirect::to(&format!("/?list={}", of.list)).into_response())
+    Ok(Redirect::to(&format!("/?list={}", form.list)).into_response())
 }
 
-/// Removes a list with what is on no other.
+/// Deletes a list; symbols that are on no other list are no longer watched.
 pub(crate) async fn delete(
     State(app): State<App>,
     visitor: Visitor,
-    Form(of): Form<OfList>,
-) -> Result<Response, Failure> {
-    watchlists::delete(&app.database, visitor.user, of.list).await?;
+    Form(form): Form<ListForm>,
+) -> Result<Response, PageError> {
+    watchlists::delete(&app.database, visitor.user, form.list).await?;
     app.signals.ended_here();
     Ok(Redirect::to("/").into_response())
 }
 
-/// Tells the other tabs, and answers.
-fn done(app: &App, headers: &HeaderMap, list: Option<Uuid>) -> Response {
+/// Notifies the other tabs, and responds.
+fn list_changed(app: &App, headers: &HeaderMap, list: Option<Uuid>) -> Response {
     app.signals.ended_here();
-    layout::done(headers, &list.map_or_else(|| "/".to_owned(), |list| format!("/?list={list}")))
+    layout::write_succeeded(headers, &list.map_or_else(|| "/".to_owned(), |list| format!("/?list={list}")))
 }

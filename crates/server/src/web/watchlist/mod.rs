@@ -1,4 +1,4 @@
-//! `/`: what somebody watches, in lists: the last price, the day, and how far each timeframe has come.
+//! `/`: the user's lists of symbols: last price, change of the day, and coverage per timeframe.
 
 pub(super) mod edit;
 pub(super) mod page;

@@ -1,4 +1,4 @@
-//! The page of the lists, and the part of it that changes.
+//! The watchlist page, and the fragment with its rows.
 
 use std::collections::HashMap;
 
@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        failure::Failure,
-        format::{self, Fill},
+        format::{self, CoverageStatus},
         layout::{self, Page, csrf_field},
+        page_error::PageError,
         quote::{self, Quote},
         visitor::Visitor,
     },
@@ -28,17 +28,17 @@ use super::{
 };
 use crate::app::App;
 
-/// Rows of a page: each asks for its coverage and its line.
+/// Symbols per page.
 const ROWS: i64 = 100;
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Question {
+pub(crate) struct WatchlistQuery {
     list: Option<Uuid>,
     #[serde(default)]
     skip: i64,
 }
 
-struct Shown {
+struct ListPage {
     lists: Vec<Watchlist>,
     chosen: Option<Watchlist>,
     rows: Vec<Row>,
@@ -54,54 +54,54 @@ struct Row {
 pub(crate) async fn page(
     State(app): State<App>,
     visitor: Visitor,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    let shown = look(&app, visitor.user, &question).await?;
-    // Somebody who has asked for nothing yet.
-    if shown.lists.is_empty() && show::tracked(&app.database, visitor.user).await?.is_empty() {
+    Query(query): Query<WatchlistQuery>,
+) -> Result<Response, PageError> {
+    let list_page = load(&app, visitor.user, &query).await?;
+    // A new user, who tracks nothing yet.
+    if list_page.lists.is_empty() && show::tracked(&app.database, visitor.user).await?.is_empty() {
         return Ok(Redirect::to("/welcome").into_response());
     }
-    let chosen = shown.chosen.as_ref().map(|list| list.id);
-    let address = match chosen {
-        Some(list) => format!("/watchlist?list={list}&skip={}", shown.skip),
+    let chosen = list_page.chosen.as_ref().map(|list| list.id);
+    let url = match chosen {
+        Some(list) => format!("/watchlist?list={list}&skip={}", list_page.skip),
         None => "/watchlist".to_owned(),
     };
     let body = html! {
         h1.hidden { "Watchlist" }
-        (lists(&shown, &visitor.csrf))
+        (lists(&list_page, &visitor.csrf))
         form #add method="post" action="/watchlist" hx-post="/watchlist" hx-swap="none" {
             (csrf_field(&visitor.csrf))
             @if let Some(list) = chosen { input type="hidden" name="list" value=(list); }
-            label for="symbols" { "Watch" }
+            label for="symbols" { "Symbols" }
             input #symbols name="symbols" placeholder="AAPL BRK.B BTC-USD" autocomplete="off" spellcheck="false"
                 autocapitalize="characters" required;
             button { "Add" }
         }
-        section #rows aria-live="off" hx-get=(address) hx-trigger="barkeep:bars from:body throttle:1s, barkeep:lists from:body"
-            hx-swap="innerMorph" { (rows(&shown)) }
+        section #rows aria-live="off" hx-get=(url) hx-trigger="barkeep:bars from:body throttle:1s, barkeep:lists from:body"
+            hx-swap="innerMorph" { (rows(&list_page)) }
     };
-    Ok(Page { title: "Watchlist", place: "/", script: Some("lists.js"), body }.shown(&app, &visitor.csrf))
+    Ok(Page { title: "Watchlist", nav: "/", script: Some("lists.js"), body }.render(&app, &visitor.csrf))
 }
 
 pub(crate) async fn fragment(
     State(app): State<App>,
     visitor: Visitor,
-    Query(question): Query<Question>,
-) -> Result<Response, Failure> {
-    let shown = look(&app, visitor.user, &question).await?;
-    Ok(layout::fragment(html! { (rows(&shown)) (links(&shown, true)) }))
+    Query(query): Query<WatchlistQuery>,
+) -> Result<Response, PageError> {
+    let list_page = load(&app, visitor.user, &query).await?;
+    Ok(layout::fragment(html! { (rows(&list_page)) (list_links(&list_page, true)) }))
 }
 
-async fn look(app: &App, user: Uuid, question: &Question) -> Result<Shown, Failure> {
+async fn load(app: &App, user: Uuid, query: &WatchlistQuery) -> Result<ListPage, PageError> {
     let lists = watchlists::of(&app.database, user).await?;
-    // A list that was removed in another tab: the first.
-    let chosen = lists.iter().find(|list| Some(list.id) == question.list).or(lists.first()).cloned();
-    let skip = question.skip.max(0);
+    // The first list, if the requested one was deleted in another tab.
+    let chosen = lists.iter().find(|list| Some(list.id) == query.list).or(lists.first()).cloned();
+    let skip = query.skip.max(0);
     let items = match &chosen {
         Some(list) => watchlists::items(&app.database, user, list.id, skip, ROWS).await?,
         None => Vec::new(),
     };
-    let mut quotes = quote::of(&app.database, &app.calendars.current(), user, &items).await?;
+    let mut quotes = quote::latest(&app.database, &app.calendars.current(), user, &items).await?;
     let tickers: Vec<Ticker> = items.iter().map(|item| item.symbol.clone()).collect();
     let coverage = coverage::of_symbols(&app.database, Some(user), &tickers).await?;
     let rows = items
@@ -113,31 +113,31 @@ async fn look(app: &App, user: Uuid, question: &Question) -> Result<Shown, Failu
             item,
         })
         .collect();
-    Ok(Shown { lists, chosen, rows, skip })
+    Ok(ListPage { lists, chosen, rows, skip })
 }
 
-fn lists(shown: &Shown, csrf: &str) -> Markup {
+fn lists(page: &ListPage, csrf: &str) -> Markup {
     html! {
         nav.lists aria-label="Lists" {
-            (links(shown, false))
+            (list_links(page, false))
             details {
-                summary { "Lists…" }
+                summary { "Manage lists" }
                 form method="post" action="/watchlist/lists" {
                     (csrf_field(csrf))
                     label { "New list " input name="name" required maxlength="60" autocomplete="off"; }
-                    button { "Make" }
+                    button { "Create" }
                 }
-                @if let Some(list) = &shown.chosen {
+                @if let Some(list) = &page.chosen {
                     form method="post" action="/watchlist/rename" {
                         (csrf_field(csrf))
                         input type="hidden" name="list" value=(list.id);
-                        label { "Name of this list " input name="name" value=(list.name) required maxlength="60" autocomplete="off"; }
+                        label { "List name " input name="name" value=(list.name) required maxlength="60" autocomplete="off"; }
                         button { "Rename" }
                     }
-                    form method="post" action="/watchlist/delete" data-sure={ "Remove the list '" (list.name) "' and stop watching what is on no other?" } {
+                    form method="post" action="/watchlist/delete" data-confirm={ "Delete the list '" (list.name) "'? Symbols on no other list will no longer be watched." } {
                         (csrf_field(csrf))
                         input type="hidden" name="list" value=(list.id);
-                        button.danger { "Remove this list" }
+                        button.danger { "Delete list" }
                     }
                 }
             }
@@ -145,12 +145,12 @@ fn lists(shown: &Shown, csrf: &str) -> Markup {
     }
 }
 
-/// Beside the rows, whose fragment brings them along.
-fn links(shown: &Shown, is_fragment: bool) -> Markup {
-    let chosen = shown.chosen.as_ref().map(|list| list.id);
+/// The links to the lists; the rows' fragment updates them out of band.
+fn list_links(page: &ListPage, is_fragment: bool) -> Markup {
+    let chosen = page.chosen.as_ref().map(|list| list.id);
     html! {
         span #list-links hx-swap-oob=[is_fragment.then_some("true")] {
-            @for list in &shown.lists {
+            @for list in &page.lists {
                 a href={ "/?list=" (list.id) } aria-current=[(Some(list.id) == chosen).then_some("true")] {
                     (list.name) " " span.count { (list.symbols) }
                 }
@@ -159,39 +159,39 @@ fn links(shown: &Shown, is_fragment: bool) -> Markup {
     }
 }
 
-fn rows(shown: &Shown) -> Markup {
-    let Some(list) = &shown.chosen else {
-        return html! { p.empty { "You watch nothing yet. Add a symbol above, and its bars are here a moment later." } };
+fn rows(page: &ListPage) -> Markup {
+    let Some(list) = &page.chosen else {
+        return html! { p.empty { "Your watchlist is empty. Add a symbol above." } };
     };
-    if shown.rows.is_empty() {
-        return html! { p.empty { "Nothing is on this list. Add a symbol above, and its bars are here a moment later." } };
+    if page.rows.is_empty() {
+        return html! { p.empty { "This list is empty. Add a symbol above." } };
     }
-    let next = shown.skip + ROWS;
+    let next = page.skip + ROWS;
     html! {
         div.scroll tabindex="0" role="region" aria-label="Symbols on this list" {
             table.watched data-list=(list.id) {
                 thead { tr {
                     th scope="col" { "Symbol" }
                     th.n scope="col" { "Last" }
-                    th.n scope="col" { "Day" }
-                    th scope="col" { span.hidden { "The day as a line" } }
+                    th.n scope="col" { "Change" }
+                    th scope="col" { span.hidden { "Day chart" } }
                     @for timeframe in TIMEFRAMES { th.cell scope="col" { (timeframe) } }
-                    th scope="col" { span.hidden { "Move and remove" } }
+                    th scope="col" { span.hidden { "Actions" } }
                 } }
-                tbody { @for row in &shown.rows { (one(list.id, row)) } }
+                tbody { @for row in &page.rows { (symbol_row(list.id, row)) } }
             }
         }
-        @if shown.skip > 0 || list.symbols > next {
-            nav.pages aria-label="Pages of the list" {
-                @if shown.skip > 0 { a href={ "/?list=" (list.id) "&skip=" ((shown.skip - ROWS).max(0)) } { "Before" } }
-                span { (shown.skip + 1) " to " (next.min(list.symbols)) " of " (list.symbols) }
-                @if list.symbols > next { a href={ "/?list=" (list.id) "&skip=" (next) } { "Further" } }
+        @if page.skip > 0 || list.symbols > next {
+            nav.pages aria-label="Pagination" {
+                @if page.skip > 0 { a href={ "/?list=" (list.id) "&skip=" ((page.skip - ROWS).max(0)) } { "Previous" } }
+                span { (page.skip + 1) " to " (next.min(list.symbols)) " of " (list.symbols) }
+                @if list.symbols > next { a href={ "/?list=" (list.id) "&skip=" (next) } { "Next" } }
             }
         }
     }
 }
 
-fn one(list: Uuid, row: &Row) -> Markup {
+fn symbol_row(list: Uuid, row: &Row) -> Markup {
     let symbol = &row.item.symbol;
     html! {
         tr id={ "row-" (symbol) } data-symbol=(symbol) {
@@ -210,10 +210,10 @@ fn one(list: Uuid, row: &Row) -> Markup {
             @for timeframe in TIMEFRAMES {
                 @match row.series.get(&timeframe) {
                     Some(series) => {
-                        @let fill = Fill::of(series);
-                        td class={ "cell " (fill.class()) } title=(format::sentence(series)) {
-                            a href={ "/coverage/" (symbol) "/" (timeframe) } aria-label={ (timeframe) ": " (format::sentence(series)) } {
-                                (fill.short(series))
+                        @let status = CoverageStatus::new(series);
+                        td class={ "cell " (status.class()) } title=(format::description(series)) {
+                            a href={ "/coverage/" (symbol) "/" (timeframe) } aria-label={ (timeframe) ": " (format::description(series)) } {
+                                (status.short(series))
                             }
                         }
                     }
@@ -223,7 +223,7 @@ fn one(list: Uuid, row: &Row) -> Markup {
             td.tools {
                 button.up type="button" data-move="-1" aria-label={ "Move " (symbol) " up" } { "↑" }
                 button.down type="button" data-move="1" aria-label={ "Move " (symbol) " down" } { "↓" }
-                button type="button" aria-label={ "Stop watching " (symbol) } hx-post="/watchlist/remove" hx-swap="none"
+                button type="button" aria-label={ "Remove " (symbol) " from this list" } hx-post="/watchlist/remove" hx-swap="none"
                     hx-vals={ "{\"list\":\"" (list) "\",\"symbol\":\"" (symbol) "\"}" } { "✕" }
             }
         }

@@ -1,4 +1,4 @@
-//! What there is: `/udf/config`, `/udf/time`, `/udf/search`, `/udf/symbols`.
+//! The datafeed's configuration and symbols: `/udf/config`, `/udf/time`, `/udf/search`, `/udf/symbols`.
 
 use axum::{Json, extract::State};
 use market::{AssetClass, Ticker, calendar::StockHours};
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use store::directory::Found;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Asker, RESOLUTIONS, UdfError, UdfQuery};
+use super::{RESOLUTIONS, UdfError, UdfQuery, UdfUser};
 use crate::app::App;
 
-const USUAL: usize = 30;
-const MOST: usize = 100;
+const DEFAULT_LIMIT: usize = 30;
+const MAX_LIMIT: usize = 100;
 
-/// No ticker and no word is longer.
-const LONGEST: usize = 64;
+/// Longer queries are cut: no ticker and no word of a name is longer.
+const MAX_QUERY_CHARS: usize = 64;
 
-/// What this feed can do.
+/// The capabilities of this datafeed.
 #[utoipa::path(get, path = "/udf/config", tag = "udf", responses((status = 200, body = Object)))]
 pub(crate) async fn config() -> Json<Value> {
     let resolutions: Vec<&str> = RESOLUTIONS.iter().map(|(name, _)| *name).collect();
@@ -45,29 +45,29 @@ pub(crate) async fn config() -> Json<Value> {
     }))
 }
 
-/// The market's time, in Unix seconds, as a text.
+/// The market's time in Unix seconds, as plain text.
 #[utoipa::path(get, path = "/udf/time", tag = "udf", responses((status = 200, content_type = "text/plain", body = String)))]
 pub(crate) async fn time(State(app): State<App>) -> Result<String, UdfError> {
     Ok(store::clock::read(&app.database).await?.now().as_second().to_string())
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
-pub(crate) struct Looking {
+pub(crate) struct SearchQuery {
     #[serde(default)]
     query: String,
-    /// stock, etf or crypto; all where empty
+    /// stock, etf or crypto; default: all
     #[serde(default, rename = "type")]
     kind: String,
-    /// All where empty
+    /// Default: all
     #[serde(default)]
     exchange: String,
-    /// 1 to 100; 30 where left out
+    /// 1 to 100; default: 30
     limit: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UdfHit)]
-pub(crate) struct Hit {
+pub(crate) struct SearchResult {
     #[schema(value_type = String)]
     symbol: Ticker,
     full_name: String,
@@ -79,35 +79,33 @@ pub(crate) struct Hit {
     kind: String,
 }
 
-/// Symbols that fit, the likeliest first.
+/// Matching symbols, best match first.
 #[utoipa::path(
-    get, path = "/udf/search", tag = "udf", params(Looking),
-    responses((status = 200, body = Vec<Hit>), (status = 400), (status = 401)), security(("bearer" = []), ("session" = []))
+    get, path = "/udf/search", tag = "udf", params(SearchQuery),
+    responses((status = 200, body = Vec<SearchResult>), (status = 400), (status = 401)), security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn search(
     State(app): State<App>,
-    Asker(user): Asker,
-    UdfQuery(looking): UdfQuery<Looking>,
-) -> Result<Json<Vec<Hit>>, UdfError> {
-    let limit = match looking.limit.as_deref().map(str::trim) {
-        None | Some("") => USUAL,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MOST).contains(limit))
-            .ok_or_else(|| UdfError::bad(format!("limit must be a number from 1 to {MOST}, not '{text}'")))?,
+    UdfUser(user): UdfUser,
+    UdfQuery(query): UdfQuery<SearchQuery>,
+) -> Result<Json<Vec<SearchResult>>, UdfError> {
+    let limit = match query.limit.as_deref().map(str::trim) {
+        None | Some("") => DEFAULT_LIMIT,
+        Some(text) => text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit)).ok_or_else(|| {
+            UdfError::bad_request(format!("limit must be a number from 1 to {MAX_LIMIT}, not '{text}'"))
+        })?,
     };
-    let text: String = looking.query.trim().chars().take(LONGEST).collect();
+    let text: String = query.query.trim().chars().take(MAX_QUERY_CHARS).collect();
     if text.is_empty() {
         return Ok(Json(Vec::new()));
     }
-    let fits = |found: &Found| {
-        (looking.kind.is_empty() || found.asset_type == looking.kind)
-            && (looking.exchange.is_empty() || exchange(found).eq_ignore_ascii_case(&looking.exchange))
+    let matches = |found: &Found| {
+        (query.kind.is_empty() || found.asset_type == query.kind)
+            && (query.exchange.is_empty() || exchange(found).eq_ignore_ascii_case(&query.exchange))
     };
-    // What doesn't fit is left out after the search: all that the text may mean are looked through.
+    // Type and exchange are filtered after the search, so the search has no limit.
     let found = app.directory.search(user, &text, usize::MAX).await?;
-    let hits = found.into_iter().filter(fits).take(limit).map(|found| Hit {
+    let results = found.into_iter().filter(matches).take(limit).map(|found| SearchResult {
         full_name: found.ticker.to_string(),
         exchange: exchange(&found),
         symbol: found.ticker.clone(),
@@ -115,7 +113,7 @@ pub(crate) async fn search(
         description: found.description,
         kind: found.asset_type,
     });
-    Ok(Json(hits.collect()))
+    Ok(Json(results.collect()))
 }
 
 fn exchange(found: &Found) -> String {
@@ -126,13 +124,13 @@ fn exchange(found: &Found) -> String {
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
-pub(crate) struct Which {
+pub(crate) struct SymbolQuery {
     /// AAPL, or NASDAQ:AAPL
     #[serde(default)]
     symbol: String,
 }
 
-/// A symbol as charts want to know it. It has no field `s`.
+/// A symbol, as the protocol describes it. It has no field `s`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UdfSymbol)]
 pub(crate) struct Symbol {
@@ -159,18 +157,18 @@ pub(crate) struct Symbol {
     data_status: &'static str,
 }
 
-/// A symbol; an unknown one is an error in the protocol's form.
+/// One symbol. An unknown symbol is an error with status 200.
 #[utoipa::path(
-    get, path = "/udf/symbols", tag = "udf", params(Which),
+    get, path = "/udf/symbols", tag = "udf", params(SymbolQuery),
     responses((status = 200, body = Symbol), (status = 400), (status = 401)), security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn symbols(
     State(app): State<App>,
-    Asker(user): Asker,
-    UdfQuery(which): UdfQuery<Which>,
+    UdfUser(user): UdfUser,
+    UdfQuery(query): UdfQuery<SymbolQuery>,
 ) -> Result<Json<Symbol>, UdfError> {
-    let ticker = parse(&which.symbol)?;
-    let found = known(&app, user, &ticker).await?;
+    let ticker = parse_ticker(&query.symbol)?;
+    let found = find_symbol(&app, user, &ticker).await?;
     let is_stock = ticker.asset_class() == AssetClass::Stock;
     let resolutions: Vec<&str> = RESOLUTIONS.iter().map(|(name, _)| *name).collect();
     let exchange = exchange(&found);
@@ -204,20 +202,20 @@ pub(crate) async fn symbols(
     }))
 }
 
-/// As charts name symbols: with the exchange before it, or not.
-pub(crate) fn parse(text: &str) -> Result<Ticker, UdfError> {
+/// Parses `AAPL` or `NASDAQ:AAPL`.
+pub(crate) fn parse_ticker(text: &str) -> Result<Ticker, UdfError> {
     let name = text.trim().rsplit(':').next().unwrap_or_default();
     if name.is_empty() {
-        return Err(UdfError::bad("No symbol given"));
+        return Err(UdfError::bad_request("No symbol given"));
     }
-    name.parse().map_err(|error| UdfError::bad(format!("{error}")))
+    name.parse().map_err(|error| UdfError::bad_request(format!("{error}")))
 }
 
-/// The symbol, where anybody lists it or somebody has asked for it before.
-pub(crate) async fn known(app: &App, user: uuid::Uuid, ticker: &Ticker) -> Result<Found, UdfError> {
-    let found = app.directory.search(user, ticker.as_str(), MOST).await?;
+/// A symbol that is listed or stored.
+pub(crate) async fn find_symbol(app: &App, user: uuid::Uuid, ticker: &Ticker) -> Result<Found, UdfError> {
+    let found = app.directory.search(user, ticker.as_str(), MAX_LIMIT).await?;
     if let Some(found) = found.into_iter().find(|found| found.ticker == *ticker) {
         return Ok(found);
     }
-    Err(UdfError::told(format!("unknown symbol {ticker}")))
+    Err(UdfError::with_ok_status(format!("Unknown symbol {ticker}")))
 }
