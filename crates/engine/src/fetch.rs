@@ -14,11 +14,7 @@ use metrics::{counter, histogram};
 use providers::{BarPages, BarSource, BarsRequest, FetchError, Page, budget::Urgency};
 use store::{StoreError, runs::ClaimedRun, sessions::Edition};
 
-use crate::{
-    calendar_exceptions,
-    engine::Engine,
-    market_now::Market,
-};
+use crate::{calendar_exceptions, engine::Engine, market_now::Market};
 
 /// Longer than two bars of any timeframe, closed hours included.
 const FORMING_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 24);

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     bases::{Rows, bases_of},
-    market_now::Market,
     fetch::{asked_range, hull},
+    market_now::Market,
     providers::routes::has_bars,
 };
 

@@ -20,12 +20,7 @@ use store::{
 use uuid::Uuid;
 
 pub use self::slices::{Missing, slices};
-use crate::{
-    bases::base_of,
-    calendar_exceptions,
-    engine::Engine,
-    market_now::Market,
-};
+use crate::{bases::base_of, calendar_exceptions, engine::Engine, market_now::Market};
 
 /// Without a signal the planner looks this often; and this often where no signals come.
 const TICK: Duration = Duration::from_secs(60);
