@@ -107,7 +107,7 @@ mod tests {
         assert!(turns.is_wanted());
         drop(other);
         assert!(still.await.is_ok());
-        assert!(began.elapsed() >= LINGER);
+        assert!(began.elapsed() >= LINGER); // by the clock: at least, and a busy machine only makes it more
         assert!(!turns.is_wanted());
     }
 

@@ -31,8 +31,14 @@ use crate::{
     verify,
 };
 
-/// How long work under way may take to end. With what comes after it the end takes less than 10 s.
+/// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(6);
+
+/// How long the end may take to be reported.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Service managers kill whoever isn't gone after ten seconds.
+const _: () = assert!(DRAIN.as_secs() + FAREWELL.as_secs() + home::PARTING.as_secs() < 10);
 
 /// Which parts one process does.
 #[derive(Clone, Copy, Debug)]
@@ -215,7 +221,7 @@ impl Parts {
             }
             processes::ended(&home.database, &worker).await
         };
-        match tokio::time::timeout(Duration::from_secs(1), parted).await {
+        match tokio::time::timeout(FAREWELL, parted).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "The end could not be reported"),
             Err(_) => tracing::warn!("The end could not be reported in time"),
@@ -307,10 +313,12 @@ impl Life<'_> {
             spawn(Box::pin(plan::run(engine.clone())));
         }
         if let Some(slots) = self.parts.work {
-            spawn(Box::pin(dispatch::look_again(engine.clone())));
-            spawn(Box::pin(directory::keep_fresh(engine.clone())));
-            spawn(Box::pin(actions::keep_up(engine.clone())));
-            spawn(Box::pin(verify::nightly(engine.clone())));
+            if self.config.upkeep {
+                spawn(Box::pin(dispatch::look_again(engine.clone())));
+                spawn(Box::pin(directory::keep_fresh(engine.clone())));
+                spawn(Box::pin(actions::keep_up(engine.clone())));
+                spawn(Box::pin(verify::nightly(engine.clone())));
+            }
             spawn(Box::pin(dispatch::run(engine, usize::from(slots), dispatch::For::All)));
         }
         self.stop.cancelled().await;

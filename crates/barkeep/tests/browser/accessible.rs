@@ -2,14 +2,13 @@
 
 use serde_json::Value;
 
-use crate::{browser::Browser, running::Served};
+use crate::browser::Browser;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_serious() {
     let Some(packages) = crate::npm::packages() else { return };
     let axe = std::fs::read_to_string(packages.path().join("node_modules/axe-core/axe.min.js")).unwrap();
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("axe").await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.click("#watch button").await;
@@ -51,8 +50,7 @@ async fn axe_finds_nothing_serious() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_scrolls_in_one_direction_only() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("phone").await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.driver.set_window_rect(0, 0, 390, 844).await.unwrap();

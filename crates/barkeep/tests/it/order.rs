@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Served, eventually};
+use crate::running::{Market, Served, a_moment, eventually};
 
 const AS_OF: &str = "2026-06-18T23:00:00Z";
 
@@ -113,7 +113,7 @@ async fn under_an_endless_stream_of_watchlist_work_a_search_and_background_work_
                 .execute(&mut sql)
                 .await
                 .unwrap();
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                a_moment().await;
             }
         }
     });

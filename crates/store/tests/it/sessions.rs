@@ -7,7 +7,7 @@ use market::{
 use store::{definitions, definitions::Definition, migrations, sessions, sessions::Replaced};
 use testkit::Owner;
 
-use crate::site::{Site, TUESDAY, range, tickers};
+use crate::site::{Site, TUESDAY, eventually, range, tickers};
 
 for_every_owner! {
     a_session_that_closes_leaves_one_range_without_gaps_and_its_bars,
@@ -183,7 +183,9 @@ async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner
         let exceptions = Exceptions::parse(&format!("calendar,date,change\n{CLOSED}")).unwrap();
         sessions::apply(&database, &exceptions).await.unwrap()
     });
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("it waits", async || site.value(waiting).await == "1").await;
     assert!(!change.is_finished(), "it should wait");
     storing.commit().await.unwrap();
     assert!(change.await.unwrap().is_some());

@@ -1,6 +1,6 @@
 //! One migrated database and what tests do with it: statements as the service or as a user, series filled as workers would.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
 use market::{Bar, Grid, Range, Ticker, Timeframe};
@@ -17,6 +17,9 @@ use testkit::{OwnedDatabase, Owner};
 use uuid::Uuid;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// Long enough for a busy machine with two cores; only a broken promise takes that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A Tuesday, noon in New York; the day before was an ordinary one.
 pub(crate) const TUESDAY: &str = "2026-11-24T17:00:00Z";
@@ -161,6 +164,15 @@ impl Site {
             let run = self.held(definition, gap, "filler").await;
             assert!(self.answer(&run, &expected(definition, gap)).await);
         }
+    }
+}
+
+/// Waits until `check` is true.
+pub(crate) async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !check().await {
+        assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
