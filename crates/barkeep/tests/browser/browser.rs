@@ -134,6 +134,7 @@ impl Browser {
         }
         wanted.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), wanted).await.unwrap();
+        driver.set_script_timeout(PATIENCE).await.unwrap();
         Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile })
     }
 

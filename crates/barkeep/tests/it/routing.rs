@@ -1,5 +1,10 @@
 //! Several providers: the first that can is asked, another takes over where it fails, and each bar says where it came from.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
@@ -9,7 +14,10 @@ const AS_OF: &str = "2026-06-18T23:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_of_two_providers_dies_in_the_middle_the_other_completes_and_each_bar_says_whose_it_is() {
-    let (first, death) = Market::dying_after(2, Market::settings(AS_OF)).await;
+    // It answers two requests for bars, and dies over the others.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let holds = move |uri: &str| uri.contains("/bars") && asked.fetch_add(1, Ordering::SeqCst) >= 2;
+    let (first, death) = Market::holding(Market::settings(AS_OF), holds).await;
     let second = Market::start(Market::settings(AS_OF)).await;
     let (place, database) = (Place::new(), quiet_database().await);
     let mut command = place.barkeep(&[

@@ -76,7 +76,8 @@ async fn reads<F: AsyncFn(&Database)>(site: &Site, work: F) -> Read {
         let mut tx = database.begin().await.unwrap();
         sqlx::query("select pg_stat_force_next_flush()").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
-        let all = "select relname::text, seq_tup_read, coalesce(idx_tup_fetch, 0) from pg_stat_user_tables order by relid";
+        let all =
+            "select relname::text, seq_tup_read, coalesce(idx_tup_fetch, 0) from pg_stat_user_tables order by relid";
         sqlx::query_as(all).fetch_all(&mut superuser).await.unwrap()
     };
     // More than five times: by then a statement of a function may have a generic plan.
@@ -117,6 +118,7 @@ async fn gaps_and_coverage_of_everything_read_little(owner: Owner) {
     })
     .await;
 
+    let mut superuser = PgConnection::connect(&site.owned.url).await.unwrap();
     let gaps = reads(&site, async |database| {
         let mut tx = database.begin().await.unwrap();
         let all = "select count(*) from job_definitions d
@@ -130,6 +132,26 @@ async fn gaps_and_coverage_of_everything_read_little(owner: Owner) {
         assert!(rows.iter().all(|row| row.missing > 0 && row.bars > 0));
     })
     .await;
-    println!("rows scanned and fetched: {gaps:?} for the gaps of 60 series, {coverage:?} for the coverage of a symbol");
-    println!("{}", site.owned.url);
+    let sessions = site_rows(&mut superuser, "select count(*) from barkeep.market_sessions").await;
+    // The calendar once a series, for its window, and of it what lies there; of each other table a few rows a series.
+    reads_little(&gaps, 60 * sessions, 60 * 300, 60 * 20);
+    assert!(!gaps.keys().any(|table| table.starts_with("ohlc_bars") || table == "job_runs"), "{gaps:?}");
+    // The same, and the series' own bars once.
+    let bars = site_rows(&mut superuser, "select count(*) from ohlc_bars_v2").await;
+    reads_little(&coverage, 3 * 2 * sessions, 3 * 1_000, bars + 100);
+}
+
+async fn site_rows(superuser: &mut PgConnection, counted: &'static str) -> i64 {
+    sqlx::query_scalar(counted).fetch_one(superuser).await.unwrap()
+}
+
+/// At most so many rows of the calendar by scanning it and through its indexes, and of every other table.
+#[track_caller]
+fn reads_little(read: &Read, scanned: i64, fetched: i64, of_others: i64) {
+    for (table, (by_scan, by_index)) in read {
+        match table.as_str() {
+            "market_sessions" => assert!(*by_scan <= scanned && *by_index <= fetched, "{read:?}"),
+            _ => assert!(by_scan + by_index <= of_others, "{table}: {read:?}"),
+        }
+    }
 }

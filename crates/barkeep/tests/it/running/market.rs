@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
 };
 
@@ -44,17 +44,19 @@ impl Market {
         Self { simulator, address, _stop: stop.drop_guard() }
     }
 
-    /// One that answers this many requests for bars and holds all others back, until it has died: then these fail too.
-    pub(crate) async fn dying_after(answered: usize, settings: Settings) -> (Self, CancellationToken) {
+    /// One that doesn't answer the requests that `holds` says, until the token is cancelled: then these fail.
+    pub(crate) async fn holding(
+        settings: Settings,
+        holds: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+    ) -> (Self, CancellationToken) {
         let simulator = Simulator::new(settings).unwrap();
-        let (stop, death, asked) = (CancellationToken::new(), CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
-        let dies = death.clone();
+        let (stop, fail) = (CancellationToken::new(), CancellationToken::new());
+        let fails = fail.clone();
         let hold = move |request: axum::extract::Request, next: axum::middleware::Next| {
-            let (dies, asked) = (dies.clone(), Arc::clone(&asked));
+            let (fails, is_held) = (fails.clone(), holds(&request.uri().to_string()));
             async move {
-                let is_for_bars = request.uri().path().ends_with("/bars");
-                if is_for_bars && asked.fetch_add(1, Ordering::SeqCst) >= answered {
-                    dies.cancelled().await;
+                if is_held {
+                    fails.cancelled().await;
                     return axum::response::IntoResponse::into_response(axum::http::StatusCode::SERVICE_UNAVAILABLE);
                 }
                 next.run(request).await
@@ -65,7 +67,7 @@ impl Market {
         let address = listener.local_addr().unwrap();
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::spawn(server.into_future());
-        (Self { simulator, address, _stop: stop.drop_guard() }, death)
+        (Self { simulator, address, _stop: stop.drop_guard() }, fail)
     }
 
     /// For `APCA_API_DATA_URL`.
