@@ -13,7 +13,7 @@ use crate::running::{Market, Place, Served, Up, eventually, finish_within, quiet
 const AS_OF: &str = "2026-06-18T15:37:00Z";
 
 /// Five failures with all the waiting between them.
-const LONG: Duration = Duration::from_secs(240);
+const LONG: Duration = Duration::from_secs(600);
 
 /// A provider, and somebody who backfills from it.
 struct Trial {

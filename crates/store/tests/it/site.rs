@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// Long enough for a busy machine with two cores; only a broken promise takes that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A Tuesday, noon in New York; the day before was an ordinary one.
 pub(crate) const TUESDAY: &str = "2026-11-24T17:00:00Z";

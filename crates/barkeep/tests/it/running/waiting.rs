@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Long enough for a busy machine with two cores; only a broken promise takes that long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Between two looks: short at first, since most things come at once.
 fn pauses() -> impl Iterator<Item = Duration> {
