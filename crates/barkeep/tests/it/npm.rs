@@ -34,7 +34,9 @@ fn install() -> Option<PathBuf> {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm/package-lock.json");
     let mut hasher = DefaultHasher::new();
     std::fs::read(lock).unwrap().hash(&mut hasher);
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("npm-{:016x}", hasher.finish()));
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("npm-{:016x}", hasher.finish()));
+    // By this name: from where a module really lies, node looks for the others in folders that are called so.
+    let kept = home.join("node_modules");
     if kept.exists() {
         return Some(kept);
     }
@@ -45,6 +47,7 @@ fn install() -> Option<PathBuf> {
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder.path());
     match npm.output() {
         Ok(output) if output.status.success() => {
+            std::fs::create_dir_all(&home).unwrap();
             // Another process may have been faster.
             let moved = std::fs::rename(folder.path().join("node_modules"), &kept);
             assert!(moved.is_ok() || kept.exists(), "{moved:?}");
