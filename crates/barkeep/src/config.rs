@@ -74,6 +74,9 @@ pub(crate) struct Config {
     pub(crate) sessions: calendar_exceptions::Wanted,
     /// Whether to listen for notifications of the database and to send them. Without, one looks more often.
     pub(crate) notify: bool,
+    /// Whether this process asks for lists of assets, splits and dividends by itself, looks unknown symbols up once more and
+    /// looks stored bars over. Without, other processes do, or nobody.
+    pub(crate) upkeep: bool,
 }
 
 /// A database URL, whose password no `Debug` shows.
@@ -94,6 +97,7 @@ struct File {
     sessions: Option<PathBuf>,
     stock_hours: Option<String>,
     notify: Option<bool>,
+    upkeep: Option<bool>,
     alpaca: AlpacaFile,
     /// Under the names of the variables.
     providers: BTreeMap<String, Secret>,
@@ -158,12 +162,8 @@ impl Config {
                     .map(|text| text.trim().parse())
                     .transpose()?,
             },
-            notify: match variable("BARKEEP_NOTIFY").as_deref() {
-                Some("on") => true,
-                Some("off") => false,
-                Some(other) => bail!("BARKEEP_NOTIFY must be on or off, not '{other}'"),
-                None => file.notify.unwrap_or(true),
-            },
+            notify: switch("BARKEEP_NOTIFY", variable("BARKEEP_NOTIFY"))?.or(file.notify).unwrap_or(true),
+            upkeep: switch("BARKEEP_UPKEEP", variable("BARKEEP_UPKEEP"))?.or(file.upkeep).unwrap_or(true),
         })
     }
 
@@ -183,6 +183,16 @@ impl Config {
         self.providers =
             vec![Arc::new(AlpacaSettings { data_url, counted_as: Some("of its own"), ..AlpacaSettings::default() })];
         Ok(())
+    }
+}
+
+/// What a variable says that is on or off.
+fn switch(name: &str, said: Option<String>) -> anyhow::Result<Option<bool>> {
+    match said.as_deref() {
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(other) => bail!("{name} must be on or off, not '{other}'"),
+        None => Ok(None),
     }
 }
 

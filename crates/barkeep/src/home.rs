@@ -20,7 +20,7 @@ const REAL: &str = "barkeep";
 const SIMULATED: &str = "barkeep_sim";
 
 /// How long connections may take to come home.
-const PARTING: Duration = Duration::from_secs(2);
+pub(crate) const PARTING: Duration = Duration::from_secs(2);
 
 /// In the data directory: the name of the database last worked on.
 const LAST_USED: &str = "database";

@@ -34,8 +34,14 @@ use server::{
     auth::{AllowedHosts, Authenticator, Keys},
 };
 
-/// How long work under way may take to end. With what comes after it the end takes less than 10 s.
+/// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(6);
+
+/// How long the end may take to be reported.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Service managers kill whoever isn't gone after ten seconds.
+const _: () = assert!(DRAIN.as_secs() + FAREWELL.as_secs() + home::PARTING.as_secs() < 10);
 
 /// Which parts one process does.
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +232,7 @@ impl Parts {
             }
             processes::ended(&home.database, &worker).await
         };
-        match tokio::time::timeout(Duration::from_secs(1), parted).await {
+        match tokio::time::timeout(FAREWELL, parted).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "The end could not be reported"),
             Err(_) => tracing::warn!("The end could not be reported in time"),
@@ -320,10 +326,12 @@ impl Life<'_> {
             spawn(Box::pin(plan::run(engine.clone())));
         }
         if let Some(slots) = self.parts.work {
-            spawn(Box::pin(dispatch::recheck_unknown(engine.clone())));
-            spawn(Box::pin(asset_lists::run(engine.clone())));
-            spawn(Box::pin(corporate_actions::run(engine.clone())));
-            spawn(Box::pin(verify::run_nightly(engine.clone())));
+            if self.config.upkeep {
+                spawn(Box::pin(dispatch::recheck_unknown(engine.clone())));
+                spawn(Box::pin(asset_lists::run(engine.clone())));
+                spawn(Box::pin(corporate_actions::run(engine.clone())));
+                spawn(Box::pin(verify::run_nightly(engine.clone())));
+            }
             spawn(Box::pin(dispatch::run(engine, usize::from(slots), dispatch::Scope::All)));
         }
         self.stop.cancelled().await;

@@ -107,7 +107,7 @@ mod tests {
         assert!(foreground.is_busy());
         drop(other);
         assert!(still.await.is_ok());
-        assert!(began.elapsed() >= LINGER);
+        assert!(began.elapsed() >= LINGER); // by the clock: at least, and a busy machine only makes it more
         assert!(!foreground.is_busy());
     }
 

@@ -97,7 +97,7 @@ impl Pooler {
         let shell = command.spawn().context("could not start sh")?;
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            ensure!(begun.elapsed() < Duration::from_secs(10), "pgbouncer does not start with {}", config.display());
+            ensure!(begun.elapsed() < Duration::from_secs(120), "pgbouncer does not start with {}", config.display());
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(Self { port, role, _shell: shell, _folder: folder })

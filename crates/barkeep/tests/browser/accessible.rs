@@ -2,47 +2,53 @@
 
 use serde_json::Value;
 
-use crate::{browser::Browser, running::Served};
+use crate::browser::Browser;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn axe_finds_nothing_serious() {
+async fn axe_finds_nothing_serious_in_the_light() {
+    axe_finds_nothing_serious("light").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_serious_in_the_dark() {
+    axe_finds_nothing_serious("dark").await;
+}
+
+async fn axe_finds_nothing_serious(theme: &str) {
     let Some(packages) = crate::npm::packages() else { return };
     let axe = std::fs::read_to_string(packages.path().join("node_modules/axe-core/axe.min.js")).unwrap();
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of(theme).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.click("#watch button").await;
     browser.until_said("On your watchlist").await;
     let mut wrong = Vec::new();
-    for theme in ["light", "dark"] {
-        browser.script(&format!("localStorage.setItem('theme', '{theme}')")).await;
-        for page in [
-            "/",
-            "/chart/KO",
-            "/jobs",
-            "/coverage",
-            "/coverage/KO/h1",
-            "/health",
-            "/welcome",
-            "/chart/ZZQQX",
-            "/search?q=coca",
-        ] {
-            browser.goto(page).await;
-            browser.until("the page is at work", "return document.querySelector('[data-theme]') !== null").await;
-            if page == "/chart/KO" {
-                browser.click("#table summary").await;
-                browser.until_there("#table tbody tr").await;
-                browser.script("document.getElementById('search-text').focus()").await;
-                browser.until_there("#search-options:not([hidden])").await;
-            }
-            browser.script(&axe).await;
-            let run = "const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => ['serious', 'critical'] \
-                       .includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))";
-            let found = browser.driver.execute_async(run, Vec::new()).await.unwrap().json().clone();
-            for violation in found.as_array().unwrap() {
-                wrong.push(format!("{page} ({theme}): {}", violation.as_str().unwrap_or_default()));
-            }
+    browser.script(&format!("localStorage.setItem('theme', '{theme}')")).await;
+    for page in [
+        "/",
+        "/chart/KO",
+        "/jobs",
+        "/coverage",
+        "/coverage/KO/h1",
+        "/health",
+        "/welcome",
+        "/chart/ZZQQX",
+        "/search?q=coca",
+    ] {
+        browser.goto(page).await;
+        browser.until("the page is at work", "return document.querySelector('[data-theme]') !== null").await;
+        if page == "/chart/KO" {
+            browser.click("#table summary").await;
+            browser.until_there("#table tbody tr").await;
+            browser.script("document.getElementById('search-text').focus()").await;
+            browser.until_there("#search-options:not([hidden])").await;
+        }
+        browser.script(&axe).await;
+        let run = "const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => ['serious', 'critical'] \
+                   .includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))";
+        let found = browser.driver.execute_async(run, Vec::new()).await.unwrap().json().clone();
+        for violation in found.as_array().unwrap() {
+            wrong.push(format!("{page} ({theme}): {}", violation.as_str().unwrap_or_default()));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -51,8 +57,7 @@ async fn axe_finds_nothing_serious() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_scrolls_in_one_direction_only() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("phone").await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.driver.set_window_rect(0, 0, 390, 844).await.unwrap();

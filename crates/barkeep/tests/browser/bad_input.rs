@@ -2,12 +2,16 @@
 
 use thirtyfour::Key;
 
-use crate::{browser::Browser, running::Served};
+use crate::{
+    browser::Browser,
+    running::{Market, Served},
+    shared::EVENING,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_that_lead_nowhere_say_where_to_go() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((site, browser)) = Browser::of("addresses").await else { return };
+    let served = &site.served;
     for (path, says) in [
         ("/chart/K%20O", "isn't a valid ticker"),
         ("/chart/%F0%9F%9A%80", "isn't a valid ticker"),
@@ -35,8 +39,7 @@ async fn addresses_that_lead_nowhere_say_where_to_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_takes_whatever_is_typed() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("search").await else { return };
     for (typed, says) in [
         ("🚀🚀", "No matches."),
         ("<script>alert(1)</script>", "No matches."),
@@ -73,9 +76,15 @@ async fn a_search_takes_whatever_is_typed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_anybody_may_watch_is_refused_and_many_are_paged() {
-    let served = Served::start().await;
+    // Alone with a provider that answers nothing more: nobody waits for what so many symbols would bring.
+    let market = Market::start(Market::settings(EVENING)).await;
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", EVENING]);
+    })
+    .await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto_watchlist().await;
+    market.simulator.set_faults(vec!["hang=1".parse().unwrap()]).unwrap();
     let names = |count: usize| -> String {
         let letter = |n: usize| char::from(b'A' + u8::try_from(n % 26).unwrap());
         (0..count).map(|n| format!("Q{}{}{} ", letter(n / 676), letter(n / 26), letter(n))).collect()

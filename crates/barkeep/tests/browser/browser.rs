@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,24 +14,41 @@ use thirtyfour::{
     By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement, error::WebDriverResult,
 };
 
-use crate::running::{PATIENCE, Served};
+use crate::{
+    running::{PATIENCE, Served},
+    shared::{self, Shared, Site},
+};
 
-/// The person at this machine, whom the one-time link signs in.
-pub(crate) const LOCAL: &str = "00000000-0000-4000-8000-000000000001";
+/// Where that test's user is found.
+pub(crate) fn email(who: &str) -> String {
+    format!("{who}@example.com")
+}
 
-/// A browser of its own, gone when dropped: the session first, and the browser with it, then what drives it.
+/// A browser of its own, gone when dropped: the session first, and the browser with it, then, where nobody else has one,
+/// what drives it.
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
     pub(crate) address: String,
-    _process: ChromeDriver,
+    _process: Arc<ChromeDriver>,
     _profile: TempDir,
 }
 
-struct ChromeDriver(Child);
+struct ChromeDriver {
+    process: Child,
+    port: u16,
+}
 
 impl ChromeDriver {
+    /// The one that drives all browsers.
+    async fn shared(program: &Path) -> Arc<Self> {
+        static DRIVER: Shared<ChromeDriver> = Shared::new();
+        DRIVER
+            .get(async || (0..20).find_map(|_| Self::start(program)).expect("ChromeDriver finds a port, twenty times"))
+            .await
+    }
+
     /// On a free port. `None`: it took one that another program took at the same moment, and gave up.
-    fn start(program: &Path) -> Option<(Self, u16)> {
+    fn start(program: &Path) -> Option<Self> {
         let mut process = Command::new(program)
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -39,21 +57,21 @@ impl ChromeDriver {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let process = Self(process);
-        let port = lines
+        let mut started = Self { process, port: 0 };
+        started.port = lines
             .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok())?;
         // Read on, or the pipe fills and it stops.
         std::thread::spawn(move || lines.for_each(drop));
-        Some((process, port))
+        Some(started)
     }
 }
 
 impl Drop for ChromeDriver {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -77,6 +95,15 @@ impl Browser {
         Self::open_as(served, None).await
     }
 
+    /// Of somebody of one's own, on the server that tests share.
+    pub(crate) async fn of(who: &str) -> Option<(Arc<Site>, Self)> {
+        let site = shared::site().await;
+        let email = email(who);
+        site.served.token(&email);
+        let browser = Self::open_as(&site.served, Some(&email)).await?;
+        Some((site, browser))
+    }
+
     pub(crate) async fn open_as(served: &Served, email: Option<&str>) -> Option<Self> {
         let browser = Self::stranger(served).await?;
         browser.sign_in(served, email).await;
@@ -87,8 +114,7 @@ impl Browser {
     pub(crate) async fn stranger(served: &Served) -> Option<Self> {
         let (chromedriver, chromium) = programs()?;
         let profile = tempfile::tempdir().unwrap();
-        let (process, port) =
-            (0..20).find_map(|_| ChromeDriver::start(&chromedriver)).expect("ChromeDriver finds a port, twenty times");
+        let process = ChromeDriver::shared(&chromedriver).await;
         let mut wanted = DesiredCapabilities::chrome();
         wanted.set_binary(&chromium.to_string_lossy()).unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
@@ -107,7 +133,8 @@ impl Browser {
             wanted.add_arg(argument).unwrap();
         }
         wanted.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.unwrap();
+        let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), wanted).await.unwrap();
+        driver.set_script_timeout(PATIENCE).await.unwrap();
         Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile })
     }
 

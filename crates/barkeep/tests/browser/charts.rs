@@ -13,29 +13,16 @@ use crate::{
 /// In the middle of a session.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
 
-/// After the day's last bars and the look for late trades: nothing comes due by itself.
-const EVENING: &str = "2026-06-18T23:00:00Z";
-
-/// A server whose provider takes its time.
-async fn slow(latency: Duration) -> (Market, Served) {
-    slow_at(AS_OF, latency).await
-}
-
-async fn slow_at(as_of: &str, latency: Duration) -> (Market, Served) {
-    let mut settings = Market::settings(as_of);
-    settings.latency = latency;
-    let market = Market::start(settings).await;
-    let url = market.url();
-    let served = Served::start_with(|command| {
-        command.env("APCA_API_DATA_URL", url).args(["--as-of", as_of]);
-    })
-    .await;
-    (market, served)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_symbol_goes_from_empty_to_complete_without_a_reload() {
-    let (_market, served) = slow(Duration::from_millis(1_500)).await;
+    // A server whose provider takes its time.
+    let mut settings = Market::settings(AS_OF);
+    settings.latency = Duration::from_millis(1_500);
+    let market = Market::start(settings).await;
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", AS_OF]);
+    })
+    .await;
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.script("window.isTheSamePage = true").await;
@@ -59,14 +46,13 @@ async fn a_fresh_symbol_goes_from_empty_to_complete_without_a_reload() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bar_is_told_by_the_clock_that_was_chosen() {
-    let (_market, served) = slow(Duration::ZERO).await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("clock").await else { return };
     browser.goto("/chart/KO").await;
-    browser.until_said("2026-06-18 11:30 EDT").await;
+    browser.until_said("2026-06-18 15:45 EDT").await;
     browser
         .script("const z = document.getElementById('zone'); z.value = 'utc'; z.dispatchEvent(new Event('change'))")
         .await;
-    browser.until_said("2026-06-18 15:30 UTC").await;
+    browser.until_said("2026-06-18 19:45 UTC").await;
     // The hour that happens twice: both are named, and told apart.
     let twice = "const done = arguments[0]; import(document.querySelector('script[src$=\"app.js\"]').src.replace('app.js', \
                  'time.js')).then(t => done([t.full(1793511000, 'America/New_York'), t.full(1793514600, 'America/New_York')]))";
@@ -74,18 +60,20 @@ async fn a_bar_is_told_by_the_clock_that_was_chosen() {
     assert_eq!(told, serde_json::json!(["2026-11-01 01:30 EDT", "2026-11-01 01:30 EST"]));
     // It is remembered.
     browser.goto("/chart/KO").await;
-    browser.until_said("2026-06-18 15:30 UTC").await;
+    browser.until_said("2026-06-18 19:45 UTC").await;
     browser.is_quiet().await;
     browser.close().await;
 }
 
-/// A day is lost, with the knowledge of it, and the planner kept from mending it.
-async fn lose_a_day(served: &Served) {
+/// A day of a symbol is lost, with the knowledge of it, and the planner kept from mending it.
+async fn lose_a_day(served: &Served, symbol: &str) {
     eventually("all is done", async || {
         let open: i64 = sqlx::query_scalar(
-            "select (select count(*) from job_runs where status in ('queued', 'running'))
-                + (select count(*) from job_definitions where enabled and next_due_at <= barkeep.market_now())",
+            "select (select count(*) from job_runs where status in ('queued', 'running') and symbol = $1)
+                + (select count(*) from job_definitions
+                    where enabled and next_due_at <= barkeep.market_now() and symbol = $1)",
         )
+        .bind(symbol)
         .fetch_one(&mut served.sql().await)
         .await
         .unwrap();
@@ -93,23 +81,24 @@ async fn lose_a_day(served: &Served) {
     })
     .await;
     for statement in [
-        "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-10' and ts < '2026-06-11'",
+        "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-10' and ts < '2026-06-11'
+            and symbol_id = (select id from symbols where ticker = $1)",
         "update coverage_status set covered = covered - '{[2026-06-10,2026-06-11)}'::tstzmultirange
-        where symbol = 'KO' and timeframe = 'm15'",
-        "update job_definitions set next_due_at = '2027-01-01' where symbol = 'KO'",
+        where symbol = $1 and timeframe = 'm15'",
+        "update job_definitions set next_due_at = '2027-01-01' where symbol = $1",
     ] {
-        sqlx::query(statement).execute(&mut served.sql().await).await.unwrap();
+        sqlx::query(statement).bind(symbol).execute(&mut served.sql().await).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
-    let (_market, served) = slow_at(EVENING, Duration::from_millis(100)).await;
-    let Some(browser) = Browser::open(&served).await else { return };
-    browser.goto("/chart/KO").await;
+    let Some((site, browser)) = Browser::of("hole").await else { return };
+    let served = &site.served;
+    browser.goto("/chart/DIS").await;
     browser.until_there("#chart-page[data-state=complete]").await;
-    lose_a_day(&served).await;
-    browser.goto("/chart/KO").await;
+    lose_a_day(served, "DIS").await;
+    browser.goto("/chart/DIS").await;
     browser.until_there("#chart-page[data-state=filling]").await;
     browser.until_said("filling 9").await;
     // Zoomed in somewhere in the past.
@@ -120,7 +109,10 @@ async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
     }
     let view = "return document.getElementById('chart-page').dataset.view";
     let looked_at = browser.script(view).await;
-    sqlx::query("update job_definitions set next_due_at = 'epoch'").execute(&mut served.sql().await).await.unwrap();
+    sqlx::query("update job_definitions set next_due_at = 'epoch' where symbol = 'DIS'")
+        .execute(&mut served.sql().await)
+        .await
+        .unwrap();
     sqlx::query("select barkeep.wake()").execute(&mut served.sql().await).await.unwrap();
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.until_drawn().await;
@@ -131,13 +123,13 @@ async fn a_hole_is_shown_and_heals_while_one_looks_and_the_view_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_sessions_are_named_and_filled_on_request() {
-    let (_market, served) = slow_at(EVENING, Duration::from_millis(100)).await;
-    let Some(browser) = Browser::open(&served).await else { return };
-    browser.goto("/chart/KO").await;
+    let Some((site, browser)) = Browser::of("missing").await else { return };
+    let served = &site.served;
+    browser.goto("/chart/GE").await;
     browser.until_there("#chart-page[data-state=complete]").await;
-    lose_a_day(&served).await;
+    lose_a_day(served, "GE").await;
     browser.goto("/coverage").await;
-    browser.click("a[href='/coverage/KO/m15']").await;
+    browser.click("a[href='/coverage/GE/m15']").await;
     browser.until_said("2026-06-10").await;
     let row = browser.text("#series tbody tr").await;
     assert!(row.contains("2026-06-10 09:30 EDT") && row.contains("26"), "{row}");
@@ -149,8 +141,7 @@ async fn missing_sessions_are_named_and_filled_on_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bars_stand_in_a_table_too() {
-    let (_market, served) = slow(Duration::ZERO).await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("table").await else { return };
     browser.goto("/chart/KO?tf=d1").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.click("#table summary").await;
@@ -164,12 +155,11 @@ async fn the_bars_stand_in_a_table_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn older_bars_come_as_one_scrolls_back() {
-    let (_market, served) = slow(Duration::ZERO).await;
+    let Some((site, browser)) = Browser::of("older").await else { return };
     // More than is loaded at first.
-    let token = served.token("somebody@example.com");
-    served.up.sync(&token, r#"{"symbols":["BTC-USD"],"source":"watchlist"}"#).await;
-    served.up.until(&token, "BTC-USD", "complete").await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let (up, token) = (&site.served.up, site.served.token("somebody@example.com"));
+    up.sync(&token, r#"{"symbols":["BTC-USD"],"source":"watchlist"}"#).await;
+    up.until(&token, "BTC-USD", "complete").await;
     browser.goto("/chart/BTC-USD").await;
     browser.until_there("#chart-page[data-bars='600']").await;
     browser.focus("#chart").await;

@@ -1,14 +1,13 @@
 //! Lists: several, in their order, and the same in every tab.
 
-use crate::{browser::Browser, running::Served};
+use crate::browser::Browser;
 
 /// The symbols on the page, in their order.
 const ORDER: &str = "[...document.querySelectorAll('tr[data-symbol]')].map(row => row.dataset.symbol).join(' ')";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tabs_keep_in_step_and_the_order_is_kept() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("tabs").await else { return };
     browser.goto_watchlist().await;
     let tab = browser.driver.window().await.unwrap();
     let other = browser.driver.new_tab().await.unwrap();
@@ -36,8 +35,7 @@ async fn tabs_keep_in_step_and_the_order_is_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_several_lists_with_names_of_ones_own() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("several").await else { return };
     browser.goto_watchlist().await;
     browser.click(".lists summary").await;
     browser.type_into("form[action='/watchlist/lists'] input[name=name]", "Getränke 🍹").await;

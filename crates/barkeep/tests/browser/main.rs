@@ -12,10 +12,13 @@ mod lists;
 mod npm;
 mod people;
 mod recovery;
-#[allow(dead_code, reason = "shared with the other suites, which use the rest")]
-#[path = "../it/running.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the other suites, which use the rest")]
+#[path = "../it/running/mod.rs"]
 mod running;
 mod screenshots;
+mod shared;
 
 /// Whether commands reach their database through the pooler.
-const POOLED: bool = false;
+fn is_pooled() -> bool {
+    false
+}

@@ -1,14 +1,11 @@
 //! Several people on one server: none sees what another does.
 
-use crate::{browser::Browser, running::Served};
+use crate::{browser::Browser, shared};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_do_not_see_each_other() {
-    let served = Served::start().await;
-    served.token("a@example.com");
-    served.token("b@example.com");
-    let Some(one) = Browser::open_as(&served, Some("a@example.com")).await else { return };
-    let Some(other) = Browser::open_as(&served, Some("b@example.com")).await else { return };
+    let Some((_site, one)) = Browser::of("one").await else { return };
+    let Some((_site, other)) = Browser::of("other").await else { return };
     one.goto("/chart/KO").await;
     one.until_there("#chart-page[data-state=complete]").await;
     one.click("#watch button").await;
@@ -29,8 +26,8 @@ async fn two_people_do_not_see_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_sees_how_to_sign_in_and_nothing_else() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::stranger(&served).await else { return };
+    let site = shared::site().await;
+    let Some(browser) = Browser::stranger(&site.served).await else { return };
     for page in ["/", "/chart/KO", "/jobs", "/coverage", "/health", "/welcome"] {
         browser.goto(page).await;
         browser.until_said("Sign in").await;

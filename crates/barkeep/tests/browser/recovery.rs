@@ -33,8 +33,7 @@ async fn a_page_survives_the_servers_death() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_has_ended_is_said_to_have() {
-    let served = Served::start().await;
-    let Some(browser) = Browser::open(&served).await else { return };
+    let Some((_site, browser)) = Browser::of("ended").await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
     browser.driver.delete_all_cookies().await.unwrap();

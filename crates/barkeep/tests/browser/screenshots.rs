@@ -27,7 +27,7 @@ async fn pictures() {
         browser.script(&format!("localStorage.setItem('theme', '{theme}')")).await;
         browser.goto("/chart/NVDA").await;
         browser.until_there("#chart-page[data-state=complete] canvas").await;
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        browser.until_drawn().await;
         take(&format!("chart-{theme}.png")).await;
     }
     browser.script("localStorage.setItem('theme', 'light')").await;

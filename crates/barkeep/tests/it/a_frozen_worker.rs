@@ -1,7 +1,7 @@
 //! What takes long to see: a worker that was frozen past its lease writes nothing, and what a provider tells one worker holds
 //! for those of all processes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{
     parts::{AS_OF, SYMBOLS, Site},
@@ -25,22 +25,22 @@ async fn a_worker_frozen_past_its_lease_and_thawed_writes_nothing() {
     .await;
     eventually("it has asked for bars", async || (!site.asked().is_empty()).then_some(())).await;
     frozen.signal("STOP");
-    let since = Instant::now();
     let other = site.part(&["work"]);
     let ids: Vec<uuid::Uuid> = held.iter().map(|(id, _)| *id).collect();
+    // A minute, by the database's clock: that long it may still be at work.
+    let lease =
+        "select bool_and(lease_until <= clock_timestamp() + interval '60 seconds') from job_runs where id = any ($1)";
+    let is_short: Option<bool> = sqlx::query_scalar(lease).bind(&ids).fetch_one(&mut site.sql().await).await.unwrap();
+    assert_eq!(is_short, Some(true));
     let taken_over = "select id, attempt, worker, status from job_runs where id = any ($1) order by id";
-    // A minute for the lease, and some seconds until that is noticed.
-    let patience = Duration::from_secs(90);
-    loop {
+    eventually("another has done them", async || {
         let runs: Vec<(uuid::Uuid, i32, Option<String>, String)> =
             sqlx::query_as(taken_over).bind(&ids).fetch_all(&mut site.sql().await).await.unwrap();
-        if runs.iter().all(|(_, attempt, _, status)| *attempt == 2 && status == "success") {
-            assert!(runs.iter().all(|(_, _, worker, _)| *worker != Some(held[0].1.clone())));
-            break;
-        }
-        assert!(since.elapsed() < patience, "not done by another within 90 s: {runs:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        let are_done = runs.iter().all(|(_, attempt, _, status)| *attempt == 2 && status == "success");
+        assert!(!are_done || runs.iter().all(|(_, _, worker, _)| *worker != Some(held[0].1.clone())), "{runs:?}");
+        are_done.then_some(())
+    })
+    .await;
     site.until_all_is_done().await;
     drop(other);
     let everything = async || -> Vec<String> {
@@ -101,10 +101,9 @@ async fn told_to_wait_30_seconds_no_worker_of_any_process_asks_before_and_no_att
     let (first_told, first_after) = (told[0].at, seen[told.len()].at);
     let waited = first_after - told[told.len() - 1].at;
     assert!(first_after - first_told >= Duration::from_secs(30), "asked again after {:?}", first_after - first_told);
-    assert!(waited >= Duration::from_secs(29) && waited < Duration::from_secs(40), "asked again after {waited:?}");
-    // Those told were under way together: nobody was sent after the first answer.
-    let spread = told[told.len() - 1].at - first_told;
-    assert!(spread < Duration::from_secs(1), "{} requests over {spread:?}", told.len());
+    assert!(waited >= Duration::from_secs(29), "asked again after {waited:?}");
+    // Those told were under way together: of ten slots none has sent a second one.
+    assert!(told.len() <= 10, "{} requests", told.len());
     let tries: Vec<(i32, i32)> = sqlx::query_as("select distinct attempt, failures from job_runs")
         .fetch_all(&mut site.sql().await)
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::running::{Place, Up, eventually};
+use crate::running::{Market, Place, Up, eventually};
 
 const SYMBOLS: [&str; 6] = ["SPY", "KO", "PEP", "IBM", "BA", "GE"];
 const AS_OF: &str = "2025-07-03T18:10:00Z";
@@ -19,32 +19,24 @@ fn rows(place: &Place) -> String {
 }
 
 /// Slow enough that a backfill is still under way when it is killed, fast enough to complete soon.
-async fn slow_market() -> (String, tokio_util::sync::CancellationToken) {
-    let mut settings = simulator::Settings::new(simulator::Source::Synthetic);
-    settings.requests_per_minute = 100_000;
+async fn slow_market() -> Market {
+    let mut settings = Market::settings(AS_OF);
     settings.latency = Duration::from_millis(150);
-    settings.clock = simulator::Clock::by(|| AS_OF.parse().unwrap());
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let stop = tokio_util::sync::CancellationToken::new();
-    let simulator = simulator::Simulator::new(settings).unwrap();
-    let stopped = stop.clone();
-    tokio::spawn(async move { simulator.serve(listener, stopped).await });
-    (address, stop)
+    Market::start(settings).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_ten_times_it_completes_with_the_rows_of_an_undisturbed_run() {
-    let (market, stop) = slow_market().await;
+    let market = slow_market().await;
     let up = |place: &Place| {
         let mut command = place.barkeep(&["up", "--as-of", AS_OF]);
-        command.env("APCA_API_DATA_URL", &market);
+        command.env("APCA_API_DATA_URL", market.url());
         command
     };
     let undisturbed = Place::new();
     let mut backfill = vec!["backfill", "--as-of", AS_OF];
     backfill.extend(SYMBOLS);
-    let output = undisturbed.barkeep(&backfill).env("APCA_API_DATA_URL", &market).output().unwrap();
+    let output = undisturbed.barkeep(&backfill).env("APCA_API_DATA_URL", market.url()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let place = Place::new();
@@ -60,7 +52,12 @@ async fn killed_ten_times_it_completes_with_the_rows_of_an_undisturbed_run() {
         // Killed with requests under way, a little later each time.
         let url = place.printed(&["db", "url"]);
         eventually("it is at work", async || (at_work(url.trim()).await != Some(false)).then_some(())).await;
-        tokio::time::sleep(Duration::from_millis(40 * round)).await;
+        let asked = market.simulator.stats().total();
+        eventually("it is further on, or done", async || {
+            let is_further = market.simulator.stats().total() >= asked + round / 3;
+            (is_further || at_work(url.trim()).await.is_none()).then_some(())
+        })
+        .await;
         killed_at_work += i32::from(at_work(url.trim()).await == Some(true));
         running.kill();
     }
@@ -75,7 +72,6 @@ async fn killed_ten_times_it_completes_with_the_rows_of_an_undisturbed_run() {
     }
     assert!(running.stop().success());
     assert!(rows(&place) == rows(&undisturbed), "the rows differ from an undisturbed run's");
-    stop.cancel();
 }
 
 /// Whether runs are running; `None` where none is left at all, so that nobody waits for work that is done.

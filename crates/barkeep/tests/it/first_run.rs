@@ -1,6 +1,6 @@
 //! Somebody who has nothing set up asks for a symbol and has its bars.
 
-use std::{collections::BTreeSet, path::Path, time::Instant};
+use std::{collections::BTreeSet, path::Path};
 
 use jiff::Timestamp;
 use market::{Calendar, Range, Timeframe, grid::Grid};
@@ -16,7 +16,6 @@ async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
     let keys: serde_json::Value = serde_json::from_str(&home.printed(&["keys", "--json"])).unwrap();
     let anon = keys["anon_key"].as_str().unwrap();
 
-    let asked = Instant::now();
     let body = r#"{"symbols":["ibm"],"source":"watchlist"}"#;
     let expected = json!({
         "success": true, "symbols_tracked": 1, "symbols_requested": 1, "timeframes": 3, "jobs_updated": 3,
@@ -24,7 +23,6 @@ async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
     });
     assert_eq!(up.sync(anon, body).await, (200, expected.clone()));
     up.until(anon, "IBM", "complete").await;
-    eprintln!("complete after {:.1} s", asked.elapsed().as_secs_f64());
     assert_eq!(up.sync(anon, body).await, (200, expected), "asked again, the same answer");
 
     for series in up.coverage(anon, "IBM").await {

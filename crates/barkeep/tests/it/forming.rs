@@ -2,23 +2,10 @@
 
 use std::path::PathBuf;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, Served, eventually, finish, made_up, quiet_database, shared};
-
-/// A market whose clock runs on from `as_of`, as Barkeep's does.
-async fn running_from(as_of: &str) -> (Market, Served) {
-    let mut settings = Market::settings(as_of);
-    settings.clock = simulator::Clock::starting_at(as_of.parse().unwrap());
-    let market = Market::start(settings).await;
-    let served = Served::start_with(|command| {
-        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", as_of]);
-    })
-    .await;
-    (market, served)
-}
+use crate::running::{Hands, Market, Place, Served, eventually, finish, made_up, quiet_database, shared};
 
 /// The newest stored bar of KO's m15: start, whether it is final, volume.
 async fn newest(served: &Served) -> Option<(String, bool, f64)> {
@@ -33,21 +20,22 @@ async fn newest(served: &Served) -> Option<(String, bool, f64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bar_that_is_forming_is_provisional_and_becomes_final_when_its_time_has_come() {
-    let as_of: Timestamp = "2026-06-18T15:29:52Z".parse().unwrap();
-    let (_market, served) = running_from(&as_of.to_string()).await;
-    served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"chart_view"}"#).await;
-    let forming = eventually("there is a forming bar", async || newest(&served).await).await;
-    assert_eq!((forming.0.as_str(), forming.1), ("2026-06-18 15:15:00+00", false), "seconds before its end");
-    let over = as_of + SignedDuration::from_secs(8);
-    eventually("its time has come", async || {
-        let now: String =
-            sqlx::query_scalar("select barkeep.market_now()::text").fetch_one(&mut served.sql().await).await.unwrap();
-        (now.replace(' ', "T").parse::<Timestamp>().unwrap() > over).then_some(())
+    let as_of = "2026-06-18T15:22:00Z";
+    let hands = Hands::at(as_of);
+    let mut settings = Market::settings(as_of);
+    settings.clock = hands.clock();
+    let market = Market::start(settings).await;
+    let served = Served::start_with(|command| {
+        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", as_of]);
     })
     .await;
+    served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"chart_view"}"#).await;
+    let forming = eventually("there is a forming bar", async || newest(&served).await).await;
+    assert_eq!((forming.0.as_str(), forming.1), ("2026-06-18 15:15:00+00", false), "minutes before its end");
+    served.until_idle().await;
+    hands.set(&served, "2026-06-18T15:32:00Z").await;
     // The planner would look within the minute.
-    let (status, _) = served.post(&served.service_role_key, "/functions/v1/orchestrator?action=tick", "").await;
-    assert_eq!(status, 200);
+    served.tick().await;
     let ended = eventually("it is final", async || {
         let rows: Vec<(bool, f64)> = sqlx::query_as(
             "select o.data_status = 'final', o.volume from ohlc_bars_v2 o join symbols s on s.id = o.symbol_id

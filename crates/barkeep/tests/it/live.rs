@@ -1,6 +1,6 @@
 //! What an open page is told: that something changed, soon, and never more than four times a second.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::{Client, redirect::Policy};
 use serde_json::Value;
@@ -15,6 +15,8 @@ async fn a_page_is_told_of_changes_and_at_most_four_times_a_second() {
     let signed_in = client.get(link.trim()).send().await.unwrap();
     let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     assert_eq!(client.get(served.up.url("/live")).header("x-barkeep", "1").send().await.unwrap().status(), 401);
+    // Begun before anything can be told: a slow machine only makes the rate lower.
+    let begun = Instant::now();
     let mut stream = client.get(served.up.url("/live")).header("cookie", &cookie).send().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
 
@@ -25,15 +27,15 @@ async fn a_page_is_told_of_changes_and_at_most_four_times_a_second() {
     command.args(&symbols);
     let tracked = crate::running::finished(command).await;
     assert!(tracked.status.success(), "{}", String::from_utf8_lossy(&tracked.stderr));
-    let (begun, mut text, mut told) = (Instant::now(), String::new(), Vec::new());
+    let (mut text, mut told) = (String::new(), 0_u32);
     let (mut series, mut lists) = (0, false);
-    while series < 100 || begun.elapsed() < Duration::from_secs(3) {
+    while series < 100 || told < 3 {
         let chunk = tokio::time::timeout(crate::running::PATIENCE, stream.chunk()).await.expect("something in time");
         text += std::str::from_utf8(&chunk.unwrap().expect("the stream goes on")).unwrap();
         while let Some((event, rest)) = text.split_once("\n\n") {
             if let Some(data) = event.strip_prefix("event: change\ndata: ") {
                 let change: Value = serde_json::from_str(data).unwrap();
-                told.push(begun.elapsed());
+                told += 1;
                 series += change["bars"].as_array().map_or(0, Vec::len);
                 lists |= change["lists"] == true;
             }
@@ -41,6 +43,6 @@ async fn a_page_is_told_of_changes_and_at_most_four_times_a_second() {
         }
     }
     assert!(lists, "the list grew");
-    let seconds = begun.elapsed().as_secs_f64();
-    assert!(told.len() > 2 && (told.len() as f64) <= seconds * 4.0 + 2.0, "{} in {seconds} s", told.len());
+    let seconds = begun.elapsed().as_secs_f64(); // by the clock: a rate is what is promised, and waiting only lowers it
+    assert!(f64::from(told) <= seconds * 4.0 + 2.0, "{told} in {seconds} s");
 }

@@ -31,5 +31,8 @@ mod splits;
 mod udf;
 mod wake;
 
-/// Whether commands reach their database through the pooler: see `tests/pooled`.
-const POOLED: bool = false;
+/// Whether commands reach their database through the pooler: all of this suite with `BARKEEP_TEST_POOLED=1`, and what a
+/// pooler can matter to in `tests/pooled`.
+fn is_pooled() -> bool {
+    std::env::var_os("BARKEEP_TEST_POOLED").is_some()
+}

@@ -1,11 +1,7 @@
 //! `serve`, `plan` and `work` as processes of their own on one database: nothing is done twice, and one account's budget is
 //! all of theirs.
 
-use std::{
-    collections::BTreeMap,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use sqlx::{Connection as _, PgConnection};
 use testkit::TestDatabase;
@@ -131,14 +127,14 @@ async fn two_processes_on_one_account_never_send_more_than_its_limit() {
     let many: Vec<String> = (0..450).map(|n| format!("S{n}")).collect();
     site.track(&many.iter().map(String::as_str).collect::<Vec<_>>()).await;
     eventually("the budget is used up", async || (site.market.simulator.stats().total() >= 60).then_some(())).await;
-    // For as long as the window lasts, and a little more: slots come free in it.
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(70) {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        assert_eq!(site.market.simulator.stats().throttled, 0);
-    }
-    let stats = site.market.simulator.stats();
-    assert!(stats.busiest_minute <= 60 && stats.total() > 60, "{stats:?}");
+    // Until that minute is over: slots come free in the next.
+    let stats = eventually("slots have come free", async || {
+        let stats = site.market.simulator.stats();
+        assert_eq!(stats.throttled, 0);
+        (stats.total() >= 70).then_some(stats)
+    })
+    .await;
+    assert!(stats.busiest_minute <= 60, "{stats:?}");
     let waiting = site.runs_by_status().await;
     assert!(waiting["queued"] > 0 && !waiting.contains_key("failed"), "{waiting:?}");
 }
@@ -169,11 +165,18 @@ async fn a_server_without_a_planner_says_so_and_finds_one_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asked_to_stop_each_part_ends_within_ten_seconds_whatever_it_is_at() {
+async fn asked_to_stop_each_part_ends_whatever_it_is_at_and_nothing_has_to_be_cut_off() {
     let mut site = Site::new(|settings| settings.faults = vec!["hang=1".parse().unwrap()]).await;
-    let planner = site.part(&["plan", "--as-of", AS_OF]);
-    let worker = site.part(&["work"]);
-    let server = Up::spawn(site.command(&["serve"]));
+    let logs = tempfile::tempdir().unwrap();
+    let mut logged = |args: &[&str]| {
+        let mut command = site.command(args);
+        let log = std::fs::File::create(logs.path().join(args[0])).unwrap();
+        command.env("BARKEEP_LOG", "info").stderr(log);
+        command
+    };
+    let planner = Part::start(logged(&["plan", "--as-of", AS_OF]));
+    let worker = Part::start(logged(&["work"]));
+    let server = Up::spawn(logged(&["serve"]));
     server.wait_until_ready().await;
     site.track(&["KO"]).await;
     eventually("a request hangs", async || (!site.asked().is_empty()).then_some(())).await;
@@ -182,12 +185,15 @@ async fn asked_to_stop_each_part_ends_within_ten_seconds_whatever_it_is_at() {
     let listening =
         reqwest::Client::new().get(server.url("/api/v1/events")).bearer_auth(token.trim()).send().await.unwrap();
     assert_eq!(listening.status(), 200);
-    let begun = Instant::now();
     for ended in [planner.stop(), worker.stop(), server.stop()] {
         assert!(ended.success(), "{ended}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     drop(listening);
+    // That the limits of an end add up to less than ten seconds is checked where they are; here none was needed.
+    for part in ["plan", "work", "serve"] {
+        let log = std::fs::read_to_string(logs.path().join(part)).unwrap();
+        assert!(log.contains("Stopped") && !log.contains("did not end") && !log.contains("still in use"), "{log}");
+    }
     // What was under way is back in the queue for whoever comes next, with nothing held against it.
     let runs: Vec<(String, i32, i32)> = sqlx::query_as("select distinct status, attempt, failures from job_runs")
         .fetch_all(&mut site.sql().await)

@@ -1,19 +1,24 @@
 //! Several providers: the first that can is asked, another takes over where it fails, and each bar says where it came from.
 
-use std::time::Duration;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, finished, quiet_database};
+use crate::running::{Market, Place, eventually, finished, quiet_database};
 
 const AS_OF: &str = "2026-06-18T23:00:00Z";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_one_of_two_providers_dies_in_the_middle_the_other_completes_and_each_bar_says_whose_it_is() {
-    let mut settings = Market::settings(AS_OF);
-    settings.latency = Duration::from_millis(150);
-    let (first, second) = (Market::start(settings.clone()).await, Market::start(settings).await);
+    // It answers two requests for bars, and dies over the others.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let holds = move |uri: &str| uri.contains("/bars") && asked.fetch_add(1, Ordering::SeqCst) >= 2;
+    let (first, death) = Market::holding(Market::settings(AS_OF), holds).await;
+    let second = Market::start(Market::settings(AS_OF)).await;
     let (place, database) = (Place::new(), quiet_database().await);
     let mut command = place.barkeep(&[
         "backfill",
@@ -44,13 +49,12 @@ async fn where_one_of_two_providers_dies_in_the_middle_the_other_completes_and_e
             .await
             .unwrap()
     };
-    loop {
-        if !bars(&mut sql).await.is_empty() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    first.simulator.set_faults(vec!["5xx=1".parse().unwrap()]).unwrap();
+    eventually("the first bars are there", async || {
+        let mut sql = PgConnection::connect(&database.url).await.unwrap();
+        (!bars(&mut sql).await.is_empty()).then_some(())
+    })
+    .await;
+    death.cancel();
     let output = backfill.await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -13,8 +13,11 @@ const AS_OF: &str = "2026-11-24T17:00:00Z";
 async fn a_file_closes_a_session_and_its_gap_goes_away_and_reopens_it_and_it_is_filled() {
     let market = Market::start(Market::settings(AS_OF)).await;
     let mut file = None;
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("log");
     let served = Served::start_with(|command| {
         let path = command.get_current_dir().unwrap().join("sessions.csv");
+        command.stderr(std::fs::File::create(&log).unwrap());
         // The day is closed from the beginning.
         std::fs::write(&path, format!("{HEADER}XNYS,2026-11-18,closed\n")).unwrap();
         command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_SESSIONS", &path).args(["--as-of", AS_OF]);
@@ -66,7 +69,10 @@ async fn a_file_closes_a_session_and_its_gap_goes_away_and_reopens_it_and_it_is_
 
     // What can't be meant changes nothing.
     std::fs::write(&file, format!("{HEADER}XNYS,2026-11-19,shut\n")).unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    eventually("it has been looked at", async || {
+        std::fs::read_to_string(&log).unwrap().contains("Sessions stay as they are").then_some(())
+    })
+    .await;
     assert_eq!(gaps().await, 0);
 }
 

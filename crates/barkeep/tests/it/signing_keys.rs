@@ -78,15 +78,15 @@ async fn tokens_that_another_signs_are_good_by_its_public_keys_alone() {
         .await
         .unwrap();
     let ask = async |token: &str| served.up.get(token, "/api/v1/watchlist").await.0;
-    assert_eq!(ask(&token("one", 0, &ann, 60)).await, 200);
-    assert_eq!(ask(&token("one", 1, &ann, 60)).await, 401, "another's signature under its name");
+    assert_eq!(ask(&token("one", 0, &ann, 3_600)).await, 200);
+    assert_eq!(ask(&token("one", 1, &ann, 3_600)).await, 401, "another's signature under its name");
     assert_eq!(ask(&token("one", 0, &ann, -60)).await, 401, "expired");
-    assert_eq!(ask(&token("one", 0, "00000000-0000-4000-8000-00000000dead", 60)).await, 401, "nobody here");
+    assert_eq!(ask(&token("one", 0, "00000000-0000-4000-8000-00000000dead", 3_600)).await, 401, "nobody here");
     assert_eq!(ask(&served.token("ann@example.com")).await, 200, "those of the secret are good as well");
     let asked = signer.asked.load(Ordering::SeqCst);
     // A key that nobody has, again and again: the signer isn't asked each time.
     for _ in 0..20 {
-        assert_eq!(ask(&token("three", 1, &ann, 60)).await, 401);
+        assert_eq!(ask(&token("three", 1, &ann, 3_600)).await, 401);
     }
     assert!(signer.asked.load(Ordering::SeqCst) <= asked + 1);
     // A new key is found out by a server that hasn't just asked.
@@ -101,7 +101,7 @@ async fn tokens_that_another_signs_are_good_by_its_public_keys_alone() {
         .fetch_one(&mut other.sql().await)
         .await
         .unwrap();
-    assert_eq!(other.up.get(&token("two", 1, &ann, 60), "/api/v1/watchlist").await.0, 200);
+    assert_eq!(other.up.get(&token("two", 1, &ann, 3_600), "/api/v1/watchlist").await.0, 200);
 }
 
 #[test]

@@ -103,7 +103,8 @@ async fn is_not_seen(split: Split) {
 async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_is_fetched_again() {
     let market = Market::start(Market::settings("2026-06-18T23:00:00Z")).await;
     let served = Served::start_with(|command| {
-        command.env("APCA_API_DATA_URL", market.url()).args(["--as-of", "2026-06-18T23:00:00Z"]);
+        command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_UPKEEP", "on");
+        command.args(["--as-of", "2026-06-18T23:00:00Z"]);
     })
     .await;
     served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"watchlist"}"#).await;

@@ -3,7 +3,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::running::{Market, Served};
+use crate::running::{Market, Served, eventually};
 
 /// In the middle of a session.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
@@ -17,6 +17,16 @@ async fn served(market: &Market) -> Served {
 
 fn secs(text: &str) -> i64 {
     text.parse::<jiff::Timestamp>().unwrap().as_second()
+}
+
+/// Asks as a chart does: once more where it is told that the window is still being filled.
+async fn filled(served: &Served, token: &str, path: &str) -> (u16, Value) {
+    eventually("the window is filled", async || {
+        let (status, told) = served.up.get(token, path).await;
+        let is_under_way = told["errmsg"].as_str().is_some_and(|words| words.contains("ask again in a moment"));
+        (!is_under_way).then_some((status, told))
+    })
+    .await
 }
 
 fn times(history: &Value) -> Vec<i64> {
@@ -61,7 +71,7 @@ async fn a_window_that_is_being_filled_is_waited_for() {
     let path = |resolution: &str, from: i64, to: i64| {
         format!("/udf/history?symbol=KO&resolution={resolution}&from={from}&to={to}")
     };
-    let (status, history) = served.up.get(&token, &path("60", from, to)).await;
+    let (status, history) = filled(&served, &token, &path("60", from, to)).await;
     assert_eq!((status, &history["s"]), (200, &json!("ok")), "{history}");
     let hours = times(&history);
     assert_eq!((hours.len(), hours[0], hours[13]), (14, from, secs("2026-06-17T19:30:00Z")));
@@ -74,25 +84,25 @@ async fn a_window_that_is_being_filled_is_waited_for() {
         .unwrap();
     assert_eq!(interest, ("chart_view".to_owned(), 200));
     // `to` is exclusive, `from` is not.
-    let (_, two) = served.up.get(&token, &path("60", hours[0], hours[2])).await;
+    let (_, two) = filled(&served, &token, &path("60", hours[0], hours[2])).await;
     assert_eq!(times(&two), hours[..2]);
     // So many before `to`, whatever `from` says.
-    let (_, five) = served.up.get(&token, &format!("{}&countback=5", path("60", to - 60, to))).await;
+    let (_, five) = filled(&served, &token, &format!("{}&countback=5", path("60", to - 60, to))).await;
     assert_eq!(times(&five), hours[9..]);
     // A night has none, and says where to go on.
     let (night, morning) = (secs("2026-06-16T20:00:00Z"), secs("2026-06-17T13:30:00Z"));
-    let (_, none) = served.up.get(&token, &path("60", night, morning)).await;
+    let (_, none) = filled(&served, &token, &path("60", night, morning)).await;
     assert_eq!(none, json!({"s": "no_data", "nextTime": secs("2026-06-16T19:30:00Z")}));
     // Before all there is: the end of history.
-    let (_, end) = served.up.get(&token, &path("60", 0, 86_400)).await;
+    let (_, end) = filled(&served, &token, &path("60", 0, 86_400)).await;
     assert_eq!(end, json!({"s": "no_data"}));
     // Days are named by midnight UTC of their date.
     let (_, days) =
-        served.up.get(&token, &path("1D", secs("2026-06-15T00:00:00Z"), secs("2026-06-18T00:00:00Z"))).await;
+        filled(&served, &token, &path("1D", secs("2026-06-15T00:00:00Z"), secs("2026-06-18T00:00:00Z"))).await;
     let midnights = ["2026-06-15T00:00:00Z", "2026-06-16T00:00:00Z", "2026-06-17T00:00:00Z"].map(secs);
     assert_eq!(times(&days), midnights);
     let (_, days) =
-        served.up.get(&token, &format!("{}&countback=2", path("1D", 0, secs("2026-06-18T00:00:00Z")))).await;
+        filled(&served, &token, &format!("{}&countback=2", path("1D", 0, secs("2026-06-18T00:00:00Z")))).await;
     assert_eq!(times(&days), midnights[1..]);
 }
 
@@ -116,7 +126,7 @@ async fn what_could_not_be_fetched_is_not_the_end_of_history_either() {
     let path =
         |from: &str, to: &str| format!("/udf/history?symbol=KO&resolution=15&from={}&to={}", secs(from), secs(to));
     let whole = path("2026-06-16T13:30:00Z", "2026-06-17T20:00:00Z");
-    assert_eq!(times(&served.up.get(&token, &whole).await.1).len(), 52);
+    assert_eq!(times(&filled(&served, &token, &whole).await.1).len(), 52);
     // A day is lost and its run has failed for good; the newest bar waits for its turn.
     sqlx::raw_sql(
         "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-17';
@@ -131,16 +141,16 @@ async fn what_could_not_be_fetched_is_not_the_end_of_history_either() {
     .execute(&mut served.sql().await)
     .await
     .unwrap();
-    let (_, lost) = served.up.get(&token, &path("2026-06-17T13:30:00Z", "2026-06-17T20:00:00Z")).await;
+    let (_, lost) = filled(&served, &token, &path("2026-06-17T13:30:00Z", "2026-06-17T20:00:00Z")).await;
     assert_eq!(lost["s"], "error");
     assert!(lost["errmsg"].as_str().unwrap().contains("the provider refuses it"), "{lost}");
     // What there is is told at once, whatever comes after it.
-    let (_, rest) = served.up.get(&token, &whole).await;
+    let (_, rest) = filled(&served, &token, &whole).await;
     assert_eq!(times(&rest).len(), 26);
     // Looking again and again says nothing new to anybody.
     let said = "select updated_at::text from user_symbol_tracking";
     let before: Vec<String> = sqlx::query_scalar(said).fetch_all(&mut served.sql().await).await.unwrap();
-    served.up.get(&token, &whole).await;
+    filled(&served, &token, &whole).await;
     let after: Vec<String> = sqlx::query_scalar(said).fetch_all(&mut served.sql().await).await.unwrap();
     assert_eq!(before, after);
 }

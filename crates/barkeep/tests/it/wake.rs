@@ -1,6 +1,5 @@
 //! What is missing is found, at once or with the next tick; and a tick that finds nothing touches nothing.
 
-use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::running::{Market, Served, eventually};
@@ -14,12 +13,6 @@ async fn served(market: &Market, as_of: &str, notify: &str) -> Served {
         command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_NOTIFY", notify).args(["--as-of", as_of]);
     })
     .await
-}
-
-async fn tick(served: &Served) -> Value {
-    let (status, answer) = served.post(&served.service_role_key, "/functions/v1/orchestrator?action=tick", "").await;
-    assert_eq!(status, 200, "{answer}");
-    answer
 }
 
 /// Every row of the tables that a tick may write, but for the heartbeat.
@@ -56,11 +49,12 @@ async fn ten_ticks_on_a_weekend_create_nothing_and_touch_nothing() {
     served.up.sync(&served.anon_key, r#"{"symbols":["KO","ZZTOP"],"source":"watchlist"}"#).await;
     served.up.until(&served.anon_key, "KO", "complete").await;
     served.up.until(&served.anon_key, "ZZTOP", "unknown").await;
+    served.until_idle().await;
     let mut sql = served.sql().await;
     let (rows, requests) = (everything(&mut sql).await, market.simulator.stats().total());
     assert!(rows.len() > 10);
     for _ in 0..10 {
-        let answer = tick(&served).await;
+        let answer = served.tick().await;
         assert_eq!(answer["results"]["slices_created"], 0, "{answer}");
         assert_eq!(answer["results"]["errors"], serde_json::json!([]), "{answer}");
     }
@@ -74,6 +68,7 @@ async fn an_interior_session_deleted_with_its_coverage_is_just_that_gap_and_the_
     let served = served(&market, EVENING, "off").await;
     served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"watchlist"}"#).await;
     served.up.until(&served.anon_key, "KO", "complete").await;
+    served.until_idle().await;
     let mut sql = served.sql().await;
     let bars = "select count(*) from ohlc_bars_v2 o join symbols s on s.id = o.symbol_id
         where s.ticker = 'KO' and o.timeframe = 'm15' and o.ts >= '2026-06-10' and o.ts < '2026-06-11'";
@@ -97,7 +92,7 @@ async fn an_interior_session_deleted_with_its_coverage_is_just_that_gap_and_the_
     assert_eq!(gaps, [("2026-06-10 13:30:00+00".to_owned(), "2026-06-10 20:00:00+00".to_owned())]);
     let requests = market.simulator.stats().total();
     tx.commit().await.unwrap();
-    tick(&served).await;
+    served.tick().await;
     eventually("it is healed", async || {
         let mut sql = served.sql().await;
         (sqlx::query_scalar::<_, i64>(bars).fetch_one(&mut sql).await.unwrap() == 26).then_some(())
@@ -123,9 +118,10 @@ async fn what_came_back_empty_is_asked_for_once_more_and_then_never_again() {
     let served = served(&market, EVENING, "on").await;
     served.up.sync(&served.anon_key, r#"{"symbols":["IPO"],"source":"watchlist"}"#).await;
     served.up.until(&served.anon_key, "IPO", "complete").await;
+    served.until_idle().await;
     let asked = market.simulator.stats().total();
     for _ in 0..3 {
-        tick(&served).await;
+        served.tick().await;
     }
     assert_eq!(market.simulator.stats().total(), asked, "a range answered with nothing is not asked for again");
     // A day later whole empty sessions are asked for once more, and then believed.
@@ -133,7 +129,7 @@ async fn what_came_back_empty_is_asked_for_once_more_and_then_never_again() {
     let a_day_later = "update barkeep.empty_sessions set recheck_at = recheck_at - interval '25 hours'";
     assert!(sqlx::query(a_day_later).execute(&mut sql).await.unwrap().rows_affected() > 0);
     sqlx::query("update job_definitions set next_due_at = 'epoch'").execute(&mut sql).await.unwrap();
-    tick(&served).await;
+    served.tick().await;
     eventually("they were asked for once more", async || {
         let left: i64 = sqlx::query_scalar(
             "select (select count(*) from barkeep.empty_sessions)
@@ -148,7 +144,7 @@ async fn what_came_back_empty_is_asked_for_once_more_and_then_never_again() {
     let twice = market.simulator.stats().total();
     assert!(twice > asked);
     sqlx::query("update job_definitions set next_due_at = 'epoch'").execute(&mut sql).await.unwrap();
-    tick(&served).await;
+    served.tick().await;
     assert_eq!(market.simulator.stats().total(), twice, "believed");
 }
 
@@ -158,10 +154,11 @@ async fn a_misspelt_ticker_ends_as_unknown_after_one_look_at_the_asset_list() {
     let served = served(&market, EVENING, "on").await;
     served.up.sync(&served.anon_key, r#"{"symbols":["ZZPL"],"source":"watchlist"}"#).await;
     served.up.until(&served.anon_key, "ZZPL", "unknown").await;
+    served.until_idle().await;
     assert_eq!(market.simulator.stats().to("/v2/assets/{symbol}"), 1);
     let asked = market.simulator.stats().total();
     for _ in 0..5 {
-        tick(&served).await;
+        served.tick().await;
     }
     assert_eq!(market.simulator.stats().total(), asked, "it costs nothing on later ticks");
     let (_, runs) = served.up.get(&served.anon_key, "/api/v1/runs?symbol=ZZPL").await;

@@ -1,6 +1,6 @@
 //! The pooler is really there: what these tests pass with is what users have.
 
-use crate::running::{Served, eventually};
+use crate::running::{Place, Served, empty_database, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_goes_through_the_pooler_and_it_is_known_that_no_notification_comes() {
@@ -25,4 +25,15 @@ async fn everything_goes_through_the_pooler_and_it_is_known_that_no_notification
         (hears == [Some(false)]).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_database_is_migrated_through_the_pooler_and_nothing_is_left_to_do_a_second_time() {
+    if !testkit::pooler_is_installed() {
+        return;
+    }
+    let (place, empty) = (Place::new(), empty_database().await);
+    let migrate = || place.printed(&["migrate", "--database-url", &empty.url]);
+    assert!(migrate().starts_with("Applied "));
+    assert!(migrate().starts_with("The schema is up to date."));
 }

@@ -73,7 +73,7 @@ impl Drop for Site {
         if let Some(pid) = self.postmaster() {
             let _ = rustix::process::kill_process(pid, Signal::QUIT);
             let begun = Instant::now();
-            while self.postmaster().is_some() && begun.elapsed() < Duration::from_secs(10) {
+            while self.postmaster().is_some() && begun.elapsed() < Duration::from_secs(60) {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }

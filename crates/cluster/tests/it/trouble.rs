@@ -84,7 +84,7 @@ async fn a_server_that_answers_in_its_last_moment_is_started_again() {
     assert!(!opening.is_finished());
     rustix::process::kill_process(postmaster, Signal::KILL).unwrap();
     let again =
-        tokio::time::timeout(Duration::from_secs(60), opening).await.expect("it waits for the dead").unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(180), opening).await.expect("it waits for the dead").unwrap().unwrap();
     assert_ne!(site.postmaster(), Some(postmaster));
     connect(&again).await;
     again.close().await.unwrap();

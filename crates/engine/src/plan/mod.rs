@@ -52,6 +52,10 @@ pub async fn run(engine: Engine) {
             }
         }
         let began = std::time::Instant::now();
+        // What is due is due by the database's clock: what is fetched for it goes by the same.
+        if let Ok(clock) = store::clock::read(&engine.database).await {
+            engine.clock.set(clock);
+        }
         let (status, message, errors) = match plan_due(&engine, None, None).await {
             Ok((planned, errors)) => {
                 let message = format!("{} series due, {} slices queued", planned.scanned, planned.slices);

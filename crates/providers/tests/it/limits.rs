@@ -98,13 +98,13 @@ async fn an_old_range_refused_as_recent_is_not_asked_for_twice() {
 
 #[tokio::test]
 async fn nothing_is_sent_after_an_answer_that_says_nothing_remains() {
-    let server = Server::replaying(vec![with_budget(Say::no_bars(), 200, 0, 30)]).await;
+    let server = Server::replaying(vec![with_budget(Say::no_bars(), 200, 0, 300)]).await;
     let counted = Counted::connect(server.settings()).await;
     let source = &counted.source;
     source.bars(&any_request()).await.unwrap();
     assert_eq!(counted.left(), 0);
     let wait = retry_after(source.bars(&any_request()).await.unwrap_err());
-    assert!(wait > Duration::from_secs(20) && wait <= Duration::from_secs(30), "{wait:?}");
+    assert!(wait > Duration::from_secs(100) && wait <= Duration::from_secs(300), "{wait:?}");
     assert_eq!(server.asked().len(), 1);
 }
 
@@ -121,12 +121,12 @@ async fn the_limit_and_the_rest_are_learned_from_answers() {
 #[tokio::test]
 async fn a_429_stops_everyone_for_as_long_as_it_says() {
     let server =
-        Server::replaying(vec![Say::status(429, r#"{"message":"too many requests."}"#).header("Retry-After", 40)])
+        Server::replaying(vec![Say::status(429, r#"{"message":"too many requests."}"#).header("Retry-After", 400)])
             .await;
     let source = server.source().await;
-    assert_eq!(retry_after(source.bars(&any_request()).await.unwrap_err()), Duration::from_secs(40));
+    assert_eq!(retry_after(source.bars(&any_request()).await.unwrap_err()), Duration::from_secs(400));
     let wait = retry_after(source.bars(&any_request()).await.unwrap_err());
-    assert!(wait > Duration::from_secs(30), "{wait:?}");
+    assert!(wait > Duration::from_secs(100), "{wait:?}");
     assert!(matches!(source.asset(&"AAPL".parse().unwrap()).await, Err(FetchError::Throttled { .. })), "one server");
     assert_eq!(server.asked().len(), 1);
 }
@@ -152,7 +152,7 @@ async fn without_headers_no_more_than_the_limit_is_sent_however_many_ask_at_once
     for asked in asking {
         match asked.await.unwrap() {
             Ok(_) => answered += 1,
-            Err(error) => assert!(retry_after(error) > Duration::from_secs(50)),
+            Err(error) => assert!(retry_after(error) > Duration::from_secs(1)),
         }
     }
     assert_eq!((answered, server.asked().len(), counted.left()), (5, 5, 0));

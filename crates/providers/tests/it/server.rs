@@ -159,8 +159,8 @@ impl Server {
             data_url: self.url.parse().unwrap(),
             key_id: Some(Secret::from(KEY_ID)),
             secret_key: Some(Secret::from(SECRET_KEY)),
-            connect_timeout: Duration::from_secs(2),
-            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
             ..AlpacaSettings::default()
         }
     }

@@ -49,13 +49,16 @@ async fn a_request_that_hangs_ends_when_the_simulator_stops() {
     let server = faulty("hang=1").await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = client.get(server.url(BARS)).header("APCA-API-KEY-ID", "a").header("APCA-API-SECRET-KEY", "b");
-    let mut hanging = tokio::spawn(request.send());
+    let hanging = tokio::spawn(request.send());
     while server.simulator.stats().total() == 0 {
         tokio::task::yield_now().await;
     }
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut hanging).await.is_err());
+    // Others are answered meanwhile.
+    server.simulator.set_faults(Vec::new()).unwrap();
+    assert_eq!(server.get(BARS).await.status(), 200);
+    assert!(!hanging.is_finished());
     assert!(server.stop().await.is_ok());
-    assert!(tokio::time::timeout(Duration::from_secs(10), hanging).await.is_ok());
+    assert!(tokio::time::timeout(Duration::from_secs(180), hanging).await.is_ok());
 }
 
 #[tokio::test]

@@ -9,16 +9,19 @@ use uuid::Uuid;
 use crate::site::{Site, at, flat, range, ticker};
 
 for_every_owner! {
+    a_correction_of_a_final_bar_is_taken,
+    more_bars_than_one_batch_are_stored,
+    what_cannot_be_true_is_kept_apart,
+    every_timeframe_has_its_partition,
+    only_what_is_named_is_deleted,
+}
+
+for_one_owner! {
     fifteen_digits_come_back_as_sent,
     a_final_bar_never_becomes_provisional_again,
     a_provisional_bar_is_replaced_until_it_is_final,
     bars_that_are_there_already_are_not_rewritten,
-    a_correction_of_a_final_bar_is_taken,
-    more_bars_than_one_batch_are_stored,
     of_more_than_asked_for_the_newest_are_read,
-    what_cannot_be_true_is_kept_apart,
-    every_timeframe_has_its_partition,
-    only_what_is_named_is_deleted,
 }
 
 const START: &str = "2026-11-23T14:30:00Z";

@@ -8,6 +8,9 @@ use crate::site::{Site, TUESDAY, expected, finish, range, tickers};
 
 for_every_owner! {
     an_empty_session_is_asked_for_once_more_after_a_day_and_then_believed,
+}
+
+for_one_owner! {
     bars_that_come_with_the_second_look_end_the_matter,
     part_of_a_session_without_a_bar_is_believed_at_once,
     a_session_with_bars_is_not_asked_for_again,

@@ -9,11 +9,14 @@ use crate::site::{Site, TUESDAY, at, range, range_of, tickers};
 for_every_owner! {
     a_fresh_series_is_one_gap_over_its_window,
     a_series_with_everything_is_one_range_without_gaps,
+    what_cannot_be_had_is_no_gap,
+}
+
+for_one_owner! {
     a_session_taken_out_is_exactly_that_gap,
     neighbouring_sessions_are_one_gap_and_others_are_not,
     weekends_and_holidays_are_never_gaps,
     gap_hours_are_hours_of_open_market,
-    what_cannot_be_had_is_no_gap,
     another_endpoint_is_asked_for_what_the_last_one_could_not_give,
     a_forming_bar_is_no_gap_until_grace_has_passed,
     a_pair_has_gaps_on_weekends_too,

@@ -1,7 +1,9 @@
 //! The schema and the store's statements, black box, on a real PostgreSQL and under every kind of owner that must work.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-/// Each promise three times: `superuser::promise`, `plain::promise`, `supabase::promise`.
+/// Each promise three times: `superuser::promise`, `plain::promise`, `supabase::promise`. For whatever an owner's rights can
+/// decide: grants, row level security, definers, triggers, DDL, what clients meet; and of every module some promise that
+/// needs its statements to be allowed.
 macro_rules! for_every_owner {
     ($($promise:ident),+ $(,)?) => {
         mod superuser {
@@ -20,6 +22,19 @@ macro_rules! for_every_owner {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 super::$promise(testkit::Owner::Supabase).await;
+            })+
+        }
+    };
+}
+
+/// Each promise once, `one_owner::promise`, under an ordinary role, which row level security binds. For what only computes,
+/// orders or waits: nothing of it asks who owns the database.
+macro_rules! for_one_owner {
+    ($($promise:ident),+ $(,)?) => {
+        mod one_owner {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(testkit::Owner::Plain).await;
             })+
         }
     };

@@ -12,6 +12,9 @@ use crate::{
 for_every_owner! {
     ten_questions_are_answered_on_a_fresh_database,
     ten_questions_are_answered_right,
+}
+
+for_one_owner! {
     the_verdict_names_the_worst,
 }
 

@@ -12,15 +12,18 @@ use testkit::{ALICE, Owner};
 use crate::site::{LEASE, Site, TUESDAY, claim, expected, range, range_of, ticker, tickers};
 
 for_every_owner! {
+    each_run_of_a_pack_has_its_own_rows_and_the_requests_are_counted_once,
+    what_two_planners_find_due_is_planned_once,
+    coverage_that_shrinks_makes_its_series_due,
+}
+
+for_one_owner! {
     candidates_come_with_the_head_first_then_its_own_then_what_ends_alike,
     what_failed_before_is_not_packed_with_what_did_not,
     stocks_and_crypto_are_never_packed_together,
     what_was_not_chosen_stays_queued,
     of_a_pack_the_runs_that_went_to_another_are_not_written_and_the_others_are,
-    each_run_of_a_pack_has_its_own_rows_and_the_requests_are_counted_once,
     a_pack_that_fails_counts_against_each_of_its_runs_and_costs_its_requests_once,
-    what_two_planners_find_due_is_planned_once,
-    coverage_that_shrinks_makes_its_series_due,
 }
 
 async fn queued(site: &Site, symbol: &str, timeframe: Timeframe, slices: &[(&str, &str)]) {

@@ -7,8 +7,11 @@ use testkit::{ALICE, Owner};
 use crate::site::{Site, TUESDAY, range, ticker};
 
 for_every_owner! {
-    failed_runs_start_afresh,
     one_symbol_alone_can_be_retried,
+}
+
+for_one_owner! {
+    failed_runs_start_afresh,
     a_stretch_that_failed_several_times_is_queued_once,
     what_has_been_fetched_or_is_under_way_is_left_alone,
     what_nobody_wants_any_more_is_left_alone,

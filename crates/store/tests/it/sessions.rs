@@ -7,21 +7,24 @@ use market::{
 use store::{definitions, definitions::Definition, migrations, sessions, sessions::Replaced};
 use testkit::Owner;
 
-use crate::site::{Site, TUESDAY, range, tickers};
+use crate::site::{Site, TUESDAY, eventually, range, tickers};
 
 for_every_owner! {
     a_session_that_closes_leaves_one_range_without_gaps_and_its_bars,
+    what_was_queued_for_a_session_that_closes_is_cancelled,
+    exceptions_outlive_a_migration_and_are_read_as_they_were_given,
+    other_hours_make_hours_anew_and_leave_what_fits_both,
+}
+
+for_one_owner! {
     the_gap_of_a_session_that_closes_goes_away_and_comes_back_when_it_reopens,
     a_day_that_closes_early_has_to_be_made_again_only_where_a_bar_is_cut,
     of_a_closed_day_that_becomes_a_half_day_half_a_day_is_a_gap,
     of_a_half_day_that_becomes_a_whole_one_the_rest_is_a_gap,
     a_day_that_closes_is_no_gap_of_days_and_comes_back_as_one,
-    what_was_queued_for_a_session_that_closes_is_cancelled,
     series_that_a_change_touches_are_due_and_others_are_not,
     a_list_that_is_in_force_already_changes_nothing,
     a_change_is_another_edition_which_waits_for_whoever_stores,
-    exceptions_outlive_a_migration_and_are_read_as_they_were_given,
-    other_hours_make_hours_anew_and_leave_what_fits_both,
 }
 
 /// A Wednesday, summer time over: 14:30 to 21:00 UTC.
@@ -183,7 +186,9 @@ async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner
         let exceptions = Exceptions::parse(&format!("calendar,date,change\n{CLOSED}")).unwrap();
         sessions::apply(&database, &exceptions).await.unwrap()
     });
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("it waits", async || site.value(waiting).await == "1").await;
     assert!(!change.is_finished(), "it should wait");
     storing.commit().await.unwrap();
     assert!(change.await.unwrap().is_some());

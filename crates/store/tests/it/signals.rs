@@ -1,7 +1,5 @@
 //! Whoever listens hears of interest and of outcomes, also after the connection was cut.
 
-use std::time::Duration;
-
 use market::Timeframe;
 use sqlx::Connection;
 use store::{
@@ -12,7 +10,7 @@ use testkit::{ALICE, BOB, Owner};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::site::{Site, TUESDAY, at, range};
+use crate::site::{PATIENCE, Site, TUESDAY, at, range};
 
 for_every_owner! {
     interest_wakes_and_outcomes_are_told,
@@ -21,7 +19,7 @@ for_every_owner! {
 }
 
 async fn hears(signal: &mut watch::Receiver<u64>) {
-    tokio::time::timeout(Duration::from_secs(60), signal.changed()).await.expect("nothing was heard").unwrap();
+    tokio::time::timeout(PATIENCE, signal.changed()).await.expect("nothing was heard").unwrap();
 }
 
 async fn interest_wakes_and_outcomes_are_told(owner: Owner) {

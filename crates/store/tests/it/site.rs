@@ -1,6 +1,9 @@
 //! One migrated database and what tests do with it: statements as the service or as a user, series filled as workers would.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{Timestamp, ToSpan};
 use market::{Bar, Grid, Range, Ticker, Timeframe};
@@ -14,9 +17,13 @@ use store::{
     tracking::{self, Source},
 };
 use testkit::{OwnedDatabase, Owner};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// Long enough for a busy machine with two cores; only a broken promise takes that long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A Tuesday, noon in New York; the day before was an ordinary one.
 pub(crate) const TUESDAY: &str = "2026-11-24T17:00:00Z";
@@ -162,6 +169,27 @@ impl Site {
             assert!(self.answer(&run, &expected(definition, gap)).await);
         }
     }
+}
+
+/// Waits until `check` is true.
+pub(crate) async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !check().await {
+        assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// As many as the database has connections: whoever waits for one for long is told that there is none, and a busy machine
+/// makes it long.
+pub(crate) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(12))
+}
+
+/// One of them, until it is dropped.
+pub(crate) fn place(places: &Arc<Semaphore>) -> impl Future<Output = OwnedSemaphorePermit> + Send + 'static {
+    let places = Arc::clone(places);
+    async move { places.acquire_owned().await.unwrap() }
 }
 
 /// Claims the next run and nothing along with it.

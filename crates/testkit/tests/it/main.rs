@@ -1,6 +1,8 @@
 //! The shared test server, for real.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod clocks;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -127,7 +129,7 @@ fn the_server_stops_after_the_last_test_process_even_if_that_was_killed() {
 
     let begun = Instant::now();
     while pid_file.exists() || folder.path().join("stopping").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the server was not stopped");
+        assert!(begun.elapsed() < Duration::from_secs(180), "the server was not stopped");
         std::thread::sleep(Duration::from_millis(20));
     }
     // Where root ran it, it lies outside the folder.

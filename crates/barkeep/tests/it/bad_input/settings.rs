@@ -1,6 +1,6 @@
 //! Settings that are wrong: databases that aren't there, folders that can't be used, a `barkeep.toml` with a mistake.
 
-use std::{fs, process::Command, time::Instant};
+use std::{fs, process::Command};
 
 use crate::running::{Place, empty_database, finish, quiet_database};
 
@@ -39,11 +39,9 @@ async fn a_database_that_can_not_be_had_is_told_apart_and_its_password_is_not_sh
         for (url, named) in &urls {
             let place = &place;
             scope.spawn(move || {
-                let begun = Instant::now();
                 let error = failure(place.barkeep(&["coverage", "KO", "--database-url", url]));
                 assert!(error.contains(*named), "{url}: {error}");
                 assert!(error.contains("DATABASE_URL") || error.contains("database URL"), "{url}: {error}");
-                assert!(begun.elapsed().as_secs() < 20, "{url}: {:?}", begun.elapsed());
             });
         }
     });

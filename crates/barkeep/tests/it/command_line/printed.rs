@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{PATIENCE, Place, Up, empty_database, finish, quiet_database};
+use crate::running::{Place, Up, empty_database, finish, quiet_database};
 
 #[test]
 fn the_version_and_help_need_no_data_directory() {
@@ -165,7 +165,5 @@ async fn psql_takes_the_url_of_the_database_while_it_runs() {
         Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{symbols}\n")),
         Err(_) => eprintln!("left out: there is no psql here"),
     }
-    let begun = std::time::Instant::now();
     assert!(up.stop().success());
-    assert!(begun.elapsed() < PATIENCE / 18, "{:?}", begun.elapsed());
 }
