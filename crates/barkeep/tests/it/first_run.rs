@@ -7,7 +7,10 @@ use market::{Calendar, Range, Timeframe, grid::Grid};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Place, Up, shared};
+use crate::{
+    data::shared,
+    running::{Place, Up},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {

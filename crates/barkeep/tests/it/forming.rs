@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, Served, eventually, finish, made_up, quiet_database, shared};
+use crate::{
+    data::{made_up, shared},
+    running::{Market, Place, Served, eventually, finish, quiet_database},
+};
 
 /// A market whose clock runs on from `as_of`, as Barkeep's does.
 async fn running_from(as_of: &str) -> (Market, Served) {

@@ -442,14 +442,3 @@ pub(crate) async fn quiet_database() -> TestDatabase {
     sqlx::query("update job_definitions set enabled = false, base_priority = null").execute(&mut sql).await.unwrap();
     database
 }
-
-/// The project's own minutes, and what lies beside them: `crates/simulator/tests/data/README.md` says what they are.
-pub(crate) fn made_up(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../simulator/tests/data").join(path)
-}
-
-/// A file or folder beside the project, where it is. Tests use it besides what the project carries itself.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
-    path.exists().then_some(path)
-}

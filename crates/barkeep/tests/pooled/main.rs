@@ -12,6 +12,8 @@ mod bad_input;
 mod command_line;
 #[path = "../it/crash.rs"]
 mod crash;
+#[path = "../it/data.rs"]
+mod data;
 #[path = "../it/events.rs"]
 mod events;
 #[path = "../it/forming.rs"]
