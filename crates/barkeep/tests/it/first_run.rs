@@ -7,7 +7,10 @@ use market::{Calendar, Range, Timeframe, grid::Grid};
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Place, Up, shared};
+use crate::{
+    data::shared,
+    running::{Place, Up},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_symbol_that_is_asked_for_is_complete_within_seconds() {
@@ -58,7 +61,10 @@ async fn statements_that_users_have_run_against_the_database_that_db_url_names()
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/data/statements.sql");
     for script in [Some(own), shared("acceptance/verification.sql")].into_iter().flatten() {
         let statements = std::fs::read_to_string(script).unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut connection).await.unwrap();
+        // Each finds the database as it was: they insert the same row.
+        let mut transaction = connection.begin().await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut *transaction).await.unwrap();
+        transaction.rollback().await.unwrap();
     }
     connection.close().await.unwrap();
     assert!(up.stop().success());

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Hands, Market, Place, Served, eventually, finish, made_up, quiet_database, shared};
+use crate::{
+    data::{made_up, shared},
+    running::{Hands, Market, Place, Served, eventually, finish, quiet_database},
+};
 
 /// The newest stored bar of KO's m15: start, whether it is final, volume.
 async fn newest(served: &Served) -> Option<(String, bool, f64)> {

@@ -7,6 +7,7 @@ mod a_frozen_worker;
 mod bad_input;
 mod command_line;
 mod crash;
+mod data;
 mod docs;
 mod events;
 mod first_run;

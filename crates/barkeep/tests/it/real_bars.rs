@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
-use crate::running::{Place, made_up, shared};
+use crate::{
+    data::{made_up, shared},
+    running::Place,
+};
 
 /// A folder of minutes, and what is to come of them. All sessions are in summer time, four hours behind UTC.
 struct Case {

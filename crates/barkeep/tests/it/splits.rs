@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 use simulator::Source;
 
-use crate::running::{Market, Place, Served, eventually, finished, made_up, quiet_database, shared};
+use crate::{
+    data::{made_up, shared},
+    running::{Market, Place, Served, eventually, finished, quiet_database},
+};
 
 /// Starts and closes that `export` prints.
 fn closes(place: &Place, url: &str, symbol: &str, timeframe: &str, adjustment: &str) -> Vec<(String, f64)> {

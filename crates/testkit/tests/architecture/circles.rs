@@ -94,7 +94,7 @@ fn within(graph: &Graph, names: &BTreeSet<Name>) -> Vec<String> {
             }
             None => {
                 let shortest = knot.iter().filter_map(|name| graph.shortest(name, &knot)).min_by_key(Vec::len);
-                let mut way: Vec<String> = shortest.expect("a way around").iter().map(|name| word(name)).collect();
+                let mut way: Vec<String> = shortest.expect("a way around").iter().map(word).collect();
                 way.push(way[0].clone());
                 found.push(format!("{} (of {} modules)", way.join(" -> "), knot.len()));
             }

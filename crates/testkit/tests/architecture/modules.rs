@@ -86,7 +86,7 @@ impl Crate {
     fn known(&self, at: &Name, path: &[String], chain: usize) -> Option<Name> {
         let (first, rest) = path.split_first()?;
         let module = self.0.get(at).filter(|_| chain < LONGEST_CHAIN)?;
-        let child = [&at[..], &[first.clone()]].concat();
+        let child = [&at[..], std::slice::from_ref(first)].concat();
         if self.0.contains_key(&child) {
             return self.walk(&child, rest, chain);
         }

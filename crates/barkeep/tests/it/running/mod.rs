@@ -107,13 +107,3 @@ impl Drop for Place {
         }
     }
 }
-
-/// A file or folder beside the project, where it is.
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("left out: {} is not here", path.display());
-    None
-}
