@@ -99,9 +99,11 @@ async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
         assert!(instants.len() > 700, "{}", instants.len());
         for timeframe in Timeframe::ALL {
             let told =
-                asked(&site.database, "barkeep.final_until(c, t, i::timestamptz)", calendar, timeframe, &instants).await;
+                asked(&site.database, "barkeep.final_until(c, t, i::timestamptz)", calendar, timeframe, &instants)
+                    .await;
             let next =
-                asked(&site.database, "barkeep.next_bar_due(c, t, i::timestamptz)", calendar, timeframe, &instants).await;
+                asked(&site.database, "barkeep.next_bar_due(c, t, i::timestamptz)", calendar, timeframe, &instants)
+                    .await;
             for ((at, told), next) in instants.iter().zip(told).zip(next) {
                 assert_eq!(told, final_by_the_grid(calendar, timeframe, *at), "{calendar} {timeframe} at {at}");
                 let expected = next_by_the_grid(calendar, timeframe, *at - grace) + grace;
