@@ -46,7 +46,7 @@ async fn now(app: &App, visitor: &Visitor) -> Result<Markup, Failure> {
     let alerts = alerts(&ready, &state, &totals, &facts, suspicious.len());
     Ok(html! {
         @if alerts.is_empty() { p.good { "All is well." } }
-        @else { ul.alerts role="alert" { @for alert in &alerts { li { (alert) } } } }
+        @else { div role="alert" { ul.alerts { @for alert in &alerts { li { (alert) } } } } }
         h2 { "Scheduler" }
         (scheduler(&ready, &round, clock))
         h2 { "Providers" }
