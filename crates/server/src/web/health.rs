@@ -49,7 +49,7 @@ async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
     let alerts = alerts(&ready, &state, &totals, &facts, suspicious.len());
     Ok(html! {
         @if alerts.is_empty() { p.good { "No problems found." } }
-        @else { ul.alerts role="alert" { @for alert in &alerts { li { (alert) } } } }
+        @else { div role="alert" { ul.alerts { @for alert in &alerts { li { (alert) } } } } }
         h2 { "Scheduler" }
         (scheduler(&ready, &round, now))
         h2 { "Providers" }
