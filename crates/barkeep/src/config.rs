@@ -22,70 +22,71 @@ use server::auth::{Jwks, Secret};
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4780);
 
-/// What every command takes.
+/// The options that several commands share. All are accepted with every command; which ones a command's help shows is
+/// decided in `cli::help`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Common {
-    /// Where the private database, keys and secrets are [default: ~/.local/share/barkeep]
+pub(crate) struct CommonOptions {
+    /// Directory of the private database, keys and secrets [default: ~/.local/share/barkeep]
     #[arg(long, global = true, env = "BARKEEP_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// PostgreSQL 15 or newer to use instead of a private one
+    /// Use this PostgreSQL database (15 or newer) instead of a private one
     #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
 
-    /// Where to listen [default: 127.0.0.1:4780; market-sim: 127.0.0.1:9100]
-    #[arg(long, global = true, env = "BARKEEP_LISTEN", value_name = "ADDRESS:PORT", value_parser = address)]
+    /// Address and port to listen on [default: 127.0.0.1:4780]
+    #[arg(long, global = true, env = "BARKEEP_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen_address)]
     pub(crate) listen: Option<SocketAddr>,
 
-    /// Runs the market's clock from that instant on, for history
+    /// Run the market clock from this instant, to work on history
     #[arg(long, global = true, env = "BARKEEP_AS_OF", value_name = "INSTANT", value_parser = market::instant)]
     pub(crate) as_of: Option<Timestamp>,
 
-    /// Settings file [default: barkeep.toml in the current directory, where there is one]
+    /// Read settings from this file [default: barkeep.toml in the current directory, if it exists]
     #[arg(long, global = true, env = "BARKEEP_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Prints the result as JSON
+    /// Print the result as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
-/// What a run of Barkeep goes by.
+/// The settings of one run.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
-    /// None: a private cluster in the data directory. May hold a password: not for logs.
+    /// `None`: a private cluster in the data directory. May contain a password.
     pub(crate) database_url: Option<Url>,
     pub(crate) listen: SocketAddr,
     pub(crate) as_of: Option<Timestamp>,
-    /// Those that are set up, in the order in which they are asked.
+    /// The configured providers, in the order in which they are asked.
     pub(crate) providers: Vec<Arc<dyn Candidate>>,
-    /// Every provider there is: its name, the variables that set it up, and whether they do.
+    /// Every provider that Barkeep supports: its name, the variables that configure it, and whether it is configured.
     pub(crate) known_providers: Vec<(&'static str, &'static [&'static str], bool)>,
-    /// Signs tokens in place of the secret in the data directory: Supabase's, for one.
+    /// Signs tokens instead of the secret in the data directory, for example Supabase's.
     pub(crate) jwt_secret: Option<Secret>,
-    /// Whose keys sign tokens besides the secret.
+    /// Further keys that sign tokens.
     pub(crate) jwks: Option<Jwks>,
-    /// Where browsers find the server, where that is not where it listens: behind a proxy, for one.
+    /// The server's address for browsers, if it isn't the one that it listens on, for example behind a proxy.
     pub(crate) public_url: Option<reqwest::Url>,
-    /// Names under which the server may be called, besides loopback's.
+    /// Host names that the server answers to, besides those of loopback.
     pub(crate) allowed_hosts: Vec<String>,
-    /// What is said of sessions.
-    pub(crate) sessions: calendar_exceptions::Wanted,
-    /// Whether to listen for notifications of the database and to send them. Without, one looks more often.
+    /// Days on which a market closes, or closes early, beyond the calendar's rules; and the hours of stocks.
+    pub(crate) calendar_exceptions: calendar_exceptions::Wanted,
+    /// Whether to use the database's LISTEN and NOTIFY. Without them it is polled more often.
     pub(crate) notify: bool,
-    /// Whether this process asks for lists of assets, splits and dividends by itself, looks unknown symbols up once more and
-    /// looks stored bars over. Without, other processes do, or nobody.
+    /// Whether this process runs background upkeep: asset lists, splits and dividends, rechecks of unknown symbols, nightly
+    /// verification. Without it other processes do, or none.
     pub(crate) upkeep: bool,
 }
 
-/// A database URL, whose password no `Debug` shows.
+/// A database URL. `Debug` doesn't show it, since it may contain a password.
 pub(crate) type Url = Secret;
 
-/// `barkeep.toml`. A name that isn't known is refused: a misspelt setting would be ignored in silence.
+/// `barkeep.toml`. Unknown names are errors, since a misspelt setting would be ignored silently.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
+struct ConfigFile {
     data_dir: Option<PathBuf>,
     database_url: Option<Url>,
     listen: Option<SocketAddr>,
@@ -98,14 +99,14 @@ struct File {
     stock_hours: Option<String>,
     notify: Option<bool>,
     upkeep: Option<bool>,
-    alpaca: AlpacaFile,
-    /// Under the names of the variables.
+    alpaca: AlpacaSection,
+    /// By the names of the variables.
     providers: BTreeMap<String, Secret>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct AlpacaFile {
+struct AlpacaSection {
     key_id: Option<Secret>,
     secret_key: Option<Secret>,
     data_url: Option<String>,
@@ -113,28 +114,29 @@ struct AlpacaFile {
 }
 
 impl Config {
-    /// Reads everything there is to read; opens and makes nothing.
-    pub(crate) fn load(common: &Common) -> anyhow::Result<Self> {
+    /// Reads options, environment and settings file. Opens no database and creates nothing.
+    pub(crate) fn load(common: &CommonOptions) -> anyhow::Result<Self> {
         let file = read_file(common.config.as_deref())?;
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if let Some(unknown) = file.providers.keys().find(|name| !PROVIDER_SETTINGS.contains(&name.as_str())) {
-            bail!("'{unknown}' in [providers] is no setting of a provider: {} are", PROVIDER_SETTINGS.join(", "));
+            bail!("unknown setting '{unknown}' in [providers]; the known ones are {}", PROVIDER_SETTINGS.join(", "));
         }
         let lookup = |name: &str| {
-            let written = match name {
+            let from_file = match name {
                 "APCA_API_KEY_ID" => file.alpaca.key_id.as_ref().map(|s| s.0.clone()),
                 "APCA_API_SECRET_KEY" => file.alpaca.secret_key.as_ref().map(|s| s.0.clone()),
                 "APCA_API_DATA_URL" => file.alpaca.data_url.clone(),
                 "APCA_API_BASE_URL" => file.alpaca.trading_url.clone(),
                 name => file.providers.get(name).map(|s| s.0.clone()),
             };
-            variable(name).or(written)
+            variable(name).or(from_file)
         };
         let known_providers =
             registry::all(lookup)?.iter().map(|c| (c.name(), c.variables(), !c.serves().is_empty())).collect();
-        let providers = in_order(registry::configured(lookup)?, lookup("BARKEEP_STOCKS"), lookup("BARKEEP_CRYPTO"))?;
+        let providers =
+            order_providers(registry::configured(lookup)?, lookup("BARKEEP_STOCKS"), lookup("BARKEEP_CRYPTO"))?;
         let public_url =
-            variable("BARKEEP_PUBLIC_URL").or(file.public_url).map(|text| public_url(&text)).transpose()?;
+            variable("BARKEEP_PUBLIC_URL").or(file.public_url).map(|text| parse_public_url(&text)).transpose()?;
         let mut allowed_hosts = file.allowed_hosts;
         allowed_hosts.extend(public_url.as_ref().and_then(|url| url.host_str()).map(str::to_owned));
         Ok(Self {
@@ -155,30 +157,30 @@ impl Config {
             allowed_hosts,
             jwks: variable("BARKEEP_JWKS_URL").or(file.jwks_url).map(|url| Jwks::at(&url)).transpose()?,
             public_url,
-            sessions: calendar_exceptions::Wanted {
+            calendar_exceptions: calendar_exceptions::Wanted {
                 file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
                 hours: variable("BARKEEP_STOCK_HOURS")
                     .or(file.stock_hours)
                     .map(|text| text.trim().parse())
                     .transpose()?,
             },
-            notify: switch("BARKEEP_NOTIFY", variable("BARKEEP_NOTIFY"))?.or(file.notify).unwrap_or(true),
-            upkeep: switch("BARKEEP_UPKEEP", variable("BARKEEP_UPKEEP"))?.or(file.upkeep).unwrap_or(true),
+            notify: on_or_off("BARKEEP_NOTIFY", variable("BARKEEP_NOTIFY"))?.or(file.notify).unwrap_or(true),
+            upkeep: on_or_off("BARKEEP_UPKEEP", variable("BARKEEP_UPKEEP"))?.or(file.upkeep).unwrap_or(true),
         })
     }
 
-    /// Whether a provider is set up: by its keys, by name, or a server of one's own in its place.
+    /// Whether any provider is configured: by its keys, by name, or by the address of a server in its place.
     pub(crate) fn has_provider(&self) -> bool {
         !self.providers.is_empty()
     }
 
-    /// Whether bars are real as far as the settings tell: some provider's own address is asked.
-    pub(crate) fn is_real(&self) -> bool {
+    /// Whether a provider is asked at its own address, so that bars are real.
+    pub(crate) fn has_real_provider(&self) -> bool {
         self.providers.iter().any(|provider| provider.is_own_host())
     }
 
-    /// A simulator at that address instead of any provider.
-    pub(crate) fn simulate(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    /// Replaces the providers with a simulator at `address`.
+    pub(crate) fn use_simulator(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let data_url = format!("http://{address}").parse().context("the simulator's address")?;
         self.providers =
             vec![Arc::new(AlpacaSettings { data_url, counted_as: Some("of its own"), ..AlpacaSettings::default() })];
@@ -186,9 +188,9 @@ impl Config {
     }
 }
 
-/// What a variable says that is on or off.
-fn switch(name: &str, said: Option<String>) -> anyhow::Result<Option<bool>> {
-    match said.as_deref() {
+/// Parses a variable that is `on` or `off`.
+fn on_or_off(name: &str, value: Option<String>) -> anyhow::Result<Option<bool>> {
+    match value.as_deref() {
         Some("on") => Ok(Some(true)),
         Some("off") => Ok(Some(false)),
         Some(other) => bail!("{name} must be on or off, not '{other}'"),
@@ -196,7 +198,7 @@ fn switch(name: &str, said: Option<String>) -> anyhow::Result<Option<bool>> {
     }
 }
 
-/// Settings of providers that `[providers]` takes.
+/// The names allowed in `[providers]`.
 const PROVIDER_SETTINGS: [&str; 14] = [
     "MASSIVE_API_KEY",
     "POLYGON_API_KEY",
@@ -214,8 +216,8 @@ const PROVIDER_SETTINGS: [&str; 14] = [
     "COINBASE_API_URL",
 ];
 
-/// In the order that the two lists give, those not named after them as they come.
-fn in_order(
+/// Sorts providers by the two lists of names; those that aren't named follow in their usual order.
+fn order_providers(
     configured: Vec<Box<dyn Candidate>>,
     stocks: Option<String>,
     crypto: Option<String>,
@@ -226,45 +228,49 @@ fn in_order(
     };
     let (stocks, crypto) = (list(stocks), list(crypto));
     if let Some(unknown) = stocks.iter().find(|name| !configured.iter().any(|c| c.name() == name.as_str())) {
-        bail!("BARKEEP_STOCKS names {unknown}, which is not set up: `barkeep providers` says what each needs");
+        bail!(
+            "BARKEEP_STOCKS names {unknown}, which is not configured: `barkeep providers` lists what each provider needs"
+        );
     }
     let mut providers: Vec<Arc<dyn Candidate>> = configured.into_iter().map(Arc::from).collect();
-    let place = |names: &[String], name: &str| names.iter().position(|n| n == name).unwrap_or(usize::MAX);
-    // One that serves both classes goes by its place among the stocks, where it has one.
-    providers.sort_by_key(|c| match place(&stocks, c.name()) {
+    let position = |names: &[String], name: &str| names.iter().position(|n| n == name).unwrap_or(usize::MAX);
+    // A provider of both classes is sorted by its position in the list for stocks, if it is in there.
+    providers.sort_by_key(|c| match position(&stocks, c.name()) {
         usize::MAX if c.serves().contains(&AssetClass::Stock) && !stocks.is_empty() => usize::MAX,
-        usize::MAX => place(&crypto, c.name()),
-        place => place,
+        usize::MAX => position(&crypto, c.name()),
+        position => position,
     });
     Ok(providers)
 }
 
-fn public_url(text: &str) -> anyhow::Result<reqwest::Url> {
+fn parse_public_url(text: &str) -> anyhow::Result<reqwest::Url> {
     let url = text.trim().parse::<reqwest::Url>().ok();
     url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.host_str().is_some() && url.path() == "/")
-        .with_context(|| format!("public_url '{text}' is no address of a server: write https://barkeep.example.com"))
+        .with_context(|| {
+            format!("public_url '{text}' isn't a server address: write for example https://barkeep.example.com")
+        })
 }
 
-fn read_file(named: Option<&Path>) -> anyhow::Result<File> {
-    let path = match named {
+fn read_file(path: Option<&Path>) -> anyhow::Result<ConfigFile> {
+    let path = match path {
         Some(path) => path,
         None if Path::new("barkeep.toml").exists() => Path::new("barkeep.toml"),
-        None => return Ok(File::default()),
+        None => return Ok(ConfigFile::default()),
     };
     let text =
         std::fs::read_to_string(path).with_context(|| format!("the settings file {} can't be read", path.display()))?;
-    // The parser's own words quote the line at fault, which may be the one with a key on it.
+    // The parser's full message quotes the line, which may contain a key.
     toml::from_str(&text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        anyhow::anyhow!("the settings file {} is wrong in line {line}: {}", path.display(), error.message())
+        anyhow::anyhow!("the settings file {} has an error in line {line}: {}", path.display(), error.message())
     })
 }
 
-/// An address to listen on; `localhost` is 127.0.0.1.
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// Parses an address to listen on; `localhost` is 127.0.0.1.
+fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
     let numbers = text.replacen("localhost:", "127.0.0.1:", 1);
-    numbers.parse().map_err(|_| "an address and a port such as 127.0.0.1:4790 are expected".to_owned())
+    numbers.parse().map_err(|_| "expected an address and a port, for example 127.0.0.1:4790".to_owned())
 }
 
 /// `$XDG_DATA_HOME/barkeep`, else `~/.local/share/barkeep`.
@@ -275,6 +281,6 @@ fn default_data_dir() -> anyhow::Result<PathBuf> {
     }
     match absolute("HOME") {
         Some(home) => Ok(home.join(".local/share/barkeep")),
-        None => bail!("neither XDG_DATA_HOME nor HOME says where data belongs: give --data-dir"),
+        None => bail!("neither XDG_DATA_HOME nor HOME is set: choose a data directory with --data-dir"),
     }
 }

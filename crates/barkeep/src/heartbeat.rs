@@ -1,4 +1,4 @@
-//! Says that this process lives, and hears what time others have set.
+//! Reports regularly that this process is alive, and follows the market clock that another process has set.
 
 use std::net::SocketAddr;
 
@@ -10,8 +10,8 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What a process says of itself.
-pub(crate) fn introduction(name: &str, parts: Vec<Part>, slots: u16, address: Option<SocketAddr>) -> Introduction {
+/// How this process is listed among the others.
+pub(crate) fn process_info(name: &str, parts: Vec<Part>, slots: u16, address: Option<SocketAddr>) -> Introduction {
     Introduction {
         name: name.to_owned(),
         parts,
@@ -23,27 +23,27 @@ pub(crate) fn introduction(name: &str, parts: Vec<Part>, slots: u16, address: Op
     }
 }
 
-/// Until stopped.
-pub(crate) async fn beat(
+/// Sends heartbeats until stopped.
+pub(crate) async fn run(
     database: &Database,
     process: &Introduction,
-    shared: &SharedClock,
+    shared_clock: &SharedClock,
     signals: &Signals,
     stop: &CancellationToken,
 ) {
     let mut hears = signals.hears.clone();
     loop {
-        let heard = *hears.borrow_and_update();
-        if let Err(error) = processes::beat(database, process, heard).await {
-            tracing::warn!(%error, "This process could not report that it lives");
+        let hears_now = *hears.borrow_and_update();
+        if let Err(error) = processes::beat(database, process, hears_now).await {
+            tracing::warn!(%error, "Could not send a heartbeat");
         }
         if let Ok(clock) = clock::read(database).await {
-            shared.set(clock);
+            shared_clock.set(clock);
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(processes::BEAT) => {}
-            // Without a listener nobody ever tells.
+            // Without a listener the value never changes, and the branch is disabled.
             Ok(()) = hears.changed() => {}
         }
     }

@@ -1,4 +1,4 @@
-//! This process among others on the same data directory.
+//! The lock that lets one `up` at a time run on a data directory.
 
 use std::{
     fs::{self, File},
@@ -10,19 +10,19 @@ use std::{
 use anyhow::{Context as _, bail};
 use uuid::Uuid;
 
-/// The right to run `up` on a data directory: one process at a time. Ends with the process, however that ends.
+/// The right to run `up` on a data directory, for one process at a time. The kernel releases it when the process ends.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    /// The same from start to start: what workers of an earlier `up` here are called by.
+    /// The data directory's id, the same at every start. Names of workers begin with it.
     pub(crate) name: String,
     _lock: File,
 }
 
 impl Instance {
-    /// `None`: another process has it.
+    /// `None` if another process holds it.
     pub(crate) fn acquire(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         fs::create_dir_all(data_dir).with_context(|| {
-            format!("the data directory {} can't be made: choose another with --data-dir", data_dir.display())
+            format!("the data directory {} can't be created: choose another with --data-dir", data_dir.display())
         })?;
         let path = data_dir.join("up.lock");
         let mut lock = File::options()
@@ -39,8 +39,8 @@ impl Instance {
                 return Err(error).with_context(|| format!("{} can't be locked", path.display()));
             }
         }
-        let held = fs::read_to_string(&path).unwrap_or_default();
-        let name = match held.trim().parse::<Uuid>() {
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        let name = match stored.trim().parse::<Uuid>() {
             Ok(id) => id,
             Err(_) => {
                 let id = Uuid::new_v4();
@@ -52,8 +52,8 @@ impl Instance {
         Ok(Some(Self { name: name.to_string(), _lock: lock }))
     }
 
-    /// The same, where it must be had.
-    pub(crate) fn acquire_or_say(data_dir: &Path) -> anyhow::Result<Self> {
+    /// The same, as an error if another process holds it.
+    pub(crate) fn acquire_or_fail(data_dir: &Path) -> anyhow::Result<Self> {
         match Self::acquire(data_dir)? {
             Some(instance) => Ok(instance),
             None => bail!(
@@ -63,8 +63,8 @@ impl Instance {
         }
     }
 
-    /// A name for this process's workers.
-    pub(crate) fn worker(&self) -> Arc<str> {
+    /// A new name for this process's workers.
+    pub(crate) fn worker_name(&self) -> Arc<str> {
         format!("{}/{}", self.name, Uuid::new_v4().simple()).into()
     }
 }

@@ -1,10 +1,10 @@
-//! Barkeep: demand-driven backfill of market data. The binary: the command line, the settings, and which parts a process runs.
-//! The stages are the `engine` crate's, HTTP is the `server` crate's, SQL the `store` crate's.
+//! Barkeep: demand-driven backfill of market data. The binary: the command line, the settings, and which roles a process runs.
+//! The stages are in the crate `engine`, HTTP in `server`, SQL in `store`.
 
 mod cli;
 mod config;
+mod database;
 mod heartbeat;
-mod home;
 mod instance;
 mod shutdown;
 mod simulate;
@@ -13,17 +13,15 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    telemetry::start(cli.usual_log());
-    // Where another library asked for a provider of its own first, that one is as good.
+    let cli = cli::Cli::from_args();
+    telemetry::init_logging(cli.default_log_filter());
+    // Fails only if a library has installed a provider already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("no threads to work with: {error}"));
+            print_error(&format!("could not start the async runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -32,23 +30,23 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            complain(&told(&error));
+            print_error(&message_with_causes(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// To standard error, whether or not anybody reads it.
-fn complain(problem: &str) {
+/// Prints to standard error; a closed standard error is ignored.
+fn print_error(message: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "error: {problem}");
+    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
 }
 
-/// The error and its causes, but for those whose words it says already.
-fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+/// The error's message followed by its causes, except those that it already quotes.
+fn message_with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |message, cause| match message.as_str() {
         "" => cause,
-        so_far if so_far.contains(&cause) => told,
-        _ => format!("{told}: {cause}"),
+        so_far if so_far.contains(&cause) => message,
+        _ => format!("{message}: {cause}"),
     })
 }

@@ -1,4 +1,4 @@
-//! A simulator of this process's own, where the settings name no provider.
+//! This process's own market data simulator, for when no provider is configured.
 
 use anyhow::Context as _;
 use simulator::{Settings as SimulatorSettings, Simulator, Source};
@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
-/// Requests a minute that our own simulator allows us: what a free plan does.
-const OWN_SIMULATOR_ALLOWS: u32 = 200;
+/// Requests a minute that the simulator allows, as a free plan does.
+const REQUESTS_PER_MINUTE: u32 = 200;
 
-/// Starts a simulator of our own where the settings name no provider, and has the settings name it.
-pub(crate) async fn simulate_if_none(
+/// Starts a simulator if the settings name no provider, and makes it the provider. Returns whether it did.
+pub(crate) async fn start_if_no_provider(
     config: &mut Config,
     clock: MarketClock,
     stop: &CancellationToken,
@@ -20,10 +20,10 @@ pub(crate) async fn simulate_if_none(
     if config.has_provider() {
         return Ok(false);
     }
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("the simulator found no free port")?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("could not bind a port for the simulator")?;
     let address = listener.local_addr()?;
     let mut settings = SimulatorSettings::new(Source::Synthetic);
-    settings.requests_per_minute = OWN_SIMULATOR_ALLOWS;
+    settings.requests_per_minute = REQUESTS_PER_MINUTE;
     settings.clock = match clock.as_of {
         Some(_) => simulator::Clock::starting_at(clock.now()),
         None => simulator::Clock::wall(),
@@ -32,13 +32,13 @@ pub(crate) async fn simulate_if_none(
     let stop = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = simulator.serve(listener, stop).await {
-            tracing::error!(%error, "The simulator ended");
+            tracing::error!(%error, "The simulator stopped");
         }
     });
-    config.simulate(address)?;
+    config.use_simulator(address)?;
     tracing::warn!(
-        "No provider is set up: the bars are SIMULATED (market-sim at {address}). Set APCA_API_KEY_ID and \
-         APCA_API_SECRET_KEY for real ones"
+        "No provider is configured: bars are SIMULATED (market-sim at {address}). Set APCA_API_KEY_ID and \
+         APCA_API_SECRET_KEY for real bars"
     );
     Ok(true)
 }

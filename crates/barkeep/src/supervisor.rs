@@ -1,4 +1,4 @@
-//! What `up` does in one process and `serve`, `plan` and `work` in several: the parts, and the life around them.
+//! Runs the roles of a process: all of them for `up`, one for `serve`, `plan` and `work`. Starts, supervises and stops them.
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     config::Config,
+    database::{self, DatabaseHandle},
     heartbeat,
-    home::{self, Home},
     instance::Instance,
     shutdown::stop_on_signal,
     simulate, telemetry,
@@ -34,40 +34,41 @@ use server::{
     auth::{AllowedHosts, Authenticator, Keys},
 };
 
-/// How long work under way may take to end.
-const DRAIN: Duration = Duration::from_secs(6);
+/// How long running tasks may take to finish.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// How long the end may take to be reported.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long deregistering the process may take.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Service managers kill whoever isn't gone after ten seconds.
-const _: () = assert!(DRAIN.as_secs() + FAREWELL.as_secs() + home::PARTING.as_secs() < 10);
+/// Service managers kill a process that hasn't ended after ten seconds.
+const _: () = assert!(DRAIN_TIMEOUT.as_secs() + DEREGISTER_TIMEOUT.as_secs() + database::CLOSE_TIMEOUT.as_secs() < 10);
 
-/// Which parts one process does.
+/// The roles that a process runs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Roles {
     pub(crate) serve: bool,
     pub(crate) plan: bool,
-    /// Packs at a time.
+    /// Requests at a time.
     pub(crate) work: Option<u16>,
 }
 
-/// A server's start, for whoever prints it.
-pub(crate) struct Started<'a> {
+/// What is printed about a process that has started.
+pub(crate) struct StartupInfo<'a> {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) simulated: bool,
     pub(crate) clock: MarketClock,
     pub(crate) keys: Option<&'a Keys>,
-    pub(crate) home: &'a Home,
+    pub(crate) handle: &'a DatabaseHandle,
 }
 
-impl Parts {
-    /// Does them until it is told to stop. `instance`: the right to be the only `up` of the data directory.
+impl Roles {
+    /// Runs them until stopped. `instance` is the lock that `up` holds on the data directory. `on_start` is called once it
+    /// has started.
     pub(crate) async fn run(
         self,
         mut config: Config,
         instance: Option<Instance>,
-        announce: impl AsyncFnOnce(Started<'_>) -> anyhow::Result<()>,
+        on_start: impl AsyncFnOnce(StartupInfo<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let listener = match self.serve {
             true => Some(listen(config.listen).await?),
@@ -78,131 +79,132 @@ impl Parts {
             false => None,
         };
         let stop = stop_on_signal()?;
-        home::use_database(&config)?;
-        let home = Home::open(&config, self.connections()).await?;
-        let outcome = self.live(&mut config, instance.as_ref(), &home, keys, listener, &stop, announce).await;
+        database::remember_database(&config)?;
+        let handle = DatabaseHandle::open(&config, self.connections()).await?;
+        let outcome =
+            self.run_until_stopped(&mut config, instance.as_ref(), &handle, keys, listener, &stop, on_start).await;
         stop.cancel();
-        let closed = home.close().await;
+        let closed = handle.close().await;
         outcome?;
         closed?;
         tracing::info!("Stopped");
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Each slot wants one, its lease and its budget another now and then; then there are planner, listener, requests.
+    /// A slot needs one, and now and then another for its lease and budget; the planner, the listener and HTTP need more.
     fn connections(self) -> u32 {
         let slots = u32::from(self.work.unwrap_or(0));
         (6 + 2 * slots + if self.serve { 6 } else { 0 }).min(70)
     }
 
-    fn names(self) -> Vec<Part> {
-        let parts = [(self.serve, Part::Serve), (self.plan, Part::Plan), (self.work.is_some(), Part::Work)];
-        parts.into_iter().filter(|(does, _)| *does).map(|(_, part)| part).collect()
+    fn as_parts(self) -> Vec<Part> {
+        let roles = [(self.serve, Part::Serve), (self.plan, Part::Plan), (self.work.is_some(), Part::Work)];
+        roles.into_iter().filter(|(enabled, _)| *enabled).map(|(_, part)| part).collect()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a life is made of, each once")]
-    async fn live(
+    #[expect(clippy::too_many_arguments, reason = "called once, with everything a process needs")]
+    async fn run_until_stopped(
         self,
         config: &mut Config,
         instance: Option<&Instance>,
-        home: &Home,
+        handle: &DatabaseHandle,
         keys: Option<Keys>,
         listener: Option<TcpListener>,
         stop: &CancellationToken,
-        announce: impl AsyncFnOnce(Started<'_>) -> anyhow::Result<()>,
+        on_start: impl AsyncFnOnce(StartupInfo<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let migrated = home.migrate().await?;
+        let migrated = handle.migrate().await?;
         if !migrated.applied.is_empty() {
-            tracing::info!(migrations = migrated.applied.len(), "Brought the schema up to date");
+            tracing::info!(migrations = migrated.applied.len(), "Updated the database schema");
         }
-        let calendars = calendar_exceptions::begin(&home.database, &config.sessions).await?;
+        let calendars = calendar_exceptions::begin(&handle.database, &config.calendar_exceptions).await?;
         let worker: Arc<str> = match instance {
-            Some(instance) => instance.worker(),
+            Some(instance) => instance.worker_name(),
             None => format!("part/{}", Uuid::new_v4().simple()).into(),
         };
         if let Some(instance) = instance {
-            // No other process can have it: what these workers held, nobody is doing any more.
-            processes::ended(&home.database, &instance.name).await?;
-            let freed = runs::release(&home.database, Some(&instance.name)).await?;
+            // This process holds the lock, so the runs leased by earlier workers of this data directory are abandoned.
+            processes::ended(&handle.database, &instance.name).await?;
+            let freed = runs::release(&handle.database, Some(&instance.name)).await?;
             if freed > 0 {
-                tracing::info!(freed, "Took up what was left undone");
+                tracing::info!(freed, "Requeued runs that an earlier process left unfinished");
             }
         }
         if self.plan {
-            let taken = home.take_interest_along(config).await?;
-            if taken > 0 {
-                tracing::info!(taken, "What was watched with simulated bars is watched with real ones from now on");
+            let copied = handle.import_simulated_interest(config).await?;
+            if copied > 0 {
+                tracing::info!(copied, "Symbols tracked with simulated bars are now tracked with real ones");
             }
         }
-        let clock = self.market_clock(config, home, &worker).await?;
+        let clock = self.market_clock(config, handle, &worker).await?;
         if self.plan {
-            health::beat(&home.database, health::SCHEDULER, health::STARTING, "").await?;
+            health::beat(&handle.database, health::SCHEDULER, health::STARTING, "").await?;
         }
-        // Stops after those who ask it.
+        // Stopped after everything that sends requests to it.
         let stop_simulator = CancellationToken::new();
-        let _stop_in_the_end = stop_simulator.clone().drop_guard();
+        let _stop_at_end = stop_simulator.clone().drop_guard();
         let fetches = self.plan || self.work.is_some();
-        let simulated = fetches && simulate::simulate_if_none(config, clock, &stop_simulator).await?;
+        let simulated = fetches && simulate::start_if_no_provider(config, clock, &stop_simulator).await?;
         let signals = match config.notify {
-            true => events::listen(&home.database, stop.clone()),
+            true => events::listen(&handle.database, stop.clone()),
             false => Signals::deaf(),
         };
         let foreground = Foreground::default();
-        let teller = if config.notify { Teller::start(&home.database, stop.clone()) } else { Teller::silent() };
-        let unknown =
-            if fetches { ProviderState::Connecting("not tried yet".to_owned()) } else { ProviderState::Elsewhere };
-        let (provider_tx, provider_rx) = watch::channel(unknown);
+        let teller = if config.notify { Teller::start(&handle.database, stop.clone()) } else { Teller::silent() };
+        let initial_state =
+            if fetches { ProviderState::Connecting("not connected yet".to_owned()) } else { ProviderState::Elsewhere };
+        let (provider_tx, provider_rx) = watch::channel(initial_state);
         let tasks = TaskTracker::new();
-        let (wanted, look_out) = (config.sessions.clone(), signals.clone());
+        let (exceptions, exception_signals) = (config.calendar_exceptions.clone(), signals.clone());
         tasks.spawn(calendar_exceptions::keep_up(
-            home.database.clone(),
+            handle.database.clone(),
             calendars.clone(),
-            wanted,
-            look_out,
+            exceptions,
+            exception_signals,
             stop.clone(),
         ));
-        let on_failure = stop.clone();
+        let stop_all = stop.clone();
         let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
         if let (Some(listener), Some(address), Some(keys)) = (listener, address, keys.clone()) {
             let hosts = AllowedHosts::new(address, &config.allowed_hosts);
-            let directory = Directory::new(home.database.clone());
+            let directory = Directory::new(handle.database.clone());
             let app = App {
                 auth: Authenticator::new(
                     keys,
-                    home.database.clone(),
+                    handle.database.clone(),
                     config.jwks.clone(),
                     config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
                 ),
-                database: home.database.clone(),
+                database: handle.database.clone(),
                 directory: directory.clone(),
                 calendars: calendars.clone(),
                 provider: provider_rx,
                 signals: signals.clone(),
                 teller: teller.clone(),
-                foreground: wait_handle(&foreground),
-                metrics: Metrics(telemetry::count()?),
+                foreground: foreground_handle(&foreground),
+                metrics: Metrics(telemetry::install_metrics()?),
                 stop: stop.clone(),
             };
             tasks.spawn(async move {
                 if let Err(error) = directory.warm().await {
-                    tracing::warn!(%error, "The directory could not be read ahead of the first search");
+                    tracing::warn!(%error, "Could not load the symbol directory ahead of the first search");
                 }
             });
             let serving = axum::serve(listener, server::router(app, hosts))
                 .with_graceful_shutdown(stop.clone().cancelled_owned());
-            let failed = stop.clone();
-            // Among the tasks, so that requests under way are answered before the end.
+            let stop_all = stop.clone();
+            // One of the tasks, so that requests in progress are answered before the process ends.
             tasks.spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "The HTTP server failed");
                 }
-                failed.cancel();
+                stop_all.cancel();
             });
         }
-        let life = Life {
-            parts: self,
+        let supervisor = Supervisor {
+            roles: self,
             config,
-            home,
+            handle,
             clock: SharedClock::new(clock),
             calendars,
             teller,
@@ -212,58 +214,58 @@ impl Parts {
             address,
             stop: stop.clone(),
         };
-        announce(Started { address, simulated, clock, keys: keys.as_ref(), home }).await?;
-        let (worked, (), ()) = tokio::join!(
+        on_start(StartupInfo { address, simulated, clock, keys: keys.as_ref(), handle }).await?;
+        let (outcome, (), ()) = tokio::join!(
             async {
-                let worked = life.work(provider_tx, &tasks).await;
-                on_failure.cancel();
-                worked
+                let outcome = supervisor.run_stages(provider_tx, &tasks).await;
+                stop_all.cancel();
+                outcome
             },
-            life.beat(),
-            home.keep_running(stop.clone()),
+            supervisor.send_heartbeats(),
+            handle.supervise_cluster(stop.clone()),
         );
         tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-            tracing::warn!("Some work did not end within {} s; its leases run out", DRAIN.as_secs());
+        if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
+            tracing::warn!("Some tasks did not finish within {} s; their leases will expire", DRAIN_TIMEOUT.as_secs());
         }
-        let parted = async {
-            if self.plan && !processes::others_plan(&home.database, &worker).await? {
-                health::beat(&home.database, health::SCHEDULER, health::STOPPED, "").await?;
+        let deregistered = async {
+            if self.plan && !processes::others_plan(&handle.database, &worker).await? {
+                health::beat(&handle.database, health::SCHEDULER, health::STOPPED, "").await?;
             }
-            processes::ended(&home.database, &worker).await
+            processes::ended(&handle.database, &worker).await
         };
-        match tokio::time::timeout(FAREWELL, parted).await {
+        match tokio::time::timeout(DEREGISTER_TIMEOUT, deregistered).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "The end could not be reported"),
-            Err(_) => tracing::warn!("The end could not be reported in time"),
+            Ok(Err(error)) => tracing::warn!(%error, "Could not deregister this process"),
+            Err(_) => tracing::warn!("Could not deregister this process in time"),
         }
-        worked
+        outcome
     }
 
-    /// The clock to go by. One for all processes on the database: whoever plans sets it, unless others are at work.
-    async fn market_clock(self, config: &Config, home: &Home, worker: &str) -> anyhow::Result<MarketClock> {
-        let running = clock::read(&home.database).await?;
-        let sets_it = self.plan || config.as_of.is_some();
-        if !sets_it || running.as_of == config.as_of && running.as_of.is_some() && !self.plan {
+    /// The market clock, which all processes on a database share: a planner sets it, unless other processes are running.
+    async fn market_clock(self, config: &Config, handle: &DatabaseHandle, worker: &str) -> anyhow::Result<MarketClock> {
+        let running = clock::read(&handle.database).await?;
+        let sets_clock = self.plan || config.as_of.is_some();
+        if !sets_clock || running.as_of == config.as_of && running.as_of.is_some() && !self.plan {
             return Ok(running);
         }
-        if processes::others_at_work(&home.database, worker).await? {
+        if processes::others_at_work(&handle.database, worker).await? {
             if running.as_of == config.as_of {
                 return Ok(running);
             }
             bail!(
-                "another barkeep works on this database with another market clock: stop it first, or start with its --as-of"
+                "another barkeep runs on this database with another market clock: stop it first, or use the same --as-of"
             );
         }
-        Ok(clock::start(&home.database, config.as_of).await?)
+        Ok(clock::start(&handle.database, config.as_of).await?)
     }
 }
 
-/// What the stages are made of.
-struct Life<'a> {
-    parts: Parts,
+/// What the stages need.
+struct Supervisor<'a> {
+    roles: Roles,
     config: &'a Config,
-    home: &'a Home,
+    handle: &'a DatabaseHandle,
     clock: SharedClock,
     calendars: SharedCalendars,
     signals: Signals,
@@ -274,39 +276,39 @@ struct Life<'a> {
     stop: CancellationToken,
 }
 
-impl Life<'_> {
-    /// Starts planner and workers once the provider answers, and waits for the stop.
-    async fn work(&self, state: watch::Sender<ProviderState>, tasks: &TaskTracker) -> anyhow::Result<()> {
-        if !self.parts.plan && self.parts.work.is_none() {
+impl Supervisor<'_> {
+    /// Starts the planner and workers once a provider is connected, and waits for the stop.
+    async fn run_stages(&self, state: watch::Sender<ProviderState>, tasks: &TaskTracker) -> anyhow::Result<()> {
+        if !self.roles.plan && self.roles.work.is_none() {
             self.stop.cancelled().await;
             return Ok(());
         }
-        let mut pause = Duration::from_secs(1);
+        let mut delay = Duration::from_secs(1);
         let routes = loop {
-            let error = match connect::connect(&self.config.providers, &self.home.database, &self.clock).await {
+            let error = match connect::connect(&self.config.providers, &self.handle.database, &self.clock).await {
                 Ok(routes) => break routes,
                 Err(error) => error,
             };
             if !error.may_pass() {
                 return Err(error.into());
             }
-            tracing::error!(%error, "No provider; trying again in {} s, and what is wanted waits", pause.as_secs());
+            tracing::error!(%error, "Could not connect to a provider; retrying in {} s", delay.as_secs());
             state.send_replace(ProviderState::Connecting(error.to_string()));
-            if self.parts.plan {
-                let (database, why) = (&self.home.database, error.to_string());
-                let told = health::beat(database, health::SCHEDULER, health::WAITING, &why).await;
-                if let Err(error) = told {
-                    tracing::warn!(%error, "The scheduler could not report that it waits");
+            if self.roles.plan {
+                let (database, reason) = (&self.handle.database, error.to_string());
+                let reported = health::beat(database, health::SCHEDULER, health::WAITING, &reason).await;
+                if let Err(error) = reported {
+                    tracing::warn!(%error, "Could not report that the scheduler is waiting");
                 }
             }
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(delay) => {}
             }
-            pause = (pause * 2).min(Duration::from_secs(30));
+            delay = (delay * 2).min(Duration::from_secs(30));
         };
         let engine = Engine {
-            database: self.home.database.clone(),
+            database: self.handle.database.clone(),
             routes,
             clock: self.clock.clone(),
             calendars: self.calendars.clone(),
@@ -321,11 +323,11 @@ impl Life<'_> {
         let alone = !processes::others_at_work(&engine.database, &self.worker).await?;
         plan::publish_grace(&engine, !alone).await?;
         dispatch::retry_credentials(&engine).await?;
-        let spawn = |task| spawn_or_stop(tasks, &self.stop, task);
-        if self.parts.plan {
+        let spawn = |task| spawn_critical(tasks, &self.stop, task);
+        if self.roles.plan {
             spawn(Box::pin(plan::run(engine.clone())));
         }
-        if let Some(slots) = self.parts.work {
+        if let Some(slots) = self.roles.work {
             if self.config.upkeep {
                 spawn(Box::pin(dispatch::recheck_unknown(engine.clone())));
                 spawn(Box::pin(asset_lists::run(engine.clone())));
@@ -338,28 +340,28 @@ impl Life<'_> {
         Ok(())
     }
 
-    async fn beat(&self) {
-        let slots = self.parts.work.unwrap_or(0);
-        let process = heartbeat::introduction(&self.worker, self.parts.names(), slots, self.address);
-        heartbeat::beat(&self.home.database, &process, &self.clock, &self.signals, &self.stop).await;
+    async fn send_heartbeats(&self) {
+        let slots = self.roles.work.unwrap_or(0);
+        let process = heartbeat::process_info(&self.worker, self.roles.as_parts(), slots, self.address);
+        heartbeat::run(&self.handle.database, &process, &self.clock, &self.signals, &self.stop).await;
     }
 }
 
-/// What requests tell of people who wait.
-fn wait_handle(foreground: &Foreground) -> ForegroundHandle {
+/// Lets HTTP requests tell the workers that a user is waiting.
+fn foreground_handle(foreground: &Foreground) -> ForegroundHandle {
     let foreground = foreground.clone();
     ForegroundHandle::new(move || Box::new(foreground.enter()))
 }
 
-/// What a process does besides serving.
+/// A stage that runs until the process stops.
 type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Runs a task; where it panics the whole process ends, rather than go on without one of its parts and look alive.
-fn spawn_or_stop(tasks: &TaskTracker, stop: &CancellationToken, task: Task) {
+/// Runs a task. If it panics the whole process stops, rather than going on without it and looking healthy.
+fn spawn_critical(tasks: &TaskTracker, stop: &CancellationToken, task: Task) {
     let (task, stop) = (tasks.spawn(task), stop.clone());
     tasks.spawn(async move {
         if task.await.is_err_and(|error| error.is_panic()) {
-            tracing::error!("A part of this process has failed for good: it ends, for others to take over");
+            tracing::error!("A stage of this process has panicked: stopping, so that another process takes over");
             stop.cancel();
         }
     });
@@ -368,10 +370,10 @@ fn spawn_or_stop(tasks: &TaskTracker, stop: &CancellationToken, task: Task) {
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is taken by another program (perhaps another barkeep): choose another with --listen, for \
+            "{address} is already in use (perhaps by another barkeep): choose another address with --listen, for \
              example --listen 127.0.0.1:{}",
             address.port().wrapping_add(1).max(1024)
         ),
-        _ => anyhow::anyhow!("{address} can't be listened on ({error}): choose another with --listen"),
+        _ => anyhow::anyhow!("can't listen on {address} ({error}): choose another address with --listen"),
     })
 }

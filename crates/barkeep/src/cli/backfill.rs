@@ -1,4 +1,4 @@
-//! `barkeep backfill AAPL MSFT`: fetches what is missing, to completion.
+//! `barkeep backfill AAPL MSFT`: fetches missing bars and waits until they are stored.
 
 use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ use store::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::output::{note, say};
+use super::output::{print_line, print_note};
 use crate::{
-    config::{Common, Config},
+    config::{CommonOptions, Config},
+    database::{self, DatabaseHandle},
     heartbeat,
-    home::{self, Home},
     instance::Instance,
     shutdown::stop_on_signal,
     simulate,
@@ -41,30 +41,30 @@ use server::interest::USUAL_TIMEFRAMES;
 const CONNECTIONS: u32 = 16;
 const SLOTS: u16 = 5;
 
-/// With bars of a minute there is always another one due.
-const MOST_ROUNDS: usize = 5;
+/// Planning rounds at most: with bars of a minute another one is always due.
+const MAX_ROUNDS: usize = 5;
 
 /// Before every window.
-const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
+const EARLIEST_FROM: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// Without a terminal a line of progress comes this often.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// How often progress is printed if standard error isn't a terminal.
+const PLAIN_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 pub(super) struct Backfill {
-    /// Symbols: AAPL, BRK.B, BTC-USD [default: every series that is kept]
+    /// Symbols to fetch, such as AAPL, BRK.B or BTC-USD [default: all tracked series]
     #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// In which timeframes [default: m15,h1,h4; without symbols: those that are kept]
+    /// Timeframes to fetch [default: m15,h1,h4; without symbols all that are tracked]
     #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES", requires = "symbols")]
     timeframes: Vec<Timeframe>,
-    /// From then on, this once [default: each timeframe's own window]
+    /// Fetch bars from this instant, for this run only [default: each timeframe's own window]
     #[arg(long, value_name = "INSTANT", value_parser = market::instant, conflicts_with = "days")]
     from: Option<Timestamp>,
-    /// Up to then [default: now]
+    /// Fetch bars up to this instant [default: now]
     #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     to: Option<Timestamp>,
-    /// So many days back, from now on
+    /// Fetch this many days, and keep them from now on
     #[arg(long, value_name = "N", requires = "symbols", value_parser = clap::value_parser!(i32).range(1..=36_600))]
     days: Option<i32>,
 }
@@ -73,7 +73,7 @@ pub(super) struct Backfill {
 #[derive(Debug, Serialize)]
 struct Summary {
     requests: i64,
-    /// Of them turned away with 429.
+    /// How many of them were answered with 429.
     throttled: i64,
     seconds: f64,
     rows: i64,
@@ -90,7 +90,7 @@ struct Incomplete {
 }
 
 impl Backfill {
-    pub(super) async fn run(mut self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(mut self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let all = self.symbols.is_empty();
         if self.timeframes.is_empty() && !all {
             self.timeframes = USUAL_TIMEFRAMES.to_vec();
@@ -99,19 +99,19 @@ impl Backfill {
         self.symbols.dedup();
         let mut config = Config::load(common)?;
         let stop = stop_on_signal()?;
-        // Where `up` runs on the same data, the market's clock is its own, and its workers help.
+        // If `up` runs on the same data directory, its market clock applies, and its workers help.
         let instance = Instance::acquire(&config.data_dir)?;
         if instance.is_some() {
-            home::use_database(&config)?;
+            database::remember_database(&config)?;
         }
-        let home = Home::open(&config, CONNECTIONS).await?;
-        let outcome = self.fill(&mut config, instance.as_ref(), &home, &stop, common.json).await;
+        let handle = DatabaseHandle::open(&config, CONNECTIONS).await?;
+        let outcome = self.fill(&mut config, instance.as_ref(), &handle, &stop, common.json).await;
         stop.cancel();
-        let closed = home.close().await;
+        let closed = handle.close().await;
         let summary = outcome?;
         closed?;
         if common.json {
-            say(serde_json::to_string(&summary)?)?;
+            print_line(serde_json::to_string(&summary)?)?;
         } else {
             print(&summary)?;
         }
@@ -122,45 +122,45 @@ impl Backfill {
         &mut self,
         config: &mut Config,
         instance: Option<&Instance>,
-        home: &Home,
+        handle: &DatabaseHandle,
         stop: &CancellationToken,
         json: bool,
     ) -> anyhow::Result<Summary> {
-        home.migrate().await?;
-        let calendars = calendar_exceptions::begin(&home.database, &config.sessions).await?;
-        home.take_interest_along(config).await?;
+        handle.migrate().await?;
+        let calendars = calendar_exceptions::begin(&handle.database, &config.calendar_exceptions).await?;
+        handle.import_simulated_interest(config).await?;
         let worker: Arc<str> =
-            instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker);
+            instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker_name);
         if let Some(instance) = instance {
-            processes::ended(&home.database, &instance.name).await?;
-            runs::release(&home.database, Some(&instance.name)).await?;
+            processes::ended(&handle.database, &instance.name).await?;
+            runs::release(&handle.database, Some(&instance.name)).await?;
         }
-        let alone = instance.is_some() && !processes::others_at_work(&home.database, &worker).await?;
+        let alone = instance.is_some() && !processes::others_at_work(&handle.database, &worker).await?;
         let clock = if alone {
-            clock::start(&home.database, config.as_of).await?
+            clock::start(&handle.database, config.as_of).await?
         } else {
-            let running = clock::read(&home.database).await?;
+            let running = clock::read(&handle.database).await?;
             if config.as_of.is_some() && config.as_of != running.as_of {
                 bail!(
-                    "another barkeep works on the same data with another market clock: stop it first, or leave --as-of out"
+                    "another barkeep runs on this database with another market clock: stop it first, or leave --as-of out"
                 );
             }
             running
         };
         let clip = self.clip(clock.now())?;
-        // Stops after those who ask it.
+        // Stopped after everything that sends requests to it.
         let stop_simulator = CancellationToken::new();
-        let _stop_in_the_end = stop_simulator.clone().drop_guard();
-        simulate::simulate_if_none(config, clock, &stop_simulator).await?;
+        let _stop_at_end = stop_simulator.clone().drop_guard();
+        simulate::start_if_no_provider(config, clock, &stop_simulator).await?;
         let clock = SharedClock::new(clock);
-        let routes = connect::connect(&config.providers, &home.database, &clock).await?;
+        let routes = connect::connect(&config.providers, &handle.database, &clock).await?;
         let engine = Engine {
-            database: home.database.clone(),
+            database: handle.database.clone(),
             routes,
             clock,
             calendars,
-            signals: if config.notify { events::listen(&home.database, stop.clone()) } else { Signals::deaf() },
-            teller: if config.notify { Teller::start(&home.database, stop.clone()) } else { Teller::silent() },
+            signals: if config.notify { events::listen(&handle.database, stop.clone()) } else { Signals::deaf() },
+            teller: if config.notify { Teller::start(&handle.database, stop.clone()) } else { Teller::silent() },
             foreground: Foreground::default(),
             worker,
             stop: stop.clone(),
@@ -168,68 +168,75 @@ impl Backfill {
         plan::publish_grace(&engine, !alone).await?;
         dispatch::retry_credentials(&engine).await?;
 
-        let turned_away_before = turned_away(&engine).await?;
-        let began = Timestamp::now();
-        let clock_began = std::time::Instant::now();
+        let throttled_before = throttled_requests(&engine).await?;
+        let started_at = Timestamp::now();
+        let started = std::time::Instant::now();
         if self.symbols.is_empty() {
-            self.symbols = coverage::wanted_symbols(&home.database).await?;
+            self.symbols = coverage::wanted_symbols(&handle.database).await?;
         } else {
-            definitions::keep_in_background(&home.database, &self.symbols, &self.timeframes, self.days).await?;
+            definitions::keep_in_background(&handle.database, &self.symbols, &self.timeframes, self.days).await?;
         }
-        runs::retry_failed(&home.database, Some(&self.symbols)).await?;
+        runs::retry_failed(&handle.database, Some(&self.symbols)).await?;
 
         let tasks = TaskTracker::new();
-        let living = engine.clone();
+        let heartbeat_engine = engine.clone();
         tasks.spawn(async move {
-            let process = heartbeat::introduction(&living.worker, vec![Part::Backfill], SLOTS, None);
-            heartbeat::beat(&living.database, &process, &living.clock, &living.signals, &living.stop).await;
+            let process = heartbeat::process_info(&heartbeat_engine.worker, vec![Part::Backfill], SLOTS, None);
+            heartbeat::run(
+                &heartbeat_engine.database,
+                &process,
+                &heartbeat_engine.clock,
+                &heartbeat_engine.signals,
+                &heartbeat_engine.stop,
+            )
+            .await;
         });
-        let asking = engine.clone();
-        tasks.spawn(async move { corporate_actions::run_once(&asking).await });
+        let actions_engine = engine.clone();
+        tasks.spawn(async move { corporate_actions::run_once(&actions_engine).await });
         let waiting = dispatch::Scope::Symbols(self.symbols.clone());
         tasks.spawn(dispatch::run(engine.clone(), usize::from(SLOTS), waiting));
-        let watched = self.until_nothing_is_missing(&engine, clip.as_ref(), began, json).await;
+        let filled = self.fill_until_complete(&engine, clip.as_ref(), started_at, json).await;
         if clip.is_some() {
-            // What lies outside of it was not looked at.
+            // Bars outside of it were not looked at.
             definitions::make_due(&engine.database, &self.symbols).await?;
         }
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        processes::ended(&home.database, &engine.worker).await?;
-        let progress = watched?;
+        processes::ended(&handle.database, &engine.worker).await?;
+        let progress = filled?;
         Ok(Summary {
             requests: progress.requests,
-            throttled: turned_away(&engine).await? - turned_away_before,
-            seconds: (clock_began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            throttled: throttled_requests(&engine).await? - throttled_before,
+            seconds: (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             rows: progress.rows,
             incomplete: self.incomplete(&engine, clip.as_ref()).await?,
         })
     }
 
-    /// What is asked for in place of the windows.
+    /// The range that `--from` and `--to` ask for instead of the windows.
     fn clip(&self, now: Timestamp) -> anyhow::Result<Option<Clip>> {
         if self.from.is_none() && self.to.is_none() {
             return Ok(None);
         }
-        let range = Range::new(self.from.unwrap_or(LONG_AGO), self.to.unwrap_or(now).min(now))
+        let range = Range::new(self.from.unwrap_or(EARLIEST_FROM), self.to.unwrap_or(now).min(now))
             .context("--from must be before --to, and before now")?;
         let window_days = self.from.map_or(0, |from| whole_days(now.duration_since(from)));
         Ok(Some(Clip { range, window_days, timeframes: self.timeframes.clone() }))
     }
 
-    /// Plans and waits until planning finds nothing more: while one waits, the next bar may have come due.
-    async fn until_nothing_is_missing(
+    /// Plans and waits until planning finds nothing more: meanwhile the next bar may have come due.
+    async fn fill_until_complete(
         &self,
         engine: &Engine,
         clip: Option<&Clip>,
         since: Timestamp,
         json: bool,
     ) -> anyhow::Result<Progress> {
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             definitions::make_due(&engine.database, &self.symbols).await?;
             let (planned, _) = plan::plan_due(engine, Some(&self.symbols), clip).await?;
-            let progress = self.watch(engine, since, json).await?;
+            let progress = self.wait_for_runs(engine, since, json).await?;
             if planned.slices == 0 {
                 return Ok(progress);
             }
@@ -237,24 +244,24 @@ impl Backfill {
         Ok(progress::of(&engine.database, &self.symbols, since).await?)
     }
 
-    /// Waits until nothing is queued or running, telling how far it is.
-    async fn watch(&self, engine: &Engine, since: Timestamp, json: bool) -> anyhow::Result<Progress> {
-        let shown = Shown::new(json);
+    /// Waits until nothing is queued or running, and shows the progress.
+    async fn wait_for_runs(&self, engine: &Engine, since: Timestamp, json: bool) -> anyhow::Result<Progress> {
+        let display = ProgressDisplay::new(json);
         loop {
             let progress = progress::of(&engine.database, &self.symbols, since).await?;
             if progress.queued + progress.running == 0 {
-                shown.finish();
+                display.finish();
                 return Ok(progress);
             }
             if progress.refused {
-                shown.finish();
-                bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider refuses our credentials"));
+                display.finish();
+                bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider rejects the credentials"));
             }
-            shown.update(&progress);
+            display.update(&progress);
             tokio::select! {
                 () = engine.stop.cancelled() => {
-                    shown.finish();
-                    bail!("stopped before it was complete; the same command goes on where this one left off");
+                    display.finish();
+                    bail!("stopped before it was complete; run the same command again to continue");
                 }
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
@@ -265,7 +272,7 @@ impl Backfill {
         let mut incomplete = Vec::new();
         for ticker in &self.symbols {
             for series in coverage::of_symbol(&engine.database, None, ticker).await? {
-                // Without timeframes named: all that are kept.
+                // By default all that are tracked.
                 if series.priority == 0 || !(self.timeframes.is_empty() || self.timeframes.contains(&series.timeframe))
                 {
                     continue;
@@ -294,14 +301,14 @@ impl Backfill {
     }
 }
 
-/// Requests that the provider has turned away so far, whoever sent them.
-async fn turned_away(engine: &Engine) -> anyhow::Result<i64> {
-    let mut all = 0;
+/// How many requests the providers have answered with 429 so far, of all processes.
+async fn throttled_requests(engine: &Engine) -> anyhow::Result<i64> {
+    let mut total = 0;
     for source in engine.routes.all() {
         let standing = budget::standing(&engine.database, source.account()).await?;
-        all += standing.map_or(0, |standing| standing.turned_away);
+        total += standing.map_or(0, |standing| standing.turned_away);
     }
-    Ok(all)
+    Ok(total)
 }
 
 fn whole_days(span: SignedDuration) -> i32 {
@@ -311,18 +318,18 @@ fn whole_days(span: SignedDuration) -> i32 {
 fn print(summary: &Summary) -> anyhow::Result<()> {
     let throttled = match summary.throttled {
         0 => String::new(),
-        n => format!(" ({n} of them turned away with 429)"),
+        n => format!(" ({n} of them answered with 429)"),
     };
     let Summary { rows, requests, seconds, .. } = summary;
-    say(format!("{rows} bars written with {requests} requests{throttled} in {seconds:.1} s"))?;
+    print_line(format!("{rows} bars written with {requests} requests{throttled} in {seconds:.1} s"))?;
     if summary.incomplete.is_empty() {
-        return say("Every series is complete");
+        return print_line("Every series is complete");
     }
     let mut symbols: Vec<_> = summary.incomplete.iter().map(|i| i.symbol.clone()).collect();
     symbols.dedup();
-    say(format!("{} series stayed incomplete ({}):", summary.incomplete.len(), listed(&symbols)))?;
+    print_line(format!("{} series are still incomplete ({}):", summary.incomplete.len(), join_tickers(&symbols)))?;
     for series in &summary.incomplete {
-        say(format!(
+        print_line(format!(
             "  {} {}: {}, {} bars missing{}",
             series.symbol,
             series.timeframe,
@@ -334,13 +341,13 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Progress: a bar with rate and time left on a terminal, a line now and then elsewhere.
-struct Shown {
+/// Progress: a bar with rate and remaining time on a terminal, otherwise a line every few seconds.
+struct ProgressDisplay {
     bar: ProgressBar,
     plain: Option<std::cell::Cell<std::time::Instant>>,
 }
 
-impl Shown {
+impl ProgressDisplay {
     fn new(json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -364,10 +371,10 @@ impl Shown {
         let waiting = progress.waiting_for.clone().unwrap_or_default();
         self.bar.set_message(format!("{} bars  {waiting}", progress.rows));
         if let Some(last) = &self.plain
-            && last.get().elapsed() >= SAY_EVERY
+            && last.get().elapsed() >= PLAIN_PROGRESS_INTERVAL
         {
             last.set(std::time::Instant::now());
-            note(format!("{done} of {all} slices, {} bars {waiting}", progress.rows));
+            print_note(format!("{done} of {all} slices, {} bars {waiting}", progress.rows));
         }
     }
 
@@ -376,7 +383,7 @@ impl Shown {
     }
 }
 
-/// Tickers as an argument list takes them.
-fn listed(tickers: &[Ticker]) -> String {
+/// Tickers with commas between them.
+fn join_tickers(tickers: &[Ticker]) -> String {
     tickers.iter().map(Ticker::as_str).collect::<Vec<_>>().join(", ")
 }

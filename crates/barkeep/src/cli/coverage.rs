@@ -10,34 +10,34 @@ use store::{
     show,
 };
 
-use super::{output::note, read_only, table};
-use crate::config::Common;
+use super::{output::print_note, query, table};
+use crate::config::CommonOptions;
 use store::directory::suggest;
 
 #[derive(Args, Debug)]
 pub(super) struct Coverage {
-    /// One symbol [default: all that anybody wants]
+    /// Symbol to show [default: all tracked symbols]
     symbol: Option<Ticker>,
 }
 
 #[derive(Debug, Serialize)]
-struct OfSymbol {
+struct SymbolSeries {
     symbol: Ticker,
     #[serde(flatten)]
     series: SeriesCoverage,
 }
 
 impl Coverage {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        read_only::at(
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        query::run(
             common,
-            async |home| {
-                let database = &home.database;
+            async |handle| {
+                let database = &handle.database;
                 let tickers = match self.symbol {
                     Some(ticker) => {
                         if show::kept(database, std::slice::from_ref(&ticker)).await?.is_empty() {
                             let hint = suggest::sentence(database, &ticker).await;
-                            note(format!("nobody has asked for {ticker} yet: `barkeep track {ticker}` does{hint}"));
+                            print_note(format!("{ticker} isn't tracked: add it with `barkeep track {ticker}`{hint}"));
                         }
                         vec![ticker]
                     }
@@ -46,7 +46,7 @@ impl Coverage {
                 let mut found = Vec::new();
                 for ticker in tickers {
                     let series = coverage::of_symbol(database, None, &ticker).await?;
-                    found.extend(series.into_iter().map(|series| OfSymbol { symbol: ticker.clone(), series }));
+                    found.extend(series.into_iter().map(|series| SymbolSeries { symbol: ticker.clone(), series }));
                 }
                 Ok(found)
             },
@@ -56,10 +56,10 @@ impl Coverage {
     }
 }
 
-fn render(found: &[OfSymbol]) -> String {
+fn render(found: &[SymbolSeries]) -> String {
     let rows: Vec<_> = found
         .iter()
-        .map(|OfSymbol { symbol, series: s }| {
+        .map(|SymbolSeries { symbol, series: s }| {
             [
                 symbol.to_string(),
                 s.timeframe.to_string(),

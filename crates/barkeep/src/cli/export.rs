@@ -1,4 +1,4 @@
-//! `barkeep export AAPL m15 --format csv`: stored bars, as traded or adjusted.
+//! `barkeep export AAPL m15 --format csv`: stored bars, unadjusted or adjusted.
 
 use std::{
     io::{ErrorKind, Write},
@@ -14,8 +14,8 @@ use serde::Serialize;
 use store::{bars::StoredBar, sessions};
 
 use crate::{
-    config::{Common, Config},
-    home::Home,
+    config::{CommonOptions, Config},
+    database::DatabaseHandle,
 };
 use store::{
     adjusted::{self, Wanted},
@@ -24,21 +24,23 @@ use store::{
 
 #[derive(Args, Debug)]
 pub(super) struct Export {
+    /// Symbol to export, such as AAPL or BTC-USD
     symbol: Ticker,
+    /// Timeframe to export: m1, m5, m15, m30, h1, h4, d1 or w1
     timeframe: Timeframe,
-    /// [default: csv, or json with --json]
+    /// Output format [default: csv, or json with --json]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// First instant [default: the oldest bar's]
+    /// Export bars that start at this instant or later [default: all]
     #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     from: Option<Timestamp>,
-    /// Bars that start before it [default: all]
+    /// Export bars that start before this instant [default: all]
     #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     to: Option<Timestamp>,
-    /// raw: as traded; splits: in today's shares; all: and dividends reinvested
+    /// Adjust prices: raw (unadjusted), splits, or all (splits and dividends)
     #[arg(long, value_name = "ADJUSTMENT", default_value = "raw")]
     adjustment: Adjustment,
-    /// Into a file instead of standard output
+    /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -50,43 +52,42 @@ enum Format {
 }
 
 impl Export {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let range = match (self.from, self.to) {
             (None, None) => None,
             (from, to) => Some(Range::new(from.unwrap_or(Timestamp::MIN), to.unwrap_or(Timestamp::MAX))?),
         };
-        let wanted = Wanted {
+        let query = Wanted {
             ticker: &self.symbol,
             timeframe: self.timeframe,
             range,
             limit: i64::MAX,
             adjustment: self.adjustment,
         };
-        let home = Home::open(&Config::load(common)?, 2).await?;
-        let found = async {
-            home.migrate_own().await?;
-            let calendars = sessions::read(&mut home.database.begin().await?).await?.calendars;
-            let found = adjusted::read(&home.database, None, &calendars, wanted).await?;
-            match found {
-                Some(found) => Ok(found),
+        let handle = DatabaseHandle::open(&Config::load(common)?, 2).await?;
+        let read = async {
+            handle.migrate_if_private().await?;
+            let calendars = sessions::read(&mut handle.database.begin().await?).await?.calendars;
+            match adjusted::read(&handle.database, None, &calendars, query).await? {
+                Some(bars) => Ok(bars),
                 None => {
-                    let hint = suggest::sentence(&home.database, &self.symbol).await;
-                    bail!("nobody has asked for {0} yet: `barkeep backfill {0}` fetches it{hint}", self.symbol)
+                    let hint = suggest::sentence(&handle.database, &self.symbol).await;
+                    bail!("{0} isn't tracked: fetch it with `barkeep backfill {0}`{hint}", self.symbol)
                 }
             }
         }
         .await;
-        let closed = home.close().await;
-        let found = found?;
+        let closed = handle.close().await;
+        let bars = read?;
         closed?;
         let format = self.format.unwrap_or(if common.json { Format::Json } else { Format::Csv });
         match &self.output {
             Some(path) => {
                 let file =
                     std::fs::File::create(path).with_context(|| format!("{} can't be written", path.display()))?;
-                write(format, std::io::BufWriter::new(file), &found)?;
+                write(format, std::io::BufWriter::new(file), &bars)?;
             }
-            None => match write(format, std::io::BufWriter::new(std::io::stdout().lock()), &found) {
+            None => match write(format, std::io::BufWriter::new(std::io::stdout().lock()), &bars) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
                 written => written?,
             },
@@ -101,14 +102,14 @@ fn write(format: Format, mut into: impl Write, bars: &[StoredBar]) -> std::io::R
             csv::ErrorKind::Io(io) => io,
             other => std::io::Error::other(format!("{other:?}")),
         })?,
-        Format::Json => serde_json::to_writer(&mut into, &bars.iter().map(Exported::from).collect::<Vec<_>>())?,
+        Format::Json => serde_json::to_writer(&mut into, &bars.iter().map(ExportedBar::from).collect::<Vec<_>>())?,
     }
     into.flush()
 }
 
-/// A bar under the names that CSV and HTTP have for its parts.
+/// A bar with the field names of CSV and HTTP.
 #[derive(Serialize)]
-struct Exported<'a> {
+struct ExportedBar<'a> {
     ts: Timestamp,
     open: f64,
     high: f64,
@@ -122,7 +123,7 @@ struct Exported<'a> {
     is_final: bool,
 }
 
-impl<'a> From<&'a StoredBar> for Exported<'a> {
+impl<'a> From<&'a StoredBar> for ExportedBar<'a> {
     fn from(StoredBar { bar, provider, is_final }: &'a StoredBar) -> Self {
         Self {
             ts: bar.start,
@@ -139,8 +140,7 @@ impl<'a> From<&'a StoredBar> for Exported<'a> {
     }
 }
 
-/// `ts` is the bar's start in UTC, prices as asked for, numbers have as many digits as they need to be read back the
-/// same.
+/// `ts` is the bar's start in UTC. Numbers have as many digits as reading them back exactly needs.
 fn write_csv(into: impl Write, bars: &[StoredBar]) -> Result<(), csv::Error> {
     let mut csv = csv::Writer::from_writer(into);
     csv.write_record(["ts", "open", "high", "low", "close", "volume", "vwap", "trade_count", "provider", "final"])?;

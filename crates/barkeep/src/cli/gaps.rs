@@ -1,4 +1,4 @@
-//! `barkeep gaps [SYMBOL...]`: what is missing, and what is being done about it.
+//! `barkeep gaps [SYMBOL...]`: gaps in the stored bars, and whether they are being filled.
 
 use std::process::ExitCode;
 
@@ -6,27 +6,27 @@ use clap::Args;
 use market::Ticker;
 use store::show::{self, Gap};
 
-use super::{read_only, table};
-use crate::config::Common;
+use super::{query, table};
+use crate::config::CommonOptions;
 
 #[derive(Args, Debug)]
 pub(super) struct Gaps {
-    /// Only of these symbols
+    /// Show only these symbols [default: all tracked symbols]
     #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// At most so many
+    /// Show at most this many gaps
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
 }
 
 impl Gaps {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        read_only::at(
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        query::run(
             common,
-            async |home| {
+            async |handle| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
-                read_only::say_what_nobody_keeps(home, &self.symbols).await?;
-                Ok(show::gaps(&home.database, tickers, self.limit).await?)
+                query::warn_untracked(handle, &self.symbols).await?;
+                Ok(show::gaps(&handle.database, tickers, self.limit).await?)
             },
             |gaps| render(gaps),
         )
@@ -36,7 +36,7 @@ impl Gaps {
 
 fn render(gaps: &[Gap]) -> String {
     if gaps.is_empty() {
-        return "Nothing is missing".to_owned();
+        return "No gaps: nothing is missing".to_owned();
     }
     let rows: Vec<_> = gaps
         .iter()

@@ -2,21 +2,21 @@
 
 use std::process::ExitCode;
 
-use super::output::say;
+use super::output::print_line;
 use crate::{
-    config::{Common, Config},
-    home::Home,
+    config::{CommonOptions, Config},
+    database::DatabaseHandle,
 };
 
-pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(common: &CommonOptions) -> anyhow::Result<ExitCode> {
     let config = Config::load(common)?;
-    let home = Home::open(&config, 2).await?;
-    let migrated = home.migrate().await;
-    let closed = home.close().await;
+    let handle = DatabaseHandle::open(&config, 2).await?;
+    let migrated = handle.migrate().await;
+    let closed = handle.close().await;
     let migrated = migrated?;
     closed?;
     if common.json {
-        return say(serde_json::json!({
+        return print_line(serde_json::json!({
             "applied": migrated.applied,
             "schedule": migrated.schedule,
             "unknown_to_supabase": migrated.unknown_to_supabase,
@@ -24,13 +24,13 @@ pub(super) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
         .map(|()| ExitCode::SUCCESS);
     }
     match migrated.applied.len() {
-        0 => say("The schema is up to date.")?,
-        n => say(format!("Applied {n} migrations: {}", migrated.applied.join(", ")))?,
+        0 => print_line("The schema is up to date.")?,
+        n => print_line(format!("Applied {n} migrations: {}", migrated.applied.join(", ")))?,
     }
-    say(format!("The schedule is shown in cron.job ({}).", migrated.schedule))?;
+    print_line(format!("cron.job lists the schedule ({}).", migrated.schedule))?;
     if !migrated.unknown_to_supabase.is_empty() {
-        say(format!(
-            "Supabase's ledger doesn't know them yet. Tell it:\n  supabase migration repair --status applied {}",
+        print_line(format!(
+            "Supabase's migration history doesn't list them yet. Add them with:\n  supabase migration repair --status applied {}",
             migrated.unknown_to_supabase.join(" ")
         ))?;
     }

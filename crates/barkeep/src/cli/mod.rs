@@ -1,6 +1,5 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 
-mod accounts;
 mod backfill;
 mod calendar;
 mod coverage;
@@ -8,18 +7,20 @@ mod db;
 mod doctor;
 mod export;
 mod gaps;
+mod help;
 mod keys;
 mod market_sim;
 mod migrate;
 mod output;
 mod providers;
-mod read_only;
+mod query;
 mod runs;
 mod serve_plan_work;
-mod server;
+mod server_client;
 mod sign_in;
 mod status;
 mod table;
+mod target_user;
 mod token;
 mod track;
 mod up;
@@ -28,76 +29,83 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::Common;
+use crate::config::CommonOptions;
 
-/// Keeps OHLC bars of what people look at: complete, correct, in PostgreSQL.
+/// Keeps OHLC bars of the symbols you follow complete, correct and up to date in PostgreSQL
 #[derive(Debug, Parser)]
 #[command(name = "barkeep", version, about, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything in one process: database, HTTP, planner and workers
+    /// Run everything in one process: database, web server, planner and workers
     Up(up::Up),
-    /// HTTP alone, beside a planner and workers on the same database
+    /// Run only the web server: API and web client
     Serve(serve_plan_work::Serve),
-    /// The planner alone; or, with --dry-run, what it would have fetched
+    /// Run only the planner, or print what it would request (--dry-run)
     Plan(serve_plan_work::Plan),
-    /// Workers alone
+    /// Run only workers, which fetch and store bars
     Work(serve_plan_work::Work),
-    /// Brings the database's schema up to date
+    /// Run a simulated market data server that speaks Alpaca's protocol
+    MarketSim(market_sim::MarketSim),
+    /// Add symbols to a watchlist
+    Track(track::Track),
+    /// Remove symbols from a watchlist
+    Untrack(track::Untrack),
+    /// Fetch all missing bars of symbols, and wait until they are stored
+    Backfill(backfill::Backfill),
+    /// Queue failed runs again
+    Retry(runs::Retry),
+    /// Export stored bars as CSV or JSON
+    Export(export::Export),
+    /// Show processes, the queue and request budgets
+    Status(status::Status),
+    /// Show how complete each series is
+    Coverage(coverage::Coverage),
+    /// List gaps in the stored bars, and whether they are being filled
+    Gaps(gaps::Gaps),
+    /// List runs: queued, running and finished
+    Runs(runs::Runs),
+    /// List market data providers with their settings, budgets and health
+    Providers(providers::Providers),
+    /// Check stored bars against the calendar, one another and the provider
+    Verify(verify::Verify),
+    /// Check the installation for problems, and print how to fix them
+    Doctor(doctor::Doctor),
+    /// Print an exchange's trading sessions as CSV
+    Calendar(calendar::Calendar),
+    /// Update the database schema
     Migrate,
-    /// About the database
+    /// Print the database's address
     #[command(subcommand)]
     Db(db::Db),
-    /// Prints the keys that clients are configured with
+    /// Print the API keys for clients
     Keys(keys::Keys),
-    /// Prints a token for one user
+    /// Create an access token for a user
     Token(token::Token),
-    /// People who sign in with a password
-    User(accounts::User),
-    /// Prints a link that signs a browser in, once
+    /// Manage users who sign in with a password
+    User(user::User),
+    /// Create a one-time sign-in link
     SignIn(sign_in::SignIn),
-    /// Says that somebody wants symbols
-    Track(track::Track),
-    /// Takes that back
-    Untrack(track::Untrack),
-    /// Fetches everything that is missing of some symbols, to completion
-    Backfill(backfill::Backfill),
-    /// Who is at work, how the queue stands, what the provider allows
-    Status(status::Status),
-    /// How far each series has come
-    Coverage(coverage::Coverage),
-    /// The work under way, queued and done
-    Runs(runs::Runs),
-    /// What is missing, and what is being done about it
-    Gaps(gaps::Gaps),
-    /// Queues what has failed again
-    Retry(runs::Retry),
-    /// Checks each thing that can be wrong, and says how to mend it
-    Doctor(doctor::Doctor),
-    /// Which market data providers are set up, what they allow, and how they fare
-    Providers(providers::Providers),
-    /// Holds what is stored against the calendar, against itself and against the provider
-    Verify(verify::Verify),
-    /// The sessions of an exchange, as CSV
-    Calendar(calendar::Calendar),
-    /// Stored bars, raw, as CSV
-    Export(export::Export),
-    /// A market data server that speaks Alpaca's protocol, for trying, testing and measuring
-    MarketSim(market_sim::MarketSim),
 }
 
 impl Cli {
-    /// What is logged where nobody says otherwise: servers tell what they do, the rest only what goes wrong.
-    pub(crate) fn usual_log(&self) -> &'static str {
+    /// Parses this process's arguments. Prints help or an error, and exits, where they ask for that.
+    pub(crate) fn from_args() -> Self {
+        let mut command = help::with_help(Self::command());
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+
+    /// The log filter if `BARKEEP_LOG` isn't set: information from servers, only warnings from other commands.
+    pub(crate) fn default_log_filter(&self) -> &'static str {
         match self.command {
             Command::Up(_)
             | Command::Serve(_)
@@ -109,7 +117,7 @@ impl Cli {
     }
 }
 
-/// Runs what the command line says.
+/// Runs the command.
 pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let common = &cli.common;
     match cli.command {

@@ -1,4 +1,4 @@
-//! `barkeep providers`: which market data providers are set up, what they allow, and how they fare.
+//! `barkeep providers`: market data providers with their settings, budgets and health.
 
 use std::process::ExitCode;
 
@@ -6,20 +6,20 @@ use clap::Args;
 use serde::Serialize;
 use store::{
     budget::{self, Standing},
-    providers::{self as health, Health},
+    providers::{self as provider_health, Health},
 };
 
-use super::{read_only, table};
-use crate::config::{Common, Config};
+use super::{query, table};
+use crate::config::{CommonOptions, Config};
 
 #[derive(Args, Debug)]
 pub(super) struct Providers {}
 
 #[derive(Debug, Serialize)]
-struct Found {
-    /// Every provider there is, those that are set up first, in the order in which they are asked.
+struct ProvidersReport {
+    /// All supported providers; those that are configured come first, in the order in which they are asked.
     providers: Vec<Provider>,
-    /// What accounts allow that were used within a day.
+    /// The request budgets of accounts that were used within a day.
     budgets: Vec<Standing>,
     health: Vec<Health>,
 }
@@ -28,25 +28,26 @@ struct Found {
 struct Provider {
     name: &'static str,
     set_up: bool,
-    /// What is to be set for it.
+    /// The variables that configure it.
     variables: Vec<&'static str>,
 }
 
 impl Providers {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let config = Config::load(common)?;
         let mut providers: Vec<Provider> = config
             .known_providers
             .iter()
             .map(|(name, variables, set_up)| Provider { name, set_up: *set_up, variables: variables.to_vec() })
             .collect();
-        let place = |name: &str| config.providers.iter().position(|p| p.name() == name).unwrap_or(usize::MAX);
-        providers.sort_by_key(|provider| place(provider.name));
-        read_only::at(
+        let position = |name: &str| config.providers.iter().position(|p| p.name() == name).unwrap_or(usize::MAX);
+        providers.sort_by_key(|provider| position(provider.name));
+        query::run(
             common,
-            async |home| {
-                let (budgets, health) = (budget::standings(&home.database).await?, health::all(&home.database).await?);
-                Ok(Found { providers, budgets, health })
+            async |handle| {
+                let (budgets, health) =
+                    (budget::standings(&handle.database).await?, provider_health::all(&handle.database).await?);
+                Ok(ProvidersReport { providers, budgets, health })
             },
             render,
         )
@@ -54,27 +55,27 @@ impl Providers {
     }
 }
 
-fn render(found: &Found) -> String {
-    let rows: Vec<_> = found
+fn render(report: &ProvidersReport) -> String {
+    let rows: Vec<_> = report
         .providers
         .iter()
         .map(|provider| {
             [
                 provider.name.to_owned(),
-                if provider.set_up { "set up" } else { "not set up" }.to_owned(),
+                if provider.set_up { "configured" } else { "not configured" }.to_owned(),
                 provider.variables.join(", "),
             ]
         })
         .collect();
-    let mut lines = vec![table::render(["provider", "", "variables"], [false, false, false], &rows)];
-    if !found.providers.iter().any(|provider| provider.set_up) {
-        lines.push("None is set up: bars are SIMULATED".to_owned());
+    let mut lines = vec![table::render(["provider", "status", "settings"], [false, false, false], &rows)];
+    if !report.providers.iter().any(|provider| provider.set_up) {
+        lines.push("No provider is configured: bars are SIMULATED".to_owned());
     }
-    if !found.budgets.is_empty() {
-        let rows: Vec<_> = found.budgets.iter().map(|standing| account(standing, &found.health)).collect();
+    if !report.budgets.is_empty() {
+        let rows: Vec<_> = report.budgets.iter().map(|standing| account_row(standing, &report.health)).collect();
         lines.push(String::new());
         lines.push(table::render(
-            ["account", "a minute", "left", "health", "last good answer"],
+            ["account", "requests/min", "left", "health", "last success"],
             [false, true, true, false, false],
             &rows,
         ));
@@ -82,19 +83,19 @@ fn render(found: &Found) -> String {
     lines.join("\n")
 }
 
-fn account(standing: &Standing, health: &[Health]) -> [String; 5] {
+fn account_row(standing: &Standing, health: &[Health]) -> [String; 5] {
     let health = health.iter().find(|health| health.account == standing.account);
-    let told = match (health, &standing.blocked_until) {
+    let state = match (health, &standing.blocked_until) {
         (_, Some(until)) => {
-            let why = standing.blocked_message.as_deref().unwrap_or("as it told us");
-            format!("nothing before {until:.0}: {why}")
+            let reason = standing.blocked_message.as_deref().unwrap_or("the provider asked to wait");
+            format!("paused until {until:.0}: {reason}")
         }
         (Some(health), None) if health.failures > 0 => {
             let error = health.last_error.as_deref().unwrap_or_default();
             format!("{} failures in a row: {error}", health.failures)
         }
-        _ => "good".to_owned(),
+        _ => "ok".to_owned(),
     };
-    let good = health.and_then(|health| health.last_good_at).map_or_else(String::new, |at| format!("{at:.0}"));
-    [standing.account.clone(), standing.requests_per_minute.to_string(), standing.left.to_string(), told, good]
+    let last_success = health.and_then(|health| health.last_good_at).map_or_else(String::new, |at| format!("{at:.0}"));
+    [standing.account.clone(), standing.requests_per_minute.to_string(), standing.left.to_string(), state, last_success]
 }

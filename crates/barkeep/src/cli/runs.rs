@@ -10,22 +10,22 @@ use store::{
     show::{self, Run, Which},
 };
 
-use super::{read_only, table};
-use crate::config::Common;
+use super::{query, table};
+use crate::config::CommonOptions;
 use store::directory::suggest;
 
 #[derive(Args, Debug)]
 pub(super) struct Runs {
-    /// Only of these symbols
+    /// Show only these symbols [default: all tracked symbols]
     #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// Only those that have failed, with the reason: `barkeep retry` queues them again
+    /// Show only failed runs, with the reason (`barkeep retry` queues them again)
     #[arg(long, conflicts_with = "status")]
     failed: bool,
-    /// Only of that status
+    /// Show only runs of this status
     #[arg(long, value_enum)]
     status: Option<StatusName>,
-    /// At most so many
+    /// Show at most this many runs
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
 }
@@ -52,15 +52,15 @@ impl StatusName {
 }
 
 impl Runs {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let status = if self.failed { Some(StatusName::Failed) } else { self.status };
         let statuses: Vec<&str> = status.iter().map(|status| status.as_str()).collect();
-        read_only::at(
+        query::run(
             common,
-            async |home| {
+            async |handle| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
                 let which = Which { statuses: &statuses, tickers, limit: self.limit };
-                Ok(show::runs(&home.database, None, &which).await?)
+                Ok(show::runs(&handle.database, None, &which).await?)
             },
             |runs| render(runs),
         )
@@ -70,7 +70,7 @@ impl Runs {
 
 fn render(runs: &[Run]) -> String {
     if runs.is_empty() {
-        return "No such runs".to_owned();
+        return "No matching runs".to_owned();
     }
     let rows: Vec<_> = runs
         .iter()
@@ -90,16 +90,16 @@ fn render(runs: &[Run]) -> String {
         })
         .collect();
     let table = table::render(
-        ["symbol", "tf", "status", "priority", "from", "to", "rows", "tries", "failures", "reason"],
+        ["symbol", "tf", "status", "priority", "from", "to", "rows", "attempts", "failures", "reason"],
         [false, false, false, true, false, false, true, true, true, false],
         &rows,
     );
-    format!("{table}\nPriorities in brackets are background work's")
+    format!("{table}\nPriorities in brackets are those of background runs")
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Retry {
-    /// Only of these symbols
+    /// Retry only these symbols [default: all tracked symbols]
     #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
 }
@@ -110,25 +110,25 @@ struct Retried {
 }
 
 impl Retry {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        read_only::at(
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        query::run(
             common,
-            async |home| {
-                let known = show::kept(&home.database, &self.symbols).await?;
-                if let Some(unknown) = self.symbols.iter().find(|symbol| !known.contains(symbol)) {
-                    let hint = suggest::sentence(&home.database, unknown).await;
-                    anyhow::bail!("nobody wants {unknown}, so nothing of it has failed{hint}");
+            async |handle| {
+                let tracked = show::kept(&handle.database, &self.symbols).await?;
+                if let Some(untracked) = self.symbols.iter().find(|symbol| !tracked.contains(symbol)) {
+                    let hint = suggest::sentence(&handle.database, untracked).await;
+                    anyhow::bail!("{untracked} isn't tracked, so it has no failed runs{hint}");
                 }
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
-                let retried = runs::retry_failed(&home.database, tickers).await?;
+                let retried = runs::retry_failed(&handle.database, tickers).await?;
                 if retried > 0 {
-                    events::tell_queued(&home.database).await?;
+                    events::tell_queued(&handle.database).await?;
                 }
                 Ok(Retried { retried })
             },
             |Retried { retried }| match retried {
-                0 => "Nothing that failed could be queued again".to_owned(),
-                n => format!("{n} runs are queued again; `barkeep runs` shows them"),
+                0 => "No failed runs to retry".to_owned(),
+                n => format!("Queued {n} failed runs again; `barkeep runs` lists them"),
             },
         )
         .await

@@ -1,4 +1,4 @@
-//! `barkeep serve`, `plan` and `work`: the parts of `up`, for several processes or machines on one database.
+//! `barkeep serve`, `plan` and `work`: the roles of `up` as separate processes, also on several machines, on one database.
 
 use std::process::ExitCode;
 
@@ -7,92 +7,91 @@ use market::Ticker;
 use serde_json::json;
 
 use super::{
-    output::{announce, say},
-    read_only, table, up,
+    output::{print_line, print_status},
+    query, table, up,
 };
 use crate::{
-    config::{Common, Config},
-    supervisor::{Parts, Started},
+    config::{CommonOptions, Config},
+    supervisor::{Roles, StartupInfo},
 };
 use engine::dry_run::{DryRun, dry_run};
 
-/// HTTP alone.
 #[derive(Args, Debug)]
 pub(super) struct Serve {}
 
 #[derive(Args, Debug)]
 pub(super) struct Plan {
-    /// Prints the requests that would be sent, why, and how few they could be; sends and writes nothing
+    /// Print the requests that would be sent, the reasons, and the minimum number; send and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Only these symbols' requests
+    /// Print only requests of these symbols [default: all tracked symbols]
     #[arg(value_name = "SYMBOL", requires = "dry_run")]
     symbols: Vec<Ticker>,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Work {
-    /// Requests under way at a time
+    /// Send at most this many requests at a time
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
 }
 
 impl Serve {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let parts = Parts { serve: true, plan: false, work: None };
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        let roles = Roles { serve: true, plan: false, work: None };
         let json = common.json;
-        let told = async move |started: Started<'_>| up::print_start(started, json).await;
-        parts.run(Config::load(common)?, None, told).await
+        let on_start = async move |started: StartupInfo<'_>| up::print_start(started, json).await;
+        roles.run(Config::load(common)?, None, on_start).await
     }
 }
 
 impl Work {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let parts = Parts { serve: false, plan: false, work: Some(self.concurrency) };
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        let roles = Roles { serve: false, plan: false, work: Some(self.concurrency) };
         let slots = self.concurrency;
-        let told = async |started: Started<'_>| {
-            announce(format!("Working, {slots} requests at a time{}", simulated(&started)))
+        let on_start = async |started: StartupInfo<'_>| {
+            print_status(format!("Workers started, {slots} requests at a time{}", simulated(&started)))
         };
-        parts.run(Config::load(common)?, None, told).await
+        roles.run(Config::load(common)?, None, on_start).await
     }
 }
 
 impl Plan {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         if self.dry_run {
-            return self.look(common).await;
+            return self.dry_run(common).await;
         }
-        let parts = Parts { serve: false, plan: true, work: None };
+        let roles = Roles { serve: false, plan: true, work: None };
         let json = common.json;
-        let told = async move |started: Started<'_>| match json {
-            true => announce(json!({ "planning": true, "simulated": started.simulated })),
-            false => announce(format!("Planning{}", simulated(&started))),
+        let on_start = async move |started: StartupInfo<'_>| match json {
+            true => print_status(json!({ "planning": true, "simulated": started.simulated })),
+            false => print_status(format!("Planner started{}", simulated(&started))),
         };
-        parts.run(Config::load(common)?, None, told).await
+        roles.run(Config::load(common)?, None, on_start).await
     }
 
-    async fn look(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let of = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
-        let found =
-            read_only::with_provider(common, &self.symbols, async |engine| Ok(dry_run(engine, of).await?)).await?;
+    async fn dry_run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        let symbols = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
+        let report =
+            query::with_engine(common, &self.symbols, async |engine| Ok(dry_run(engine, symbols).await?)).await?;
         if common.json {
-            say(serde_json::to_string_pretty(&found)?)?;
+            print_line(serde_json::to_string_pretty(&report)?)?;
         } else {
-            print(&found)?;
+            print(&report)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn simulated(started: &Started<'_>) -> &'static str {
+fn simulated(started: &StartupInfo<'_>) -> &'static str {
     if started.simulated { "; market data: SIMULATED" } else { "" }
 }
 
-fn print(found: &DryRun) -> anyhow::Result<()> {
-    if found.requests.is_empty() {
-        return say("Nothing is missing: no request would be sent");
+fn print(report: &DryRun) -> anyhow::Result<()> {
+    if report.requests.is_empty() {
+        return print_line("Nothing is missing: no request would be sent");
     }
-    let rows: Vec<_> = found
+    let rows: Vec<_> = report
         .requests
         .iter()
         .enumerate()
@@ -118,17 +117,17 @@ fn print(found: &DryRun) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    say(table::render(
-        ["#", "provider", "bars", "symbols", "from", "to", "rows", "pages", "for", "wanted by", "because"],
+    print_line(table::render(
+        ["#", "provider", "bars", "symbols", "from", "to", "rows", "pages", "for", "requested by", "reason"],
         [true, false, false, false, false, false, true, true, false, false, false],
         &rows,
     ))?;
-    say(format!(
-        "{} requests to {} (pages counted) for {} runs, {} of them queued already; {} are the minimum",
-        found.total,
-        found.providers.join(", "),
-        found.queued + found.to_be_queued,
-        found.queued,
-        found.minimum
+    print_line(format!(
+        "{} requests (one per page) to {} for {} runs, of which {} are already queued; the minimum is {}",
+        report.total,
+        report.providers.join(", "),
+        report.queued + report.to_be_queued,
+        report.queued,
+        report.minimum
     ))
 }

@@ -1,4 +1,4 @@
-//! `barkeep sign-in`: a link that signs a browser in, once.
+//! `barkeep sign-in`: a one-time link that signs a browser in.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -7,57 +7,57 @@ use serde_json::json;
 use store::{processes, users};
 use uuid::Uuid;
 
-use super::{output::say, user};
+use super::{output::print_line, target_user};
 use crate::{
-    config::{Common, Config},
-    home::Home,
+    config::{CommonOptions, Config},
+    database::DatabaseHandle,
 };
 
 #[derive(Args, Debug)]
 pub(super) struct SignIn {
-    /// Whom [default: the local user]
+    /// Create the link for this user [default: the local user]
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
 }
 
 impl SignIn {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let config = Config::load(common)?;
-        let home = Home::open(&config, 2).await?;
-        let made = async {
-            home.migrate_own().await?;
-            let user = user::of(&home, self.user.as_deref()).await?;
-            // Where it listens, if it runs; else where it would.
-            let address = processes::server(&home.database).await?.unwrap_or(config.listen);
+        let handle = DatabaseHandle::open(&config, 2).await?;
+        let created = async {
+            handle.migrate_if_private().await?;
+            let user = target_user::resolve(&handle, self.user.as_deref()).await?;
+            // The running server's address, else the configured one.
+            let address = processes::server(&handle.database).await?.unwrap_or(config.listen);
             match &config.public_url {
-                Some(url) => link_to(&home, url.as_str().trim_end_matches('/'), user).await,
-                None => link(&home, address, user).await,
+                Some(url) => link_to(&handle, url.as_str().trim_end_matches('/'), user).await,
+                None => link(&handle, address, user).await,
             }
         }
         .await;
-        let closed = home.close().await;
-        let link = made?;
+        let closed = handle.close().await;
+        let link = created?;
         closed?;
         if common.json {
-            say(json!({ "url": link }))?;
+            print_line(json!({ "url": link }))?;
         } else {
-            say(link)?;
+            print_line(link)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// A link to the server at `address` that signs `user` in.
-pub(super) async fn link(home: &Home, address: SocketAddr, user: Uuid) -> anyhow::Result<String> {
+pub(super) async fn link(handle: &DatabaseHandle, address: SocketAddr, user: Uuid) -> anyhow::Result<String> {
     let address = match address.ip().is_unspecified() {
         true => SocketAddr::from(([127, 0, 0, 1], address.port())),
         false => address,
     };
-    link_to(home, &format!("http://{address}"), user).await
+    link_to(handle, &format!("http://{address}"), user).await
 }
 
-async fn link_to(home: &Home, base: &str, user: Uuid) -> anyhow::Result<String> {
-    anyhow::ensure!(users::exists(&home.database, user).await?, "there is no such user in this database");
-    let code = server::auth::code_for(&home.database, user).await?;
+async fn link_to(handle: &DatabaseHandle, base: &str, user: Uuid) -> anyhow::Result<String> {
+    anyhow::ensure!(users::exists(&handle.database, user).await?, "there is no such user in this database");
+    let code = server::auth::code_for(&handle.database, user).await?;
     Ok(format!("{base}/sign-in?code={code}"))
 }

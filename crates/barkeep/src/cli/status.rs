@@ -1,4 +1,4 @@
-//! `barkeep status`: who is at work, how the queue stands, what the provider allows.
+//! `barkeep status`: processes, the queue and request budgets.
 
 use std::process::ExitCode;
 
@@ -14,16 +14,16 @@ use store::{
     show::{self, Totals},
 };
 
-use super::{read_only, table};
-use crate::config::Common;
+use super::{query, table};
+use crate::config::CommonOptions;
 
 #[derive(Args, Debug)]
 pub(super) struct Status {}
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct StatusReport {
     scheduler: Scheduler,
-    /// The market's clock, and the instant from which it was started; null on wall time.
+    /// The market clock, and the instant from which it was started; null if it is the wall clock.
     market_now: Timestamp,
     market_as_of: Option<Timestamp>,
     queue: Totals,
@@ -41,15 +41,15 @@ struct Scheduler {
 }
 
 impl Status {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        read_only::at(
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        query::run(
             common,
-            async |home| {
-                let database = &home.database;
+            async |handle| {
+                let database = &handle.database;
                 let Readiness { scheduler_seen_secs_ago, scheduler_status, scheduler_message } =
                     health::readiness(database).await?;
                 let clock = clock::read(database).await?;
-                Ok(Found {
+                Ok(StatusReport {
                     scheduler: Scheduler {
                         status: scheduler_status,
                         message: scheduler_message.filter(|message| !message.is_empty()),
@@ -70,35 +70,36 @@ impl Status {
     }
 }
 
-fn render(found: &Found) -> String {
-    let Found { scheduler, queue, .. } = found;
-    let seen = scheduler.seen_seconds_ago.map_or("never seen".to_owned(), |secs| format!("seen {secs} s ago"));
-    let said = scheduler.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-    let mut lines = vec![format!("scheduler   {} ({seen}){said}", scheduler.status)];
-    let of = found.market_as_of.map(|as_of| format!(", run from {as_of}")).unwrap_or_default();
-    lines.push(format!("market      {:.0}{of}", found.market_now));
-    let waiting = queue.waiting_since.map(|since| format!(", the first since {since:.0}")).unwrap_or_default();
+fn render(report: &StatusReport) -> String {
+    let StatusReport { scheduler, queue, .. } = report;
+    let seen =
+        scheduler.seen_seconds_ago.map_or("no heartbeat yet".to_owned(), |secs| format!("last heartbeat {secs} s ago"));
+    let message = scheduler.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    let mut lines = vec![format!("scheduler   {} ({seen}){message}", scheduler.status)];
+    let as_of = report.market_as_of.map(|as_of| format!(", started from {as_of}")).unwrap_or_default();
+    lines.push(format!("market      {:.0}{as_of}", report.market_now));
+    let waiting = queue.waiting_since.map(|since| format!(", waiting since {since:.0}")).unwrap_or_default();
     lines.push(format!(
-        "queue       {} queued ({} asked for{waiting}), {} running, {} failed",
+        "queue       {} queued ({} for users{waiting}), {} running, {} failed",
         queue.queued, queue.queued_by_interest, queue.running, queue.failed
     ));
     lines.push(format!(
-        "last hour   {} runs done, {} failed, {} bars",
+        "last hour   {} runs succeeded, {} failed, {} bars written",
         queue.success_last_hour, queue.failed_last_hour, queue.rows_last_hour
     ));
-    lines.push(format!("series      {} kept, {} due, {} suspended", queue.series, queue.due, queue.suspended));
-    for standing in &found.budgets {
-        lines.push(format!("budget      {}", told(standing)));
+    lines.push(format!("series      {} tracked, {} due, {} suspended", queue.series, queue.due, queue.suspended));
+    for standing in &report.budgets {
+        lines.push(format!("budget      {}", describe_budget(standing)));
     }
-    for health in found.providers.iter().filter(|health| health.failures >= FAILING) {
-        let why = health.last_error.as_deref().unwrap_or_default();
-        lines.push(format!("provider    {} FAILS ({} times in a row): {why}", health.provider, health.failures));
+    for health in report.providers.iter().filter(|health| health.failures >= FAILING) {
+        let reason = health.last_error.as_deref().unwrap_or_default();
+        lines.push(format!("provider    {} FAILING ({} times in a row): {reason}", health.provider, health.failures));
     }
-    if found.processes.is_empty() {
-        lines.push("processes   none: start `barkeep up`".to_owned());
+    if report.processes.is_empty() {
+        lines.push("processes   none: start one with `barkeep up`".to_owned());
         return lines.join("\n");
     }
-    let rows: Vec<_> = found
+    let rows: Vec<_> = report
         .processes
         .iter()
         .map(|process| {
@@ -108,24 +109,24 @@ fn render(found: &Found) -> String {
                 process.pid.to_string(),
                 process.address.clone().unwrap_or_default(),
                 if process.slots > 0 { process.slots.to_string() } else { String::new() },
-                if process.alive { "alive".to_owned() } else { format!("last seen {:.0}", process.last_seen) },
+                if process.alive { "alive".to_owned() } else { format!("last heartbeat {:.0}", process.last_seen) },
             ]
         })
         .collect();
     lines.push(String::new());
     lines.push(table::render(
-        ["process", "host", "pid", "address", "slots", ""],
+        ["process", "host", "pid", "address", "slots", "state"],
         [false, false, true, false, true, false],
         &rows,
     ));
     lines.join("\n")
 }
 
-fn told(standing: &Standing) -> String {
+fn describe_budget(standing: &Standing) -> String {
     let Standing { account, left, requests_per_minute, .. } = standing;
     match (&standing.blocked_until, &standing.blocked_message) {
-        (Some(until), Some(message)) => format!("{account}: nothing before {until:.0} ({message})"),
-        (Some(until), None) => format!("{account}: nothing before {until:.0}, as the provider told us"),
-        (None, _) => format!("{account}: {left} of {requests_per_minute} requests a minute left"),
+        (Some(until), Some(message)) => format!("{account}: paused until {until:.0} ({message})"),
+        (Some(until), None) => format!("{account}: paused until {until:.0} (the provider asked to wait)"),
+        (None, _) => format!("{account}: {left} of {requests_per_minute} requests left this minute"),
     }
 }

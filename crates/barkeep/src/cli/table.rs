@@ -1,6 +1,6 @@
 //! Plain tables for terminals: left-aligned words, right-aligned numbers.
 
-/// Lines of `rows` under `header`, each column as wide as its widest cell. `numbers`: columns aligned to the right.
+/// `rows` under `header`, each column as wide as its widest cell. `numbers`: which columns are aligned to the right.
 pub(super) fn render<const N: usize>(header: [&str; N], numbers: [bool; N], rows: &[[String; N]]) -> String {
     let mut widths = header.map(|name| name.chars().count());
     for row in rows {

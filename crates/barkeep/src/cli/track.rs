@@ -1,4 +1,4 @@
-//! `barkeep track` and `untrack`: interest from the command line, into the database or through a running server.
+//! `barkeep track` and `untrack`: add and remove a user's interest in symbols, in the database or through a running server.
 
 use std::process::ExitCode;
 
@@ -8,75 +8,76 @@ use market::{Ticker, Timeframe};
 use serde_json::json;
 use store::tracking::{self, Source, Synced};
 
-use super::{output::say, server::Server, user};
+use super::{output::print_line, server_client::ServerClient, target_user};
 use crate::{
-    config::{Common, Config},
-    home::Home,
+    config::{CommonOptions, Config},
+    database::DatabaseHandle,
 };
 use server::interest::{self, USUAL_TIMEFRAMES, Wanted};
 
 #[derive(Args, Debug)]
 pub(super) struct Track {
-    /// Symbols: AAPL, BRK.B, BTC-USD
+    /// Symbols to add, such as AAPL, BRK.B or BTC-USD
     #[arg(required = true, value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// Why: watchlist, chart_view or recent_search
+    /// Reason for the interest, which decides the priority: watchlist, chart_view or recent_search
     #[arg(long, default_value = "watchlist")]
     source: Source,
-    /// In which timeframes [default: m15,h1,h4]
+    /// Timeframes to keep [default: m15,h1,h4]
     #[arg(long, value_delimiter = ',', value_name = "TIMEFRAMES")]
     timeframes: Vec<Timeframe>,
     #[command(flatten)]
-    to: To,
+    target: Target,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct Untrack {
+    /// Symbols to remove, such as AAPL, BRK.B or BTC-USD
     #[arg(required = true, value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// Only interest from there: watchlist, chart_view or recent_search [default: all; through a server: watchlist]
+    /// Remove only interest of this kind: watchlist, chart_view or recent_search [default: all; through a server:
+    /// watchlist]
     #[arg(long)]
     source: Option<Source>,
     #[command(flatten)]
-    to: To,
+    target: Target,
 }
 
-/// Where to, and as whom.
+/// The user, and whether to go through a server.
 #[derive(Args, Debug)]
-struct To {
-    /// Whose interest it is [default: the local user's]
+struct Target {
+    /// Change the symbols of this user [default: the local user]
     #[arg(long, value_name = "EMAIL")]
     user: Option<String>,
-    /// Through a running server instead of to the database [default: SUPABASE_URL with SUPABASE_ANON_KEY, where both are
-    /// set]
+    /// Use this running server instead of the database [default: SUPABASE_URL with SUPABASE_ANON_KEY, if both are set]
     #[arg(long, value_name = "URL", conflicts_with = "user")]
     server: Option<String>,
 }
 
-impl To {
-    /// `None`: the database. A user that is named is one of the database's.
-    fn server(&self, config: &Config) -> anyhow::Result<Option<Server>> {
+impl Target {
+    /// `None`: use the database, as always with `--user`.
+    fn server(&self, config: &Config) -> anyhow::Result<Option<ServerClient>> {
         if self.user.is_some() {
             return Ok(None);
         }
-        Server::chosen(self.server.as_deref(), config)
+        ServerClient::from_option(self.server.as_deref(), config)
     }
 }
 
 impl Track {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let timeframes = if self.timeframes.is_empty() { USUAL_TIMEFRAMES.to_vec() } else { self.timeframes };
-        let wanted = Wanted { tickers: self.symbols, source: self.source, timeframes };
+        let interest = Wanted { tickers: self.symbols, source: self.source, timeframes };
         let config = Config::load(common)?;
-        let (synced, through) = match self.to.server(&config)? {
-            Some(server) => (server.track(&wanted).await?, format!(", through {}", server.url)),
-            None => (into_database(&config, &self.to, &wanted).await?, String::new()),
+        let (synced, through) = match self.target.server(&config)? {
+            Some(server) => (server.track(&interest).await?, format!(", through {}", server.url)),
+            None => (track_in_database(&config, &self.target, &interest).await?, String::new()),
         };
         if common.json {
-            say(serde_json::to_string(&synced)?)?;
+            print_line(serde_json::to_string(&synced)?)?;
         } else {
-            say(format!(
-                "{} symbols tracked at priority {} ({}), {} series{through}",
+            print_line(format!(
+                "Tracking {} symbols at priority {} ({}), {} series{through}",
                 synced.symbols_tracked, synced.priority, synced.source, synced.jobs_updated
             ))?;
         }
@@ -84,52 +85,52 @@ impl Track {
     }
 }
 
-async fn into_database(config: &Config, to: &To, wanted: &Wanted) -> anyhow::Result<Synced> {
-    let home = Home::open(config, 2).await?;
+async fn track_in_database(config: &Config, target: &Target, interest: &Wanted) -> anyhow::Result<Synced> {
+    let handle = DatabaseHandle::open(config, 2).await?;
     let synced = async {
-        home.migrate_own().await?;
-        let user = user::of(&home, to.user.as_deref()).await?;
-        anyhow::Ok(interest::take(&home.database, user, wanted).await?)
+        handle.migrate_if_private().await?;
+        let user = target_user::resolve(&handle, target.user.as_deref()).await?;
+        anyhow::Ok(interest::take(&handle.database, user, interest).await?)
     }
     .await;
-    let closed = home.close().await;
+    let closed = handle.close().await;
     let synced = synced?;
     closed?;
     Ok(synced)
 }
 
 impl Untrack {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let config = Config::load(common)?;
-        let gone = match self.to.server(&config)? {
+        let removed = match self.target.server(&config)? {
             Some(_) if self.source.is_some_and(|source| source != Source::Watchlist) => {
-                bail!("through a server only watchlist interest can be taken back: leave --source out")
+                bail!("a server removes only symbols on the watchlist: leave --source out")
             }
             Some(server) => server.untrack(&self.symbols).await?,
-            None => self.in_database(&config).await?,
+            None => self.untrack_in_database(&config).await?,
         };
-        if gone == 0 {
-            bail!("none of these symbols was tracked by that user");
+        if removed == 0 {
+            bail!("the user tracks none of these symbols");
         }
         if common.json {
-            say(json!({ "symbols_untracked": gone }))?;
+            print_line(json!({ "symbols_untracked": removed }))?;
         } else {
-            say(format!("{gone} symbols are no longer tracked by that user"))?;
+            print_line(format!("Removed {removed} symbols"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn in_database(&self, config: &Config) -> anyhow::Result<i64> {
-        let home = Home::open(config, 2).await?;
-        let gone = async {
-            home.migrate_own().await?;
-            let user = user::of(&home, self.to.user.as_deref()).await?;
-            anyhow::Ok(tracking::untrack(&home.database, user, &self.symbols, self.source).await?)
+    async fn untrack_in_database(&self, config: &Config) -> anyhow::Result<i64> {
+        let handle = DatabaseHandle::open(config, 2).await?;
+        let removed = async {
+            handle.migrate_if_private().await?;
+            let user = target_user::resolve(&handle, self.target.user.as_deref()).await?;
+            anyhow::Ok(tracking::untrack(&handle.database, user, &self.symbols, self.source).await?)
         }
         .await;
-        let closed = home.close().await;
-        let gone = gone?;
+        let closed = handle.close().await;
+        let removed = removed?;
         closed?;
-        Ok(gone)
+        Ok(removed)
     }
 }

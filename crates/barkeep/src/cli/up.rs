@@ -7,37 +7,39 @@ use store::users;
 
 use super::{output, sign_in};
 use crate::{
-    config::{Common, Config},
+    config::{CommonOptions, Config},
     instance::Instance,
-    supervisor::{Parts, Started},
+    supervisor::{Roles, StartupInfo},
 };
 
 #[derive(Args, Debug)]
 pub(super) struct Up {
-    /// Requests under way at a time
+    /// Send at most this many requests at a time
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
 }
 
 impl Up {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let config = Config::load(common)?;
-        let instance = Instance::acquire_or_say(&config.data_dir)?;
-        let parts = Parts { serve: true, plan: true, work: Some(self.concurrency) };
+        let instance = Instance::acquire_or_fail(&config.data_dir)?;
+        let roles = Roles { serve: true, plan: true, work: Some(self.concurrency) };
         let json = common.json;
-        parts.run(config, Some(instance), async move |started: Started<'_>| print_start(started, json).await).await
+        roles.run(config, Some(instance), async move |started: StartupInfo<'_>| print_start(started, json).await).await
     }
 }
 
-/// What a person needs to go on, on standard output.
-pub(super) async fn print_start(started: Started<'_>, json: bool) -> anyhow::Result<()> {
-    let Started { address: Some(address), simulated, clock, keys: Some(keys), home } = started else { return Ok(()) };
+/// Prints how to use the server, to standard output.
+pub(super) async fn print_start(started: StartupInfo<'_>, json: bool) -> anyhow::Result<()> {
+    let StartupInfo { address: Some(address), simulated, clock, keys: Some(keys), handle } = started else {
+        return Ok(());
+    };
     let url = format!("http://{address}");
-    let link = match sign_in::link(home, address, users::LOCAL).await {
+    let link = match sign_in::link(handle, address, users::LOCAL).await {
         Ok(link) => Some(link),
-        // Where Supabase keeps the users there is no local one.
+        // A database with Supabase's users has no local user.
         Err(error) => {
-            tracing::debug!(%error, "No link was made");
+            tracing::debug!(%error, "No sign-in link was created");
             None
         }
     };
@@ -47,22 +49,24 @@ pub(super) async fn print_start(started: Started<'_>, json: bool) -> anyhow::Res
         let started = serde_json::json!({
             "url": url, "sign_in": link, "anon_key": anon_key, "simulated": simulated, "market_as_of": as_of,
         });
-        return output::announce(started);
+        return output::print_status(started);
     }
-    output::announce(format!("Barkeep is at {url}"))?;
+    output::print_status(format!("Barkeep is running at {url}"))?;
     if simulated {
-        output::announce("  Market data: SIMULATED. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY for real bars.")?;
+        output::print_status("  Market data: SIMULATED. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY for real bars.")?;
     }
     if let Some(as_of) = clock.as_of {
-        output::announce(format!("  The market's clock runs from {as_of}."))?;
+        output::print_status(format!("  The market clock was started from {as_of}."))?;
     }
     if let Some(link) = link {
-        output::announce(format!("  Sign your browser in (once, within the hour):  {link}"))?;
+        output::print_status(format!("  Sign in (works once, within an hour):  {link}"))?;
     }
-    output::announce("  Ask for a symbol:")?;
-    output::announce(format!(
+    output::print_status("  Request a symbol:")?;
+    output::print_status(format!(
         "    curl -s {url}/functions/v1/sync-user-symbols -H 'Authorization: Bearer {anon_key}' \\\n      \
          -d '{{\"symbols\":[\"AAPL\"],\"source\":\"watchlist\"}}'"
     ))?;
-    output::announce("  and look at it:  barkeep coverage AAPL;  barkeep export AAPL m15;  psql \"$(barkeep db url)\"")
+    output::print_status(
+        "  Show its bars:  barkeep coverage AAPL;  barkeep export AAPL m15;  psql \"$(barkeep db url)\"",
+    )
 }

@@ -1,30 +1,30 @@
-//! `barkeep verify [SYMBOL...]`: proof that what is stored is right.
+//! `barkeep verify [SYMBOL...]`: checks stored bars against the calendar, one another and the provider.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use market::Ticker;
 
-use super::{output::say, read_only, table};
-use crate::config::Common;
+use super::{output::print_line, query, table};
+use crate::config::CommonOptions;
 use engine::verify::{Depth, Report, store_report, verify};
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
-    /// Only these symbols [default: all that are kept]
+    /// Verify only these symbols [default: all tracked symbols]
     #[arg(value_name = "SYMBOL")]
     symbols: Vec<Ticker>,
-    /// Sessions of each series that are fetched once more and compared; 0 asks the provider nothing
+    /// Fetch this many sessions of each series again and compare them; 0 sends no requests
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=1000))]
     sessions: u16,
 }
 
 impl Verify {
-    pub(super) async fn run(self, common: &Common) -> anyhow::Result<ExitCode> {
-        let of = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
+    pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
+        let symbols = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
         let depth = Depth { sessions: usize::from(self.sessions) };
-        let reports = read_only::with_provider(common, &self.symbols, async |engine| {
-            let reports = verify(engine, of, depth).await?;
+        let reports = query::with_engine(common, &self.symbols, async |engine| {
+            let reports = verify(engine, symbols, depth).await?;
             for report in &reports {
                 store_report(engine, report).await?;
             }
@@ -32,18 +32,18 @@ impl Verify {
         })
         .await?;
         if common.json {
-            say(serde_json::to_string_pretty(&reports)?)?;
+            print_line(serde_json::to_string_pretty(&reports)?)?;
         } else {
             print(&reports)?;
         }
-        let good = !reports.is_empty() && reports.iter().all(Report::is_good);
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let all_good = !reports.is_empty() && reports.iter().all(Report::is_good);
+        Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 fn print(reports: &[Report]) -> anyhow::Result<()> {
     if reports.is_empty() {
-        return say("No such series is kept: `barkeep track SYMBOL` keeps it");
+        return print_line("No series to verify: add symbols with `barkeep track SYMBOL`");
     }
     let rows: Vec<_> = reports
         .iter()
@@ -57,25 +57,25 @@ fn print(reports: &[Report]) -> anyhow::Result<()> {
                 report.checked.to_string(),
                 report.sampled.to_string(),
                 (report.findings.len() + report.more).to_string(),
-                if report.is_good() { "good" } else { "NOT GOOD" }.to_owned(),
+                if report.is_good() { "ok" } else { "PROBLEMS" }.to_owned(),
             ]
         })
         .collect();
-    say(table::render(
-        ["symbol", "tf", "expected", "stored", "missing", "checked", "compared", "findings", ""],
+    print_line(table::render(
+        ["symbol", "tf", "expected", "stored", "missing", "checked", "compared", "findings", "result"],
         [false, false, true, true, true, true, true, true, false],
         &rows,
     ))?;
     for report in reports {
         let name = format!("{} {}", report.symbol, report.timeframe);
         for finding in &report.findings {
-            say(format!("{name} at {}: {} ({})", finding.at, finding.message, finding.kind.as_str()))?;
+            print_line(format!("{name} at {}: {} ({})", finding.at, finding.message, finding.kind.as_str()))?;
         }
         if report.more > 0 {
-            say(format!("{name}: {} more like these", report.more))?;
+            print_line(format!("{name}: {} more findings", report.more))?;
         }
-        if let Some(why) = &report.not_sampled {
-            say(format!("{name}: not compared with the provider: {why}"))?;
+        if let Some(reason) = &report.not_sampled {
+            print_line(format!("{name}: not compared with the provider: {reason}"))?;
         }
     }
     Ok(())

@@ -182,5 +182,5 @@ async fn behind_https_a_cookie_goes_over_nothing_else() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(!wrong.status.success() && said.contains("write https://barkeep.example.com"), "{said}");
+    assert!(!wrong.status.success() && said.contains("for example https://barkeep.example.com"), "{said}");
 }

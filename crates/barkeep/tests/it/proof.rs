@@ -76,5 +76,5 @@ async fn what_is_right_is_found_good_and_each_wrong_bar_is_named() {
     assert!(kinds("h4").contains(&"jump") && kinds("h4").contains(&"differs"), "{:?}", kinds("h4"));
     assert!(kinds("d1").contains(&"impossible"), "{:?}", kinds("d1"));
     let told = run(&["verify", "KO", "--sessions", "0"]).await;
-    assert!(String::from_utf8_lossy(&told.stdout).contains("NOT GOOD"));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("PROBLEMS"));
 }

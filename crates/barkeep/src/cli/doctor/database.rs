@@ -1,4 +1,4 @@
-//! The database: what a system of this kind has been found broken by before, one check each.
+//! The database: a check for each defect that systems of this kind have had.
 
 use jiff::{SignedDuration, Timestamp};
 use store::{
@@ -11,178 +11,180 @@ use store::{
 
 use super::Finding;
 
-/// A tick each minute, and some patience.
+/// The scheduler sends a heartbeat each minute.
 const SCHEDULER_LATE_SECS: i64 = 180;
 
-/// People are served within seconds: who waits longer waits for something.
-const WAITS_TOO_LONG: SignedDuration = SignedDuration::from_mins(5);
+/// Runs for users usually start within seconds.
+const MAX_WAIT: SignedDuration = SignedDuration::from_mins(5);
 
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(5);
+const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> {
-    let (asked_at, theirs) = (Timestamp::now(), inspection::clock(database).await?);
+    let (asked_at, database_clock) = (Timestamp::now(), inspection::clock(database).await?);
     let facts = inspection::inspect(database).await?;
     let totals = show::totals(database, None).await?;
     let ready = health::readiness(database).await?;
     let processes = processes::all(database).await?;
     let mut findings = vec![
-        clocks(&facts, theirs, asked_at),
-        none(
+        check_clocks(&facts, database_clock, asked_at),
+        check_empty(
             "triggers",
             &facts.triggers_missing,
-            "what makes definitions of interest is missing",
-            "Run `barkeep migrate`; a trigger that was disabled by hand: ALTER TABLE ... ENABLE TRIGGER ...",
+            "missing or disabled (they create job definitions from tracked symbols):",
+            "Run `barkeep migrate`; enable a trigger that was disabled by hand with ALTER TABLE ... ENABLE TRIGGER ...",
         ),
         match facts.symbols {
             0 => Finding::broken(
                 "symbols",
-                "there are none",
-                "They come with interest (`barkeep track AAPL`); on a fresh database `barkeep migrate` seeds 20",
+                "no active symbols",
+                "Add symbols (`barkeep track AAPL`); on a new database `barkeep migrate` adds 20",
             ),
             n => Finding::ok("symbols", format!("{n} active")),
         },
-        none(
+        check_empty(
             "row level security",
             &facts.open_tables,
-            "off, or not forced, on",
-            "ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY: everybody sees everything until then",
+            "not enabled, or not forced, on",
+            "ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY: until then users see each other's rows",
         ),
-        none(
+        check_empty(
             "anonymous clients",
             &facts.anonymous_may,
-            "they hold rights that they must not have:",
+            "have privileges that they must not have:",
             "REVOKE ALL ON ... FROM anon",
         ),
-        count(
-            "definitions of what is tracked",
+        check_zero(
+            "job definitions",
             facts.definitions_missing,
-            "tracked series have no definition: nothing is fetched for them",
-            "See that the triggers are enabled, then track them again (`barkeep track`)",
+            "tracked series have no job definition: their bars aren't fetched",
+            "Enable the triggers, then track the symbols again (`barkeep track`)",
         ),
-        count(
+        check_zero(
             "priorities",
             facts.wrong_priorities,
-            "definitions have not the priority of the highest interest in them",
+            "job definitions don't have the priority of the highest interest in them",
             "select barkeep.refresh_definitions(array_agg(distinct symbol)) from job_definitions",
         ),
-        count(
-            "order of the queue",
+        check_zero(
+            "queue order",
             facts.wrong_ranks,
-            "queued runs are not ranked as their definitions say",
+            "queued runs aren't ranked by the priority of their definitions",
             "select barkeep.refresh_definitions(array_agg(distinct symbol)) from job_definitions",
         ),
-        count(
+        check_zero(
             "slices",
             facts.overlaps,
-            "pairs of queued or running slices overlap: the same is fetched twice",
+            "pairs of queued or running slices overlap: the same bars are fetched twice",
             "Cancel one of each: update job_runs set status = 'cancelled' where id = ...",
         ),
-        count(
+        check_zero(
             "closed hours",
             facts.slices_in_closed_hours,
-            "queued slices lie in closed hours: nothing can come of them",
-            "Run `barkeep migrate`, which brings the sessions up to date, and cancel them",
+            "queued slices lie entirely in closed hours: they can't return bars",
+            "Run `barkeep migrate`, which updates the sessions, and cancel these runs",
         ),
-        count(
+        check_zero(
             "stale runs",
             facts.stale_runs,
-            "runs are running whose worker is gone",
-            "Start a worker (`barkeep up` or `barkeep work`), which takes them over; or select * from reset_stale_running_jobs()",
+            "runs are marked as running but their worker is gone",
+            "Start a worker (`barkeep up` or `barkeep work`), which takes them over, or select * from reset_stale_running_jobs()",
         ),
-        none("functions", &facts.broken_functions, "these can't run:", "Run `barkeep migrate`"),
-        count(
-            "times of bars",
+        check_empty("functions", &facts.broken_functions, "fail when they are called:", "Run `barkeep migrate`"),
+        check_zero(
+            "bar times",
             facts.series_out_of_time,
             "series have bars from before 1980 or from the future",
-            "Delete those bars and their coverage; the next round fetches them again",
+            "Delete these bars and their coverage; the next planning round fetches them again",
         ),
-        count(
+        check_zero(
             "provisional bars",
             facts.stale_provisional,
-            "series have bars that should have become final days ago",
+            "series have provisional bars that should have become final days ago",
             "`barkeep backfill SYMBOL` completes them",
         ),
-        sessions(&facts),
+        check_calendar(&facts),
         match facts.schedule_shown {
-            true => Finding::ok("schedule", "cron.job shows it"),
+            true => Finding::ok("schedule", "listed in cron.job"),
             false => Finding::warning(
                 "schedule",
-                "cron.job doesn't show orchestrator-tick",
-                "Run `barkeep migrate`; where the schema cron is another's that is as it should be",
+                "cron.job doesn't list orchestrator-tick",
+                "Run `barkeep migrate`; if the schema cron belongs to an extension, this is expected",
             ),
         },
-        scheduler(&ready),
-        workers(&processes),
-        notifications(&processes),
-        queue(&totals),
-        client(&facts),
+        check_scheduler(&ready),
+        check_workers(&processes),
+        check_notifications(&processes),
+        check_queue(&totals),
+        check_client(&facts),
     ];
     if !facts.unknown_symbols.is_empty() {
         findings.push(Finding::warning(
             "unknown symbols",
-            format!("no provider knows {}", facts.unknown_symbols.join(", ")),
-            "Untrack what was misspelt (`barkeep untrack`); each is looked up again once a day",
+            format!("no provider has {}", facts.unknown_symbols.join(", ")),
+            "Remove misspelt symbols (`barkeep untrack`); the others are checked again once a day",
         ));
     }
-    let doubted = verification::with_findings(database).await?;
-    if let Some(first) = doubted.first() {
+    let suspect = verification::with_findings(database).await?;
+    if let Some(first) = suspect.first() {
         findings.push(Finding::warning(
             "stored bars",
             format!(
-                "the last look at {} series found something, the first {} {}",
-                doubted.len(),
+                "the last verification found problems in {} series, for example {} {}",
+                suspect.len(),
                 first.symbol,
                 first.timeframe
             ),
-            "`barkeep verify SYMBOL` says what, and looks again",
+            "Run `barkeep verify SYMBOL` to check again and print them",
         ));
     }
     if facts.quarantined > 0 {
         findings.push(Finding::warning(
-            "quarantine",
-            format!("{} bars of the provider can't be true and were set apart", facts.quarantined),
-            "select * from barkeep.quarantined_bars says which and why; `barkeep backfill SYMBOL` asks again",
+            "quarantined bars",
+            format!("{} bars from providers were implausible and have been quarantined", facts.quarantined),
+            "select * from barkeep.quarantined_bars lists them with the reasons; `barkeep backfill SYMBOL` fetches them again",
         ));
     }
     Ok(findings)
 }
 
-/// Fine where `list` is empty.
-fn none(check: &'static str, list: &[String], found: &str, mend: &str) -> Finding {
+/// Ok if `list` is empty.
+fn check_empty(check: &'static str, list: &[String], found: &str, fix: &str) -> Finding {
     match list {
-        [] => Finding::ok(check, "as they should be"),
-        list => Finding::broken(check, format!("{found} {}", list.join(", ")), mend),
+        [] => Finding::ok(check, "ok"),
+        list => Finding::broken(check, format!("{found} {}", list.join(", ")), fix),
     }
 }
 
-/// Fine where `count` is zero.
-fn count(check: &'static str, count: i64, found: &str, mend: &str) -> Finding {
+/// Ok if `count` is zero.
+fn check_zero(check: &'static str, count: i64, found: &str, fix: &str) -> Finding {
     match count {
-        0 => Finding::ok(check, "as they should be"),
-        n => Finding::broken(check, format!("{n} {found}"), mend),
+        0 => Finding::ok(check, "ok"),
+        n => Finding::broken(check, format!("{n} {found}"), fix),
     }
 }
 
-fn clocks(facts: &Facts, theirs: Timestamp, asked_at: Timestamp) -> Finding {
-    let apart = theirs.duration_since(asked_at).abs();
-    if apart > CLOCKS_APART {
+fn check_clocks(facts: &Facts, database_clock: Timestamp, asked_at: Timestamp) -> Finding {
+    let difference = database_clock.duration_since(asked_at).abs();
+    if difference > MAX_CLOCK_DIFFERENCE {
         return Finding::broken(
-            "database's clock",
-            format!("{} s apart from this machine's", apart.as_secs()),
-            "Set both clocks (NTP): leases and budgets go by them",
+            "database clock",
+            format!("differs from this machine's clock by {} s", difference.as_secs()),
+            "Synchronize both clocks (NTP): leases and budgets depend on them",
         );
     }
     match facts.as_of {
-        None => Finding::ok("database's clock", format!("as this machine's; PostgreSQL {}", facts.server_version)),
+        None => {
+            Finding::ok("database clock", format!("in sync with this machine; PostgreSQL {}", facts.server_version))
+        }
         Some(as_of) => Finding::warning(
-            "market's clock",
-            format!("it was started from {as_of}: what is newer than that does not exist yet"),
-            "That is what --as-of asks for; `barkeep up` without it goes back to the present",
+            "market clock",
+            format!("started from {as_of}: bars after the market clock don't exist yet"),
+            "Expected with --as-of; `barkeep up` without it returns to the present",
         ),
     }
 }
 
-fn sessions(facts: &Facts) -> Finding {
+fn check_calendar(facts: &Facts) -> Finding {
     let enough = Timestamp::now() + SignedDuration::from_hours(24 * 400);
     match facts.sessions_until {
         Some(until) if until > enough => {
@@ -190,62 +192,62 @@ fn sessions(facts: &Facts) -> Finding {
         }
         Some(until) => Finding::warning(
             "calendar",
-            format!("sessions are known until {} only", until.strftime("%Y-%m-%d")),
-            "Run `barkeep migrate`, which adds the years to come",
+            format!("sessions are known only until {}", until.strftime("%Y-%m-%d")),
+            "Run `barkeep migrate`, which adds later years",
         ),
         None => Finding::broken("calendar", "no sessions are known", "Run `barkeep migrate`"),
     }
 }
 
-fn scheduler(ready: &health::Readiness) -> Finding {
+fn check_scheduler(ready: &health::Readiness) -> Finding {
     const CHECK: &str = "scheduler";
-    const MEND: &str = "Start `barkeep up`, or `barkeep plan` beside a server of its own";
+    const FIX: &str = "Start `barkeep up`, or `barkeep plan` beside `barkeep serve`";
     match (ready.scheduler_seen_secs_ago, ready.scheduler_status.as_str()) {
-        (None, _) => Finding::broken(CHECK, "it never ran: nothing is planned", MEND),
-        (_, health::STOPPED) => Finding::broken(CHECK, "it was stopped: nothing is planned", MEND),
+        (None, _) => Finding::broken(CHECK, "never ran: nothing is planned", FIX),
+        (_, health::STOPPED) => Finding::broken(CHECK, "stopped: nothing is planned", FIX),
         (Some(secs), _) if secs > SCHEDULER_LATE_SECS => {
-            Finding::broken(CHECK, format!("last seen {secs} s ago: nothing is planned"), MEND)
+            Finding::broken(CHECK, format!("last heartbeat {secs} s ago: nothing is planned"), FIX)
         }
         (Some(_), health::WAITING) => Finding::broken(
             CHECK,
-            format!("it waits for the provider: {}", ready.scheduler_message.as_deref().unwrap_or("no reason given")),
-            "Mend what is said about the provider",
+            format!("waiting for the provider: {}", ready.scheduler_message.as_deref().unwrap_or("no reason given")),
+            "Fix the problem of the provider",
         ),
         (Some(_), "failing") => {
-            Finding::broken(CHECK, "it runs and can't plan", "Its log says why (standard error of `up` or `plan`)")
+            Finding::broken(CHECK, "running, but planning fails", "See its log (standard error of `up` or `plan`)")
         }
-        (Some(secs), status) => Finding::ok(CHECK, format!("{status}, seen {secs} s ago")),
+        (Some(secs), status) => Finding::ok(CHECK, format!("{status}, last heartbeat {secs} s ago")),
     }
 }
 
-fn workers(processes: &[Process]) -> Finding {
+fn check_workers(processes: &[Process]) -> Finding {
     let alive = |part: &str| processes.iter().filter(|p| p.alive && p.parts.iter().any(|p| p == part)).count();
     match alive("work") {
-        0 => Finding::broken("workers", "none is at work: nothing is fetched", "Start `barkeep up`, or `barkeep work`"),
-        n => Finding::ok("workers", format!("{n} at work")),
+        0 => Finding::broken("workers", "none are running: nothing is fetched", "Start `barkeep up` or `barkeep work`"),
+        n => Finding::ok("workers", format!("{n} running")),
     }
 }
 
-fn notifications(processes: &[Process]) -> Finding {
+fn check_notifications(processes: &[Process]) -> Finding {
     const CHECK: &str = "notifications";
     match processes.iter().filter(|process| process.alive).any(|process| process.hears == Some(false)) {
         true => Finding::warning(
             CHECK,
-            "some process hears none (a pooler in transaction mode, or notify = false): it looks every few seconds instead",
-            "A direct connection, or a pooler in session mode, answers at once",
+            "a process receives none (pooler in transaction mode, or notify = false) and polls every few seconds instead",
+            "Use a direct connection, or a pooler in session mode",
         ),
-        false => Finding::ok(CHECK, "heard by all"),
+        false => Finding::ok(CHECK, "all processes receive them"),
     }
 }
 
-fn queue(totals: &Totals) -> Finding {
+fn check_queue(totals: &Totals) -> Finding {
     const CHECK: &str = "queue";
-    let waits = totals.waiting_since.filter(|since| Timestamp::now().duration_since(*since) > WAITS_TOO_LONG);
-    if let Some(since) = waits {
+    let waiting = totals.waiting_since.filter(|since| Timestamp::now().duration_since(*since) > MAX_WAIT);
+    if let Some(since) = waiting {
         return Finding::warning(
             CHECK,
-            format!("somebody has waited since {since:.0}"),
-            "`barkeep status` says whether the budget or the provider is the reason, `barkeep runs` what waits",
+            format!("a run for a user has been waiting since {since:.0}"),
+            "See `barkeep status` for budgets and the provider, and `barkeep runs` for what is waiting",
         );
     }
     match totals.failed {
@@ -253,23 +255,22 @@ fn queue(totals: &Totals) -> Finding {
         n => Finding::warning(
             CHECK,
             format!("{n} runs have failed"),
-            "`barkeep runs --failed` says why; `barkeep retry` queues them again once that is mended",
+            "See the reasons with `barkeep runs --failed`; after fixing them, queue the runs again with `barkeep retry`",
         ),
     }
 }
 
-fn client(facts: &Facts) -> Finding {
+fn check_client(facts: &Facts) -> Finding {
     const CHECK: &str = "client";
     match (facts.tracking_rows, facts.last_sync) {
         (0, _) | (_, None) => Finding::warning(
             CHECK,
-            "no client has said what anybody wants: only what is kept in the background is fetched",
-            "See that it sends POST /functions/v1/sync-user-symbols with a token of this server (`barkeep keys`); \
-             `barkeep track AAPL` tries the rest of the way",
+            "no client has tracked any symbols: only background series are fetched",
+            "Check that it sends POST /functions/v1/sync-user-symbols with a token of this server (`barkeep keys`); \
+             test the rest with `barkeep track AAPL`",
         ),
-        (rows, Some(last)) => Finding::ok(
-            CHECK,
-            format!("{} people want {rows} symbols; the last sync was at {last:.0}", facts.tracking_users),
-        ),
+        (rows, Some(last)) => {
+            Finding::ok(CHECK, format!("{} users track {rows} symbols; last sync at {last:.0}", facts.tracking_users))
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The provider: whether it answers, knows our key, and allows anything.
+//! The provider: whether it can be reached, accepts the key, and lets requests through.
 
 use engine::providers::connect;
 use jiff::{SignedDuration, Timestamp};
@@ -10,15 +10,15 @@ use super::Finding;
 use crate::config::Config;
 
 const REACHABLE: &str = "provider";
-const KEY: &str = "provider's key";
+const KEY: &str = "provider key";
 
 /// Costs one request.
 pub(super) async fn checks(config: &Config, database: &Database) -> anyhow::Result<Vec<Finding>> {
     if !config.has_provider() {
         return Ok(vec![Finding::warning(
             REACHABLE,
-            "none is set up: bars are SIMULATED",
-            "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY (alpaca.markets, the free plan will do)",
+            "none is configured: bars are SIMULATED",
+            "Set APCA_API_KEY_ID and APCA_API_SECRET_KEY (from alpaca.markets, the free plan is enough)",
         )]);
     }
     let clock = SharedClock::new(clock::read(database).await?);
@@ -28,26 +28,26 @@ pub(super) async fn checks(config: &Config, database: &Database) -> anyhow::Resu
             return Ok(vec![Finding::broken(
                 REACHABLE,
                 error.to_string(),
-                "Check the network, and the address where one is set (`barkeep providers`)",
+                "Check the network, and the provider's address if you have set one (`barkeep providers` names the setting)",
             )]);
         }
     };
     let mut findings = Vec::new();
     for source in routes.all() {
-        findings.extend(of(source.as_ref(), database, clock.now()).await?);
+        findings.extend(check_provider(source.as_ref(), database, clock.now()).await?);
     }
     if routes.all().count() < config.providers.len() {
         findings.push(Finding::warning(
             REACHABLE,
-            "not all that are set up can be reached",
-            "`barkeep providers` says which; the others do their work meanwhile",
+            "not all configured providers can be reached",
+            "See `barkeep providers`; the other providers take over meanwhile",
         ));
     }
     Ok(findings)
 }
 
-/// One provider: a quarter of an hour of the last session but one, as cheap as can be, and old enough for every plan.
-async fn of(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyhow::Result<Vec<Finding>> {
+/// Asks a provider for a quarter of an hour of the last session but one: a small request, and old enough for every plan.
+async fn check_provider(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyhow::Result<Vec<Finding>> {
     let endpoint = source.endpoint();
     let mut findings = vec![Finding::ok(REACHABLE, format!("{} at {}", endpoint.provider, endpoint.address))];
     if let Some(standing) = budget::standing(database, source.account()).await?
@@ -55,9 +55,9 @@ async fn of(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyh
         && standing.blocked_reason.as_deref() == Some("throttled")
     {
         findings.push(Finding::warning(
-            "provider's budget",
-            format!("{} has told us to wait until {until:.0}", endpoint.provider),
-            "Nothing: it is waited for. If it happens often, others use the same key",
+            "provider budget",
+            format!("{} asked to wait until {until:.0}", endpoint.provider),
+            "Nothing: requests resume then. If it happens often, something else uses the same key",
         ));
         return Ok(findings);
     }
@@ -75,18 +75,21 @@ async fn of(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyh
         .and_then(|session| Range::new(session.open, session.open + SignedDuration::from_mins(15)).ok());
     let Some(range) = range else { return Ok(findings) };
     let request = BarsRequest { asset_class, tickers: vec![ticker.parse()?], timeframe, range, urgency: Urgency::Now };
-    let began = Timestamp::now();
+    let started = Timestamp::now();
     findings.push(match source.bars(&request).await {
-        Ok(_) => Finding::ok(KEY, format!("good; answered in {} ms", Timestamp::now().duration_since(began).as_millis())),
+        Ok(_) => Finding::ok(
+            KEY,
+            format!("accepted; answered in {} ms", Timestamp::now().duration_since(started).as_millis()),
+        ),
         Err(error @ (FetchError::Credentials { .. } | FetchError::Refusing { .. })) => Finding::broken(
             KEY,
             error.to_string(),
-            "Set it to one that the provider shows as active (`barkeep providers` names the variables); what is queued waits",
+            "Set an active key (`barkeep providers` names the settings); queued runs wait until then",
         ),
         Err(error @ FetchError::Throttled { .. }) => {
-            Finding::warning(KEY, error.to_string(), "Nothing: it is waited for")
+            Finding::warning(KEY, error.to_string(), "Nothing: requests resume by themselves")
         }
-        Err(error) => Finding::broken(KEY, error.to_string(), "Try again later; the provider's status page may say more"),
+        Err(error) => Finding::broken(KEY, error.to_string(), "Try again later, and see the provider's status page"),
     });
     Ok(findings)
 }

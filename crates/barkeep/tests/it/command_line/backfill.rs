@@ -101,7 +101,7 @@ async fn the_summary_says_requests_seconds_rows_and_what_is_incomplete() {
     let output = backfill(&["ZZTOP", "KO"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("3 series stayed incomplete"), "{text}");
+    assert!(text.contains("3 series are still incomplete"), "{text}");
     assert!(text.contains("ZZTOP h4: unknown") && text.contains("knows no symbol ZZTOP"), "{text}");
 }
 

@@ -124,7 +124,7 @@ async fn tracking_and_untracking_show_in_the_coverage() {
     assert!(text.starts_with("symbol  tf   expected"), "{text}");
 
     let text = place.printed(&["untrack", "KO", "NEVER", url[0], url[1]]);
-    assert!(text.starts_with("1 symbols"), "{text}");
+    assert!(text.starts_with("Removed 1 symbols"), "{text}");
     assert!(coverage(&[]).iter().all(|s| s["symbol"] == "BRK.B"));
     assert!(coverage(&["KO"]).iter().all(|s| s["state"] == "paused"));
     let never = coverage(&["NEVER"]);

@@ -1,7 +1,7 @@
-//! Where the database is: the one that the settings name, or a private one in the data directory.
+//! The database that a command works on: the one that the settings name, or a private one in the data directory.
 //!
-//! Simulated bars have a database of their own in the private cluster. Which of the two a command means follows from
-//! the settings where they name a provider; a command without them means the one last worked on.
+//! In the private cluster simulated bars have a database of their own. If the settings name a provider, they decide which
+//! of the two is used; otherwise it is the one used last.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -16,26 +16,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 
-const REAL: &str = "barkeep";
-const SIMULATED: &str = "barkeep_sim";
+const REAL_DATABASE: &str = "barkeep";
+const SIMULATED_DATABASE: &str = "barkeep_sim";
 
-/// How long connections may take to come home.
-pub(crate) const PARTING: Duration = Duration::from_secs(2);
+/// How long closing the connections may take.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// In the data directory: the name of the database last worked on.
-const LAST_USED: &str = "database";
+/// The file in the data directory that names the database used last.
+const LAST_USED_FILE: &str = "database";
 
-/// An open database, and the server behind it where that is ours.
+/// An open database, and the private server behind it, if it is a private one.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct DatabaseHandle {
     pub(crate) database: Database,
     cluster: Option<Arc<Mutex<Cluster>>>,
     settings: ClusterSettings,
 }
 
-impl Home {
-    /// Connects; makes and starts the private server where the settings name no other. A database with another schema is
-    /// refused, whatever the command, and nothing in it is changed.
+impl DatabaseHandle {
+    /// Connects. Creates and starts the private server if the settings name no database. A database with another schema is
+    /// refused, and nothing in it is changed.
     pub(crate) async fn open(config: &Config, connections: u32) -> anyhow::Result<Self> {
         let settings = cluster_settings(config);
         if let Some(url) = &config.database_url {
@@ -71,8 +71,8 @@ impl Home {
         migrations::migrate(&self.database).await
     }
 
-    /// The same for a database that is Barkeep's own; another's is migrated when its owner says so.
-    pub(crate) async fn migrate_own(&self) -> Result<(), StoreError> {
+    /// The same for a private database; any other is migrated only by `barkeep migrate` and the commands that fetch.
+    pub(crate) async fn migrate_if_private(&self) -> Result<(), StoreError> {
         let pending = migrations::pending(&self.database).await?;
         if pending.is_empty() {
             return Ok(());
@@ -83,30 +83,30 @@ impl Home {
         self.migrate().await.map(|_| ())
     }
 
-    /// With the first real key: what people watched while the bars were simulated comes along. Returns how many rows.
-    pub(crate) async fn take_interest_along(&self, config: &Config) -> anyhow::Result<u64> {
+    /// With the first real provider: copies what users tracked while bars were simulated. Returns how many rows.
+    pub(crate) async fn import_simulated_interest(&self, config: &Config) -> anyhow::Result<u64> {
         let Some(cluster) = &self.cluster else { return Ok(0) };
-        if !config.is_real() || !installation::is_fresh(&self.database).await? {
+        if !config.has_real_provider() || !installation::is_fresh(&self.database).await? {
             return Ok(0);
         }
         let url = {
             let cluster = cluster.lock().await;
-            if !cluster::has_database(&cluster, SIMULATED).await? {
+            if !cluster::has_database(&cluster, SIMULATED_DATABASE).await? {
                 return Ok(0);
             }
-            cluster.url(SIMULATED)
+            cluster.url(SIMULATED_DATABASE)
         };
         let simulated = Database::connect(&url, 1).await?;
-        let taken = match migrations::pending(&simulated).await?.is_empty() {
+        let copied = match migrations::pending(&simulated).await?.is_empty() {
             true => store::takeover::take_interest_along(&simulated, &self.database).await?,
             false => 0,
         };
         simulated.close().await;
-        Ok(taken)
+        Ok(copied)
     }
 
-    /// Keeps the private server running until `stop`: one that died is started again.
-    pub(crate) async fn keep_running(&self, stop: CancellationToken) {
+    /// Restarts the private server whenever it has died, until `stop`.
+    pub(crate) async fn supervise_cluster(&self, stop: CancellationToken) {
         let Some(cluster) = &self.cluster else { return };
         loop {
             tokio::select! {
@@ -116,20 +116,20 @@ impl Home {
             if cluster.lock().await.answers().await {
                 continue;
             }
-            tracing::error!("The private PostgreSQL server is gone; starting it again");
+            tracing::error!("The private PostgreSQL server has stopped; restarting it");
             match Cluster::open(&self.settings).await {
-                // The former handle goes only after the new one holds the server.
+                // The old handle is dropped only after the new one has the server.
                 Ok(opened) => *cluster.lock().await = opened,
-                Err(error) => tracing::error!(%error, "The private PostgreSQL server could not be started again"),
+                Err(error) => tracing::error!(%error, "Could not restart the private PostgreSQL server"),
             }
         }
     }
 
-    /// Disconnects; the last process to leave stops the private server.
+    /// Disconnects; the last process to close stops the private server.
     pub(crate) async fn close(self) -> Result<(), ClusterError> {
-        // Whoever still holds a connection then is cut off.
-        if tokio::time::timeout(PARTING, self.database.close()).await.is_err() {
-            tracing::warn!("Connections to the database were still in use at the end");
+        // Connections still in use after that are dropped.
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.database.close()).await.is_err() {
+            tracing::warn!("Database connections were still in use at shutdown");
         }
         match self.cluster.and_then(Arc::into_inner) {
             Some(cluster) => cluster.into_inner().close().await,
@@ -157,27 +157,27 @@ pub(crate) fn cluster_settings(config: &Config) -> ClusterSettings {
     settings
 }
 
-/// The private cluster's database that the settings mean.
+/// The name of the private cluster's database to use.
 pub(crate) fn database_name(config: &Config) -> String {
-    if config.is_real() {
-        return REAL.to_owned();
+    if config.has_real_provider() {
+        return REAL_DATABASE.to_owned();
     }
     if config.has_provider() {
-        return SIMULATED.to_owned();
+        return SIMULATED_DATABASE.to_owned();
     }
-    match fs::read_to_string(config.data_dir.join(LAST_USED)) {
-        Ok(name) if name.trim() == REAL => REAL.to_owned(),
-        _ => SIMULATED.to_owned(),
+    match fs::read_to_string(config.data_dir.join(LAST_USED_FILE)) {
+        Ok(name) if name.trim() == REAL_DATABASE => REAL_DATABASE.to_owned(),
+        _ => SIMULATED_DATABASE.to_owned(),
     }
 }
 
-/// For those that fetch: a provider that isn't set up is the simulator, whatever was worked on before. Remembers the
-/// choice for the commands that don't.
-pub(crate) fn use_database(config: &Config) -> anyhow::Result<()> {
-    let name = if config.is_real() { REAL } else { SIMULATED };
+/// For commands that fetch: without a provider they use the simulator, whatever was used before. Remembers the choice for
+/// the commands that don't fetch.
+pub(crate) fn remember_database(config: &Config) -> anyhow::Result<()> {
+    let name = if config.has_real_provider() { REAL_DATABASE } else { SIMULATED_DATABASE };
     fs::create_dir_all(&config.data_dir).with_context(|| {
-        format!("the data directory {} can't be made: choose another with --data-dir", config.data_dir.display())
+        format!("the data directory {} can't be created: choose another with --data-dir", config.data_dir.display())
     })?;
-    let path = config.data_dir.join(LAST_USED);
+    let path = config.data_dir.join(LAST_USED_FILE);
     fs::write(&path, name).with_context(|| format!("{} can't be written", path.display()))
 }
