@@ -29,7 +29,10 @@ const PASSED_AT_MOST: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Puts the runs back or ends them, as the error asks for. `requests`: what the failure cost.
-pub(crate) async fn handle(
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn handle(
     engine: &Engine,
     source: &dyn BarSource,
     runs: &[ClaimedRun],
@@ -99,7 +102,10 @@ pub(crate) async fn handle(
 }
 
 /// The process ends: put back as they were, so that the next one need not wait for the leases to end.
-pub(crate) async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let failure = Failure {
         code: "stopped",
         message: "Barkeep was stopped".to_owned(),
