@@ -155,17 +155,19 @@ fn another_has_it(engine: &Engine, source: &dyn BarSource, runs: &[ClaimedRun]) 
     runs.iter().all(|run| engine.routes.has_another(source.account(), &run.as_queued(), &market))
 }
 
-/// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out.
-pub(crate) async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
+/// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out. That
+/// sessions have changed meanwhile is nobody's fault.
+pub async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
     let Some(first) = runs.first() else { return };
     if error.is_unreachable() {
         return;
     }
+    let made_anew = matches!(error, StoreError::SessionsChanged);
     let failure = Failure {
         code: "store",
         message: format!("what was fetched could not be stored: {error}"),
-        retry_after: backoff(first.failures),
-        counts: true,
+        retry_after: if made_anew { AT_ONCE } else { backoff(first.failures) },
+        counts: !made_anew,
         terminal: false,
         requests: 0,
     };

@@ -1,5 +1,6 @@
 //! Sessions that change while bars are on their way: what was made by the old ones is not stored.
 
+use engine::dispatch::failure;
 use market::{Timeframe, calendar::Exceptions};
 use store::{StoreError, sessions};
 
@@ -45,6 +46,26 @@ async fn what_was_fetched_by_sessions_that_have_changed_since_is_refused_and_fet
     let prepared = bench.prepare(&pack).await;
     let by_the_new = bench.fetch(&pack, &prepared).await;
     bench.commit(&pack, &by_the_new).await.unwrap();
+    bench.plan().await;
+    bench.work_off().await;
+    assert_it_ends_early(&bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_changed_sessions_made_worthless_is_held_against_no_run() {
+    let bench = Bench::at(EVENING).await;
+    bench.track(&["KO"], &USUAL).await;
+    bench.plan().await;
+    let pack = bench.claim().await;
+    let prepared = bench.prepare(&pack).await;
+    let fetched = bench.fetch(&pack, &prepared).await;
+    change(&bench).await;
+    let refused = bench.commit(&pack, &fetched).await.unwrap_err();
+    failure::requeue_not_stored(&bench.engine, &pack.runs, &refused).await;
+    for run in bench.runs_of(&pack.runs).await {
+        assert_eq!((run.status.as_str(), run.attempt, run.failures), ("queued", 0, 0), "{run:?}");
+    }
+    bench.end_waits().await;
     bench.plan().await;
     bench.work_off().await;
     assert_it_ends_early(&bench).await;
