@@ -79,16 +79,9 @@ pub async fn handle(
             }
         }
     };
-    if counts {
-        tracing::warn!(
-            run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
-            "Fetching {} runs failed, {} {} for one", runs.len(), first.ticker, first.timeframe
-        );
-    }
     let code = if elsewhere { "throttled" } else { error.code() };
-    let failure = Failure { code, message: error.to_string(), retry_after, counts, terminal, requests };
-    runs::fail(&engine.database, runs, &failure).await?;
-    counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
+    let message = error.to_string();
+    put_back(engine, runs, error, Failure { code, message, retry_after, counts, terminal, requests }).await?;
     // The request named this symbol alone. Where the words don't blame it, whoever keeps the asset list may know it.
     if let FetchError::Refused { tickers, message, .. } = error
         && let [ticker] = tickers.as_slice()
@@ -98,6 +91,52 @@ pub async fn handle(
             false => check_symbol(engine, ticker).await?,
         }
     }
+    Ok(())
+}
+
+/// The same for runs that bars which can't be true have spoilt, each with its reason. It is one answer, whatever was to be made
+/// of it, and so one failure of the provider.
+pub(crate) async fn handle_spoilt(
+    engine: &Engine,
+    source: &dyn BarSource,
+    spoilt: &[(&ClaimedRun, FetchError)],
+    requests: u32,
+) -> Result<(), StoreError> {
+    let Some((_, first)) = spoilt.first() else { return Ok(()) };
+    let (account, provider) = (source.account(), &source.endpoint().provider);
+    let in_a_row = store::providers::failed(&engine.database, account, provider, &first.to_string(), false).await?;
+    let mut requests = requests;
+    for (run, error) in spoilt {
+        let runs = std::slice::from_ref(*run);
+        let taken_over = in_a_row >= FAILING && another_has_it(engine, source, runs);
+        let failure = Failure {
+            code: error.code(),
+            message: error.to_string(),
+            retry_after: if taken_over { AT_ONCE } else { backoff(run.failures) },
+            counts: !taken_over,
+            terminal: false,
+            requests: std::mem::take(&mut requests),
+        };
+        put_back(engine, runs, error, failure).await?;
+    }
+    Ok(())
+}
+
+/// Writes the outcome, and tells of it.
+async fn put_back(
+    engine: &Engine,
+    runs: &[ClaimedRun],
+    error: &FetchError,
+    failure: Failure,
+) -> Result<(), StoreError> {
+    if let Some(first) = runs.first().filter(|_| failure.counts) {
+        tracing::warn!(
+            run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
+            "Fetching {} runs failed, {} {} for one", runs.len(), first.ticker, first.timeframe
+        );
+    }
+    runs::fail(&engine.database, runs, &failure).await?;
+    counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
     Ok(())
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use market::Timeframe;
+use simulator::FaultKind;
 use store::bars::StoredBar;
 
-use crate::stages::{Bench, EVENING};
+use crate::stages::{Bench, EVENING, USUAL};
 
 /// Open at all hours: whichever bar is spoilt, it is one that counts.
 const PAIR: &str = "BTC-USD";
@@ -68,6 +69,22 @@ async fn an_untrue_bar_that_comes_right_at_the_second_try_is_stored_like_any_oth
     assert_eq!(bench.count("barkeep.quarantined_bars").await, 0);
     bench.assert_true(PAIR, Timeframe::H1).await;
     assert_eq!(bench.covered(PAIR, Timeframe::H1).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_with_an_untrue_bar_is_one_failure_of_the_provider_however_many_runs_it_spoils() {
+    let bench = Bench::at(EVENING).await;
+    bench.track(&[PAIR], &USUAL).await;
+    bench.plan().await;
+    let pack = bench.claim().await;
+    bench.simulator.set_next_faults([Some(FaultKind::Insane)]);
+    let prepared = bench.prepare(&pack).await;
+    let fetched = bench.fetch(&pack, &prepared).await;
+    bench.commit(&pack, &fetched).await.unwrap();
+    let spoilt = bench.runs_of(&pack.runs).await.into_iter().filter(|run| run.failures == 1).count();
+    assert!(spoilt > 1, "{spoilt} of {} runs", pack.runs.len());
+    let in_a_row: Vec<(i32,)> = bench.rows("select failures from barkeep.provider_health").await;
+    assert_eq!(in_a_row, [(1,)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
