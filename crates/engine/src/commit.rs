@@ -87,10 +87,9 @@ pub async fn commit(
             tracing::debug!(%error, "Storing anew");
         }
     }
-    for Shaped { run, insane, .. } in &spoilt {
-        let error = can_not_be_true(source, run, insane);
-        failure::handle(engine, source, std::slice::from_ref(*run), &error, std::mem::take(&mut requests)).await?;
-    }
+    let spoilt: Vec<(&ClaimedRun, FetchError)> =
+        spoilt.iter().map(|Shaped { run, insane, .. }| (*run, can_not_be_true(source, run, insane))).collect();
+    failure::handle_spoilt(engine, source, &spoilt, requests).await?;
     quarantine_out_of_range(engine, source, ended, fetched).await?;
     let bare = |run: &&&ClaimedRun| fetched.bars.get(&run.ticker).is_none_or(Vec::is_empty);
     let without_bars: HashSet<Uuid> = ended.iter().filter(bare).map(|run| run.symbol_id).collect();

@@ -3,7 +3,7 @@
 //! In: kinds with their shares. Out: for the n-th request, its fault or none. What holds: no chance is involved, so a
 //! run can be repeated; a share of 1 means every request, and a share of 0.25 about every fourth, evenly spread.
 
-use std::{fmt, str::FromStr};
+use std::{collections::VecDeque, fmt, str::FromStr};
 
 use crate::{SimError, synthetic::noise};
 
@@ -109,6 +109,8 @@ pub(crate) struct Plan {
     faults: Vec<Fault>,
     /// Where in [0, 1) the count begins.
     phase: f64,
+    /// What the requests to come have instead, one each.
+    next: VecDeque<Option<FaultKind>>,
 }
 
 impl Plan {
@@ -121,14 +123,24 @@ impl Plan {
         if !shares || sum > 1.0 + 1e-9 {
             return Err(SimError::Faults(sum));
         }
-        Ok(Self { faults, phase: noise::unit(noise::mix(seed)) })
+        Ok(Self { faults, phase: noise::unit(noise::mix(seed)), next: VecDeque::new() })
     }
 
-    /// The fault of the `n`-th request.
+    /// From the next request on, these, one each; then shares count again.
+    pub(crate) fn set_next(&mut self, next: impl IntoIterator<Item = Option<FaultKind>>) {
+        self.next = next.into_iter().collect();
+    }
+
+    /// The fault of the `n`-th request, which comes now.
+    pub(crate) fn take(&mut self, n: u64) -> Option<FaultKind> {
+        self.next.pop_front().unwrap_or_else(|| self.fault_for(n))
+    }
+
+    /// The fault of the `n`-th request, by the shares.
     ///
     /// Multiples of the golden ratio, modulo 1, fill [0, 1) as evenly as any sequence can; each fault owns a part of
     /// that length.
-    pub(crate) fn fault_for(&self, n: u64) -> Option<FaultKind> {
+    fn fault_for(&self, n: u64) -> Option<FaultKind> {
         const GOLDEN: f64 = 0.618_033_988_749_894_9;
         let place = (n as f64 * GOLDEN + self.phase).fract();
         let mut end = 0.0;
@@ -175,6 +187,14 @@ mod tests {
                 assert!((first..first + 8).any(|n| quarter.fault_for(n).is_some()));
             }
         }
+    }
+
+    #[test]
+    fn faults_that_are_set_for_the_next_requests_go_before_shares_and_are_used_up() {
+        let mut plan = Plan::new(vec!["hang=1".parse().unwrap()], 0).unwrap();
+        plan.set_next([Some(FaultKind::Cut), None]);
+        let taken: Vec<_> = (0..3).map(|n| plan.take(n)).collect();
+        assert_eq!(taken, [Some(FaultKind::Cut), None, Some(FaultKind::Hang)]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Fault, Seen, Settings, SimError, Stats, faults::Plan, protocol, shared::Shared};
+use crate::{Fault, FaultKind, Seen, Settings, SimError, Stats, faults::Plan, protocol, shared::Shared};
 
 /// Connections that are still busy so long after the order to stop are dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -74,5 +74,10 @@ impl Simulator {
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), SimError> {
         *self.0.plan() = Plan::new(faults, self.0.settings.seed)?;
         Ok(())
+    }
+
+    /// What goes wrong with the requests to come, one each, whatever their shares say: for whoever knows which they are.
+    pub fn set_next_faults(&self, faults: impl IntoIterator<Item = Option<FaultKind>>) {
+        self.0.plan().set_next(faults);
     }
 }

@@ -14,21 +14,32 @@ use crate::{
     statement::query,
 };
 
-/// A market clock as of the moment it was read: wall time plus a fixed offset.
+/// A market clock as of the moment it was read: wall time plus a fixed offset, or an instant at which it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketClock {
     offset: SignedDuration,
     /// The instant it was started from; `None` on wall time.
     pub as_of: Option<Timestamp>,
+    /// It shows `as_of` until another is put in its place.
+    stands: bool,
 }
 
 impl MarketClock {
     pub fn wall() -> Self {
-        Self { offset: SignedDuration::ZERO, as_of: None }
+        Self { offset: SignedDuration::ZERO, as_of: None, stands: false }
+    }
+
+    /// A clock that stands at `instant`: what goes by it does not depend on how long anything takes. The database's own
+    /// clock ([`start`]) runs on.
+    pub fn standing_at(instant: Timestamp) -> Self {
+        Self { offset: SignedDuration::ZERO, as_of: Some(instant), stands: true }
     }
 
     /// What time it is on the market.
     pub fn now(&self) -> Timestamp {
+        if let Some(instant) = self.as_of.filter(|_| self.stands) {
+            return instant;
+        }
         let wall = Timestamp::now();
         wall.checked_add(self.offset).unwrap_or(wall)
     }
@@ -98,7 +109,7 @@ pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
     let market: Instant = row.try_get(1)?;
     let wall: Instant = row.try_get(2)?;
     let offset = if as_of.is_some() { market.0.duration_since(wall.0) } else { SignedDuration::ZERO };
-    Ok(MarketClock { offset, as_of })
+    Ok(MarketClock { offset, as_of, stands: false })
 }
 
 /// Says how long after its end a bar of that calendar may still change or be held back. A change makes every series

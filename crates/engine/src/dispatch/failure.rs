@@ -29,7 +29,10 @@ const PASSED_AT_MOST: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Puts the runs back or ends them, as the error asks for. `requests`: what the failure cost.
-pub(crate) async fn handle(
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn handle(
     engine: &Engine,
     source: &dyn BarSource,
     runs: &[ClaimedRun],
@@ -76,16 +79,9 @@ pub(crate) async fn handle(
             }
         }
     };
-    if counts {
-        tracing::warn!(
-            run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
-            "Fetching {} runs failed, {} {} for one", runs.len(), first.ticker, first.timeframe
-        );
-    }
     let code = if elsewhere { "throttled" } else { error.code() };
-    let failure = Failure { code, message: error.to_string(), retry_after, counts, terminal, requests };
-    runs::record_failure(&engine.database, runs, &failure).await?;
-    counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
+    let message = error.to_string();
+    put_back(engine, runs, error, Failure { code, message, retry_after, counts, terminal, requests }).await?;
     // The request named this symbol alone. Where the words don't blame it, whoever keeps the asset list may know it.
     if let FetchError::Refused { tickers, message, .. } = error
         && let [ticker] = tickers.as_slice()
@@ -98,8 +94,57 @@ pub(crate) async fn handle(
     Ok(())
 }
 
+/// The same for runs that bars which can't be true have spoilt, each with its reason. It is one answer, whatever was to be made
+/// of it, and so one failure of the provider.
+pub(crate) async fn handle_spoilt(
+    engine: &Engine,
+    source: &dyn BarSource,
+    spoilt: &[(&ClaimedRun, FetchError)],
+    requests: u32,
+) -> Result<(), StoreError> {
+    let Some((_, first)) = spoilt.first() else { return Ok(()) };
+    let (account, provider) = (source.account(), &source.endpoint().provider);
+    let in_a_row = store::providers::failed(&engine.database, account, provider, &first.to_string(), false).await?;
+    let mut requests = requests;
+    for (run, error) in spoilt {
+        let runs = std::slice::from_ref(*run);
+        let taken_over = in_a_row >= FAILING && another_has_it(engine, source, runs);
+        let failure = Failure {
+            code: error.code(),
+            message: error.to_string(),
+            retry_after: if taken_over { AT_ONCE } else { backoff(run.failures) },
+            counts: !taken_over,
+            terminal: false,
+            requests: std::mem::take(&mut requests),
+        };
+        put_back(engine, runs, error, failure).await?;
+    }
+    Ok(())
+}
+
+/// Writes the outcome, and tells of it.
+async fn put_back(
+    engine: &Engine,
+    runs: &[ClaimedRun],
+    error: &FetchError,
+    failure: Failure,
+) -> Result<(), StoreError> {
+    if let Some(first) = runs.first().filter(|_| failure.counts) {
+        tracing::warn!(
+            run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
+            "Fetching {} runs failed, {} {} for one", runs.len(), first.ticker, first.timeframe
+        );
+    }
+    runs::record_failure(&engine.database, runs, &failure).await?;
+    counter!("barkeep_dispatch_runs_total", "outcome" => error.code()).increment(runs.len() as u64);
+    Ok(())
+}
+
 /// The process ends: put back as they were, so that the next one need not wait for the leases to end.
-pub(crate) async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
+///
+/// # Errors
+/// Where the database refuses or is gone.
+pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let failure = Failure {
         code: "stopped",
         message: "Barkeep was stopped".to_owned(),
@@ -149,17 +194,19 @@ fn another_has_it(engine: &Engine, source: &dyn BarSource, runs: &[ClaimedRun]) 
     runs.iter().all(|run| engine.routes.has_another(source.account(), &run.as_queued(), &market))
 }
 
-/// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out.
-pub(crate) async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
+/// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out. That
+/// sessions have changed meanwhile is nobody's fault.
+pub async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
     let Some(first) = runs.first() else { return };
     if error.is_unreachable() {
         return;
     }
+    let made_anew = matches!(error, StoreError::SessionsChanged);
     let failure = Failure {
         code: "store",
         message: format!("what was fetched could not be stored: {error}"),
-        retry_after: backoff(first.failures),
-        counts: true,
+        retry_after: if made_anew { AT_ONCE } else { backoff(first.failures) },
+        counts: !made_anew,
         terminal: false,
         requests: 0,
     };

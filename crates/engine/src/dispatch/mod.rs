@@ -5,7 +5,7 @@
 //! request.
 
 mod execute;
-pub(crate) mod failure;
+pub mod failure;
 mod pack;
 mod unknown_symbols;
 

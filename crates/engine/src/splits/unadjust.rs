@@ -22,7 +22,7 @@ const NO_ROUNDING: f64 = 0.1;
 
 /// Why bars can't be put back to what was traded.
 #[derive(Debug)]
-pub(crate) enum SplitsUnknown {
+pub enum SplitsUnknown {
     /// It isn't known now whether the stocks have split.
     Now,
     /// No provider that is set up tells of splits.
@@ -30,7 +30,10 @@ pub(crate) enum SplitsUnknown {
 }
 
 /// The bars as traded, where the provider adjusts what was asked for. `Some`: nobody can tell, and they must not be stored.
-pub(crate) async fn unadjust(
+///
+/// # Errors
+/// Where the database is gone.
+pub async fn unadjust(
     engine: &Engine,
     source: &dyn BarSource,
     runs: &[&ClaimedRun],

@@ -40,7 +40,7 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let number = shared.tally().count(&route, request.uri().to_string(), Instant::now());
     let standing = shared.window().take(Timestamp::now());
-    let fault = shared.plan().fault_for(number);
+    let fault = shared.plan().take(number);
     let mut response = match gate.hindrance(&standing, &route, request.headers(), fault, number).await {
         Some(response) => response,
         None => answer(request, next, fault).await,
