@@ -1,28 +1,28 @@
-//! The 60 seeded definitions from nothing.
+//! A backfill of the 60 seeded series.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::site::{Market, Place, spread};
+use crate::setup::{DataDir, SimulatedMarket, summary};
 
-/// The simulator counts by the minute of the clock.
+/// The simulator counts requests by the minute of the clock.
 const MINUTE: Duration = Duration::from_secs(61);
 
-pub(crate) async fn measure(market: &Market, runs: usize) -> anyhow::Result<()> {
+pub(crate) async fn measure(market: &SimulatedMarket, runs: usize) -> anyhow::Result<()> {
     let mut seconds = Vec::new();
     for run in 0..runs {
         if run > 0 {
             tokio::time::sleep(MINUTE).await;
         }
-        let place = Place::new(market)?;
-        place.printed(&["migrate"])?;
-        let planned: Value = serde_json::from_str(&place.printed(&["plan", "--dry-run", "--json"])?)?;
+        let data_dir = DataDir::new(market)?;
+        data_dir.output(&["migrate"])?;
+        let planned: Value = serde_json::from_str(&data_dir.output(&["plan", "--dry-run", "--json"])?)?;
         let throttled = market.simulator.stats().throttled;
-        let summary: Value = serde_json::from_str(&place.printed(&["backfill", "--json"])?)?;
+        let summary: Value = serde_json::from_str(&data_dir.output(&["backfill", "--json"])?)?;
         println!(
-            "{} requests ({} planned, {} at least), {} rows, {} s, {} turned away",
+            "{} requests ({} planned, minimum {}), {} rows, {} s, {} throttled",
             summary["requests"],
             planned["total"],
             planned["minimum"],
@@ -32,6 +32,6 @@ pub(crate) async fn measure(market: &Market, runs: usize) -> anyhow::Result<()> 
         );
         seconds.push(summary["seconds"].as_f64().context("seconds")?);
     }
-    println!("backfill of 60 definitions: {}", spread(seconds));
+    println!("backfill of 60 series: {}", summary(seconds));
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! From a symbol's POST to its first bars readable in all three timeframes.
+//! The time from a symbol's POST until bars of all three timeframes can be read.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::site::{Market, Place, Up, spread};
+use crate::setup::{DataDir, SimulatedMarket, Up, summary};
 
-/// One day each, for series that are kept in the background.
+/// Queues runs of one day each for background series.
 const BACKGROUND: &str = "
     insert into job_runs (job_def_id, symbol, timeframe, job_type, slice_from, slice_to, priority, rank_at)
     select d.id, d.symbol, d.timeframe, d.job_type, n, n + interval '6.5 hours', d.priority,
@@ -19,11 +19,11 @@ const BACKGROUND: &str = "
     limit $1 - (select count(*) from job_runs where status = 'queued' and not by_interest)
     on conflict do nothing";
 
-pub(crate) async fn measure(market: &Market, runs: usize, background: i64) -> anyhow::Result<()> {
-    let place = Place::new(market)?;
-    let up = Up::start(&place).await?;
-    let mut sql = PgConnection::connect(&place.printed(&["db", "url"])?).await?;
-    // The seeded series first, so that they are not among what is measured.
+pub(crate) async fn measure(market: &SimulatedMarket, runs: usize, background: i64) -> anyhow::Result<()> {
+    let data_dir = DataDir::new(market)?;
+    let up = Up::start(&data_dir).await?;
+    let mut sql = PgConnection::connect(&data_dir.output(&["db", "url"])?).await?;
+    // The seeded series first, so that they aren't measured.
     while sqlx::query_scalar::<_, i64>("select count(*) from job_runs where status in ('queued', 'running')")
         .fetch_one(&mut sql)
         .await?
@@ -38,15 +38,15 @@ pub(crate) async fn measure(market: &Market, runs: usize, background: i64) -> an
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         let symbol = format!("FRESH{run}");
-        let began = Instant::now();
-        let answer = client
+        let started = Instant::now();
+        let response = client
             .post(format!("{}/functions/v1/sync-user-symbols", up.url))
             .bearer_auth(&up.anon_key)
             .body(format!(r#"{{"symbols":["{symbol}"],"source":"watchlist"}}"#))
             .send()
             .await?;
-        ensure!(answer.status() == 200, "{}", answer.text().await?);
-        let answered = began.elapsed();
+        ensure!(response.status() == 200, "{}", response.text().await?);
+        let response_time = started.elapsed();
         loop {
             let timeframes: i64 = sqlx::query_scalar(
                 "select count(distinct o.timeframe) from ohlc_bars_v2 o join symbols s on s.id = o.symbol_id
@@ -58,22 +58,22 @@ pub(crate) async fn measure(market: &Market, runs: usize, background: i64) -> an
             if timeframes == 3 {
                 break;
             }
-            ensure!(began.elapsed() < Duration::from_secs(60), "{symbol} has no bars after a minute");
+            ensure!(started.elapsed() < Duration::from_secs(60), "{symbol} has no bars after a minute");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let waiting: i64 =
             sqlx::query_scalar("select count(*) from job_runs where status = 'queued' and not by_interest")
                 .fetch_one(&mut sql)
                 .await?;
-        let taken = began.elapsed().as_secs_f64();
+        let taken = started.elapsed().as_secs_f64();
         println!(
-            "{symbol}: answered after {:.3} s, bars after {taken:.3} s; {waiting} background runs wait",
-            answered.as_secs_f64()
+            "{symbol}: response after {:.3} s, bars after {taken:.3} s; {waiting} background runs queued",
+            response_time.as_secs_f64()
         );
         seconds.push(taken);
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    sql.close().await.context("the measuring connection")?;
-    println!("first bars in all three timeframes, {background} background runs queued: {}", spread(seconds));
+    sql.close().await.context("could not close the connection")?;
+    println!("first bars in all three timeframes, {background} background runs queued: {}", summary(seconds));
     Ok(())
 }

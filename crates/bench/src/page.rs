@@ -1,4 +1,4 @@
-//! The chart page in Debian's Chromium: how soon something of a stored chart is painted, and how fluid many bars are.
+//! The chart page in Debian's Chromium: first paint of a stored chart, and frames while panning many bars.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -10,12 +10,12 @@ use anyhow::{Context as _, ensure};
 use sqlx::{Connection as _, PgConnection};
 use thirtyfour::{ChromiumLikeCapabilities as _, DesiredCapabilities, WebDriver};
 
-use crate::site::{Market, Place, Up, spread};
+use crate::setup::{DataDir, SimulatedMarket, Up, summary};
 
-/// A symbol and a timeframe in which there are many bars.
-const MANY: &str = "/chart/BTC-USD?tf=m15";
+/// A chart with many bars.
+const LARGE_CHART: &str = "/chart/BTC-USD?tf=m15";
 
-/// Bars of every quarter of an hour before those that are there.
+/// Adds bars of 15 minutes before the stored ones.
 const OLDER: &str = "
     insert into ohlc_bars_v2 (symbol_id, timeframe, ts, open, high, low, close, volume, provider)
     select s.id, 'm15', t, p, p * 1.002, p * 0.998, p * 1.001, 10, 'market-sim/sip'
@@ -28,7 +28,7 @@ const OLDER: &str = "
     where s.ticker = 'BTC-USD'
     on conflict do nothing";
 
-/// Frames while the chart is pushed to and fro, for two seconds.
+/// Pans the chart to and fro for two seconds and returns the duration of each frame.
 const FRAMES: &str = "
     const done = arguments[0];
     const box = document.getElementById('chart');
@@ -52,18 +52,19 @@ impl Drop for ChromeDriver {
     }
 }
 
-pub(crate) async fn measure(market: &Market, runs: usize, bars: i64) -> anyhow::Result<()> {
-    let place = Place::new(market)?;
-    let up = Up::start(&place).await?;
+pub(crate) async fn measure(market: &SimulatedMarket, runs: usize, bars: i64) -> anyhow::Result<()> {
+    let data_dir = DataDir::new(market)?;
+    let up = Up::start(&data_dir).await?;
     for symbol in ["KO", "BTC-USD"] {
-        place.printed(&["track", symbol, "--timeframes", "m15,h1,h4,d1,w1"])?;
+        data_dir.output(&["track", symbol, "--timeframes", "m15,h1,h4,d1,w1"])?;
     }
-    let mut sql = PgConnection::connect(&place.printed(&["db", "url"])?).await?;
+    let mut sql = PgConnection::connect(&data_dir.output(&["db", "url"])?).await?;
     let open = "select count(*) from job_runs where status in ('queued', 'running')";
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(2) || sqlx::query_scalar::<_, i64>(open).fetch_one(&mut sql).await? > 0
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(2)
+        || sqlx::query_scalar::<_, i64>(open).fetch_one(&mut sql).await? > 0
     {
-        ensure!(begun.elapsed() < Duration::from_secs(120), "it isn't stored after two minutes");
+        ensure!(started.elapsed() < Duration::from_secs(120), "the bars aren't stored after two minutes");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     sqlx::query(OLDER).bind(bars).execute(&mut sql).await?;
@@ -73,42 +74,42 @@ pub(crate) async fn measure(market: &Market, runs: usize, bars: i64) -> anyhow::
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .context("chromedriver can't be run: apt-get install chromium chromium-driver")?;
-    let output = process.stdout.take().context("chromedriver says nothing")?;
+        .context("could not run chromedriver: apt-get install chromium chromium-driver")?;
+    let output = process.stdout.take().context("chromedriver has no output")?;
     let _process = ChromeDriver(process);
     let port = BufReader::new(output)
         .lines()
         .map_while(Result::ok)
         .find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()))
-        .context("chromedriver did not say its port")?;
+        .context("chromedriver did not print its port")?;
     let profile = tempfile::tempdir()?;
-    let mut wanted = DesiredCapabilities::chrome();
+    let mut capabilities = DesiredCapabilities::chrome();
     let folder = format!("--user-data-dir={}", profile.path().display());
     for argument in
         ["--headless=new", "--no-sandbox", "--disable-background-networking", "--window-size=1280,900", &folder]
     {
-        wanted.add_arg(argument)?;
+        capabilities.add_arg(argument)?;
     }
-    let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await?;
-    driver.goto(place.printed(&["sign-in"])?).await?;
+    let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await?;
+    driver.goto(data_dir.output(&["sign-in"])?).await?;
 
     let (mut painted, mut drawn) = (Vec::new(), Vec::new());
     for _ in 0..runs {
         driver.goto(format!("{}/chart/KO?tf=m15", up.url)).await?;
-        // What the page says of itself, in milliseconds since it was asked for.
+        // The page's own measurements, in milliseconds since navigation started.
         let first = wait(&driver, "performance.getEntriesByName('first-contentful-paint')[0]?.startTime").await?;
         let canvas = "document.querySelector('#chart canvas') && document.getElementById('chart-page').dataset.drawn";
         painted.push(first / 1e3);
         drawn.push(wait(&driver, canvas).await? / 1e3);
     }
-    println!("a stored chart: first paint after {}", spread(painted));
-    println!("a stored chart: its candles after {}", spread(drawn));
+    println!("a stored chart: first paint after {}", summary(painted));
+    println!("a stored chart: candles after {}", summary(drawn));
 
-    driver.goto(format!("{}{MANY}", up.url)).await?;
+    driver.goto(format!("{}{LARGE_CHART}", up.url)).await?;
     let shown = "Number(document.getElementById('chart-page').dataset.bars)";
-    let begun = Instant::now();
+    let started = Instant::now();
     while wait(&driver, shown).await? < bars as f64 {
-        ensure!(begun.elapsed() < Duration::from_secs(60), "the bars did not come");
+        ensure!(started.elapsed() < Duration::from_secs(60), "the bars were not loaded");
         let back = "document.getElementById('chart').dispatchEvent(new KeyboardEvent('keydown', { key: 'Home' }))";
         driver.execute(back, Vec::new()).await?;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -116,20 +117,20 @@ pub(crate) async fn measure(market: &Market, runs: usize, bars: i64) -> anyhow::
     let loaded = wait(&driver, shown).await?;
     let lengths: Vec<f64> = driver.execute_async(FRAMES, Vec::new()).await?.convert()?;
     let seconds: Vec<f64> = lengths.iter().map(|ms| ms / 1e3).collect();
-    println!("{loaded} bars, pushed to and fro: {} frames in 2 s, each {}", seconds.len(), spread(seconds));
+    println!("panning {loaded} bars: {} frames in 2 s, each {}", seconds.len(), summary(seconds));
     driver.quit().await?;
-    sql.close().await.context("the measuring connection")
+    sql.close().await.context("could not close the connection")
 }
 
 async fn wait(driver: &WebDriver, value: &str) -> anyhow::Result<f64> {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         let found = driver.execute(format!("return {value}"), Vec::new()).await?;
         let json = found.json();
         if let Some(number) = json.as_f64().or_else(|| json.as_str()?.parse().ok()) {
             return Ok(number);
         }
-        ensure!(begun.elapsed() < Duration::from_secs(60), "the page did not say: {value}");
+        ensure!(started.elapsed() < Duration::from_secs(60), "the page has no value for {value}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

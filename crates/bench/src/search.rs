@@ -1,4 +1,4 @@
-//! A search for symbols over HTTP, with as many in the directory as a provider lists.
+//! Symbol searches over HTTP, in a directory as large as a provider's.
 
 use std::time::Instant;
 
@@ -6,10 +6,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::site::{Market, Place, Up};
+use crate::setup::{DataDir, SimulatedMarket, Up};
 
-/// What people type: whole tickers, beginnings, names, slips, and what is nothing at all.
-const TYPED: [&str; 24] = [
+/// Queries as users type them: tickers, prefixes, names, typos and nonsense.
+const QUERIES: [&str; 24] = [
     "A",
     "AA",
     "AAPL",
@@ -36,8 +36,8 @@ const TYPED: [&str; 24] = [
     "the",
 ];
 
-/// Names of three words each out of a hundred, as alike as companies' names are.
-const LISTED: &str = "insert into barkeep.directory (ticker, asset_type, name, exchange, source)
+/// Symbols with names of three words each out of a hundred, as similar as companies' names are.
+const INSERT_SYMBOLS: &str = "insert into barkeep.directory (ticker, asset_type, name, exchange, source)
     select t.ticker, 'stock',
         initcap(format('%s %s %s', w.words[1 + n % 97], w.words[1 + (n / 7) % 100], w.words[1 + (n / 131) % 89])),
         'NYSE', 'bench'
@@ -52,11 +52,11 @@ const LISTED: &str = "insert into barkeep.directory (ticker, asset_type, name, e
     ) t
     on conflict do nothing";
 
-pub(crate) async fn measure(market: &Market, runs: usize, symbols: i64) -> anyhow::Result<()> {
-    let place = Place::new(market)?;
-    let up = Up::start(&place).await?;
-    let mut sql = PgConnection::connect(&place.printed(&["db", "url"])?).await?;
-    sqlx::query(LISTED).execute(&mut sql).await?;
+pub(crate) async fn measure(market: &SimulatedMarket, runs: usize, symbols: i64) -> anyhow::Result<()> {
+    let data_dir = DataDir::new(market)?;
+    let up = Up::start(&data_dir).await?;
+    let mut sql = PgConnection::connect(&data_dir.output(&["db", "url"])?).await?;
+    sqlx::query(INSERT_SYMBOLS).execute(&mut sql).await?;
     sqlx::query(
         "delete from barkeep.directory where source = 'bench' and ticker in (
         select ticker from barkeep.directory where source = 'bench' order by md5(ticker)
@@ -65,25 +65,25 @@ pub(crate) async fn measure(market: &Market, runs: usize, symbols: i64) -> anyho
     .bind(symbols)
     .execute(&mut sql)
     .await?;
-    let there: i64 = sqlx::query_scalar("select count(*) from barkeep.directory").fetch_one(&mut sql).await?;
-    sql.close().await.context("the measuring connection")?;
+    let count: i64 = sqlx::query_scalar("select count(*) from barkeep.directory").fetch_one(&mut sql).await?;
+    sql.close().await.context("could not close the connection")?;
     let client = reqwest::Client::new();
     let ask = async |text: &str| -> anyhow::Result<(f64, usize)> {
-        let began = Instant::now();
-        let answer = client
+        let started = Instant::now();
+        let response = client
             .get(format!("{}/api/v1/symbols", up.url))
             .query(&[("q", text)])
             .bearer_auth(&up.anon_key)
             .send()
             .await?;
-        ensure!(answer.status() == 200, "{text:?}: {}", answer.status());
-        let found: Value = answer.json().await?;
-        let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+        ensure!(response.status() == 200, "{text:?}: {}", response.status());
+        let found: Value = response.json().await?;
+        let milliseconds = started.elapsed().as_secs_f64() * 1e3;
         Ok((milliseconds, found["symbols"].as_array().map_or(0, Vec::len)))
     };
     let (first, _) = ask("A").await?;
     let mut all = Vec::new();
-    for text in TYPED {
+    for text in QUERIES {
         let mut times = Vec::new();
         let mut found = 0;
         for _ in 0..runs {
@@ -91,14 +91,14 @@ pub(crate) async fn measure(market: &Market, runs: usize, symbols: i64) -> anyho
             times.push(milliseconds);
             found = symbols;
         }
-        println!("{text:>24}: {found:>2} found, {}", spread(times.clone()));
+        println!("{text:>24}: {found:>2} found, {}", summary(times.clone()));
         all.extend(times);
     }
-    println!("searches over HTTP, {there} symbols: {}; the first after a change {first:.1} ms", spread(all));
+    println!("searches over HTTP, {count} symbols: {}; the first search after a change {first:.1} ms", summary(all));
     Ok(())
 }
 
-fn spread(mut figures: Vec<f64>) -> String {
+fn summary(mut figures: Vec<f64>) -> String {
     figures.sort_by(f64::total_cmp);
     let at = |n: usize| figures.get(n).copied().unwrap_or_default();
     format!(

@@ -1,4 +1,4 @@
-//! The simulator, the binary, and a place for its data.
+//! What the benchmarks share: the simulator, the binary, and a data directory for it.
 
 use std::{
     path::PathBuf,
@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub(crate) struct Market {
+pub(crate) struct SimulatedMarket {
     pub(crate) url: String,
     pub(crate) simulator: Simulator,
     _stop: DropGuard,
 }
 
-impl Market {
+impl SimulatedMarket {
     pub(crate) async fn start(requests_per_minute: u32, latency_ms: u64) -> anyhow::Result<Self> {
         let mut settings = Settings::new(Source::Synthetic);
         settings.requests_per_minute = requests_per_minute;
@@ -33,37 +33,37 @@ impl Market {
     }
 }
 
-/// A data directory of its own.
-pub(crate) struct Place {
+/// A new data directory, and the simulator to use with it.
+pub(crate) struct DataDir {
     dir: TempDir,
     market: String,
 }
 
-impl Place {
-    pub(crate) fn new(market: &Market) -> anyhow::Result<Self> {
+impl DataDir {
+    pub(crate) fn new(market: &SimulatedMarket) -> anyhow::Result<Self> {
         Ok(Self { dir: tempfile::tempdir()?, market: market.url.clone() })
     }
 
     pub(crate) fn barkeep(&self, args: &[&str]) -> anyhow::Result<Command> {
         let binary: PathBuf = std::env::current_exe()?.with_file_name("barkeep");
-        ensure!(binary.exists(), "{} is not there: cargo build --release", binary.display());
+        ensure!(binary.exists(), "{} doesn't exist: run cargo build --release", binary.display());
         let mut command = Command::new(binary);
         command.args(args).arg("--data-dir").arg(self.dir.path()).env("APCA_API_DATA_URL", &self.market);
         command.env("BARKEEP_LOG", "error").env_remove("DATABASE_URL").stdin(Stdio::null());
         Ok(command)
     }
 
-    /// What a command prints.
-    pub(crate) fn printed(&self, args: &[&str]) -> anyhow::Result<String> {
+    /// Runs a command and returns what it prints.
+    pub(crate) fn output(&self, args: &[&str]) -> anyhow::Result<String> {
         let output = self.barkeep(args)?.output()?;
         ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 
-impl Drop for Place {
+impl Drop for DataDir {
     fn drop(&mut self) {
-        // Run as root, the server's files lie where its user can reach them.
+        // Root's cluster is in another directory, which its server's user can enter.
         if let Ok(elsewhere) = std::fs::read_to_string(self.dir.path().join("postgres/elsewhere")) {
             let elsewhere = PathBuf::from(elsewhere.trim());
             if elsewhere.is_absolute() && elsewhere.components().count() > 3 {
@@ -73,7 +73,7 @@ impl Drop for Place {
     }
 }
 
-/// `barkeep up`, asked to stop when dropped.
+/// A running `barkeep up`, which is stopped when dropped.
 pub(crate) struct Up {
     process: Child,
     pub(crate) url: String,
@@ -81,11 +81,11 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    pub(crate) async fn start(place: &Place) -> anyhow::Result<Self> {
-        let mut command = place.barkeep(&["up", "--json", "--listen", "127.0.0.1:0"])?;
+    pub(crate) async fn start(data_dir: &DataDir) -> anyhow::Result<Self> {
+        let mut command = data_dir.barkeep(&["up", "--json", "--listen", "127.0.0.1:0"])?;
         let mut process = command.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
-        let stdout = process.stdout.take().context("its output")?;
+        let stdout = process.stdout.take().context("no output")?;
         std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)?;
         let started: Value = serde_json::from_str(&line).context("up --json prints one object")?;
         let text = |name: &str| started[name].as_str().map(str::to_owned).with_context(|| format!("no {name}: {line}"));
@@ -104,8 +104,8 @@ impl Drop for Up {
     }
 }
 
-/// `min / median / max` of figures, in seconds.
-pub(crate) fn spread(mut figures: Vec<f64>) -> String {
+/// Minimum, median and maximum of figures in seconds.
+pub(crate) fn summary(mut figures: Vec<f64>) -> String {
     figures.sort_by(f64::total_cmp);
     match figures.as_slice() {
         [] => "none".to_owned(),
