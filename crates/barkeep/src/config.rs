@@ -72,7 +72,7 @@ pub(crate) struct Config {
     /// Host names that the server answers to, besides those of loopback.
     pub(crate) allowed_hosts: Vec<String>,
     /// Days on which a market closes, or closes early, beyond the calendar's rules; and the hours of stocks.
-    pub(crate) calendar_exceptions: calendar_exceptions::Wanted,
+    pub(crate) calendar_exceptions: calendar_exceptions::CalendarSettings,
     /// Whether to use the database's LISTEN and NOTIFY. Without them it is polled more often.
     pub(crate) notify: bool,
     /// Whether this process runs background upkeep: asset lists, splits and dividends, rechecks of unknown symbols, nightly
@@ -157,7 +157,7 @@ impl Config {
             allowed_hosts,
             jwks: variable("BARKEEP_JWKS_URL").or(file.jwks_url).map(|url| Jwks::at(&url)).transpose()?,
             public_url,
-            calendar_exceptions: calendar_exceptions::Wanted {
+            calendar_exceptions: calendar_exceptions::CalendarSettings {
                 file: variable("BARKEEP_SESSIONS").map(PathBuf::from).or(file.sessions),
                 hours: variable("BARKEEP_STOCK_HOURS")
                     .or(file.stock_hours)

@@ -98,7 +98,7 @@ impl DatabaseHandle {
         };
         let simulated = Database::connect(&url, 1).await?;
         let copied = match migrations::pending(&simulated).await?.is_empty() {
-            true => store::takeover::take_interest_along(&simulated, &self.database).await?,
+            true => store::takeover::copy_interest(&simulated, &self.database).await?,
             false => 0,
         };
         simulated.close().await;

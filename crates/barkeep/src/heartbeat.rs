@@ -6,13 +6,13 @@ use store::{
     Database,
     clock::{self, SharedClock},
     events::Signals,
-    processes::{self, Introduction, Part},
+    processes::{self, ProcessInfo, Role},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How this process is listed among the others.
-pub(crate) fn process_info(name: &str, parts: Vec<Part>, slots: u16, address: Option<SocketAddr>) -> Introduction {
-    Introduction {
+pub(crate) fn process_info(name: &str, parts: Vec<Role>, slots: u16, address: Option<SocketAddr>) -> ProcessInfo {
+    ProcessInfo {
         name: name.to_owned(),
         parts,
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -26,7 +26,7 @@ pub(crate) fn process_info(name: &str, parts: Vec<Part>, slots: u16, address: Op
 /// Sends heartbeats until stopped.
 pub(crate) async fn run(
     database: &Database,
-    process: &Introduction,
+    process: &ProcessInfo,
     shared_clock: &SharedClock,
     signals: &Signals,
     stop: &CancellationToken,
@@ -34,7 +34,7 @@ pub(crate) async fn run(
     let mut hears = signals.hears.clone();
     loop {
         let hears_now = *hears.borrow_and_update();
-        if let Err(error) = processes::beat(database, process, hears_now).await {
+        if let Err(error) = processes::heartbeat(database, process, hears_now).await {
             tracing::warn!(%error, "Could not send a heartbeat");
         }
         if let Ok(clock) = clock::read(database).await {
@@ -42,7 +42,7 @@ pub(crate) async fn run(
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(processes::BEAT) => {}
+            () = tokio::time::sleep(processes::HEARTBEAT_INTERVAL) => {}
             // Without a listener the value never changes, and the branch is disabled.
             Ok(()) = hears.changed() => {}
         }

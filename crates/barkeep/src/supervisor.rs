@@ -7,11 +7,11 @@ use store::{
     clock,
     clock::{MarketClock, SharedClock},
     directory::Directory,
-    events::{self, Signals, Teller},
-    health,
-    processes::{self, Part},
+    events::{self, Signals, Notifier},
+    scheduler,
+    processes::{self, Role},
     runs,
-    sessions::SharedCalendars,
+    market_sessions::SharedCalendars,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -97,8 +97,8 @@ impl Roles {
         (6 + 2 * slots + if self.serve { 6 } else { 0 }).min(70)
     }
 
-    fn as_parts(self) -> Vec<Part> {
-        let roles = [(self.serve, Part::Serve), (self.plan, Part::Plan), (self.work.is_some(), Part::Work)];
+    fn as_parts(self) -> Vec<Role> {
+        let roles = [(self.serve, Role::Serve), (self.plan, Role::Plan), (self.work.is_some(), Role::Work)];
         roles.into_iter().filter(|(enabled, _)| *enabled).map(|(_, part)| part).collect()
     }
 
@@ -117,14 +117,14 @@ impl Roles {
         if !migrated.applied.is_empty() {
             tracing::info!(migrations = migrated.applied.len(), "Updated the database schema");
         }
-        let calendars = calendar_exceptions::begin(&handle.database, &config.calendar_exceptions).await?;
+        let calendars = calendar_exceptions::start(&handle.database, &config.calendar_exceptions).await?;
         let worker: Arc<str> = match instance {
             Some(instance) => instance.worker_name(),
             None => format!("part/{}", Uuid::new_v4().simple()).into(),
         };
         if let Some(instance) = instance {
             // This process holds the lock, so the runs leased by earlier workers of this data directory are abandoned.
-            processes::ended(&handle.database, &instance.name).await?;
+            processes::deregister(&handle.database, &instance.name).await?;
             let freed = runs::release(&handle.database, Some(&instance.name)).await?;
             if freed > 0 {
                 tracing::info!(freed, "Requeued runs that an earlier process left unfinished");
@@ -138,7 +138,7 @@ impl Roles {
         }
         let clock = self.market_clock(config, handle, &worker).await?;
         if self.plan {
-            health::beat(&handle.database, health::SCHEDULER, health::STARTING, "").await?;
+            scheduler::heartbeat(&handle.database, scheduler::SCHEDULER, scheduler::STARTING, "").await?;
         }
         // Stopped after everything that sends requests to it.
         let stop_simulator = CancellationToken::new();
@@ -147,16 +147,16 @@ impl Roles {
         let simulated = fetches && simulate::start_if_no_provider(config, clock, &stop_simulator).await?;
         let signals = match config.notify {
             true => events::listen(&handle.database, stop.clone()),
-            false => Signals::deaf(),
+            false => Signals::without_notifications(),
         };
         let foreground = Foreground::default();
-        let teller = if config.notify { Teller::start(&handle.database, stop.clone()) } else { Teller::silent() };
+        let notifier = if config.notify { Notifier::start(&handle.database, stop.clone()) } else { Notifier::disabled() };
         let initial_state =
             if fetches { ProviderState::Connecting("not connected yet".to_owned()) } else { ProviderState::Elsewhere };
         let (provider_tx, provider_rx) = watch::channel(initial_state);
         let tasks = TaskTracker::new();
         let (exceptions, exception_signals) = (config.calendar_exceptions.clone(), signals.clone());
-        tasks.spawn(calendar_exceptions::keep_up(
+        tasks.spawn(calendar_exceptions::run(
             handle.database.clone(),
             calendars.clone(),
             exceptions,
@@ -180,7 +180,7 @@ impl Roles {
                 calendars: calendars.clone(),
                 provider: provider_rx,
                 signals: signals.clone(),
-                teller: teller.clone(),
+                notifier: notifier.clone(),
                 foreground: foreground_handle(&foreground),
                 metrics: Metrics(telemetry::install_metrics()?),
                 stop: stop.clone(),
@@ -207,7 +207,7 @@ impl Roles {
             handle,
             clock: SharedClock::new(clock),
             calendars,
-            teller,
+            notifier,
             foreground,
             signals,
             worker: Arc::clone(&worker),
@@ -230,9 +230,9 @@ impl Roles {
         }
         let deregistered = async {
             if self.plan && !processes::others_plan(&handle.database, &worker).await? {
-                health::beat(&handle.database, health::SCHEDULER, health::STOPPED, "").await?;
+                scheduler::heartbeat(&handle.database, scheduler::SCHEDULER, scheduler::STOPPED, "").await?;
             }
-            processes::ended(&handle.database, &worker).await
+            processes::deregister(&handle.database, &worker).await
         };
         match tokio::time::timeout(DEREGISTER_TIMEOUT, deregistered).await {
             Ok(Ok(())) => {}
@@ -249,7 +249,7 @@ impl Roles {
         if !sets_clock || running.as_of == config.as_of && running.as_of.is_some() && !self.plan {
             return Ok(running);
         }
-        if processes::others_at_work(&handle.database, worker).await? {
+        if processes::others_running(&handle.database, worker).await? {
             if running.as_of == config.as_of {
                 return Ok(running);
             }
@@ -269,7 +269,7 @@ struct Supervisor<'a> {
     clock: SharedClock,
     calendars: SharedCalendars,
     signals: Signals,
-    teller: Teller,
+    notifier: Notifier,
     foreground: Foreground,
     worker: Arc<str>,
     address: Option<SocketAddr>,
@@ -296,7 +296,7 @@ impl Supervisor<'_> {
             state.send_replace(ProviderState::Connecting(error.to_string()));
             if self.roles.plan {
                 let (database, reason) = (&self.handle.database, error.to_string());
-                let reported = health::beat(database, health::SCHEDULER, health::WAITING, &reason).await;
+                let reported = scheduler::heartbeat(database, scheduler::SCHEDULER, scheduler::WAITING, &reason).await;
                 if let Err(error) = reported {
                     tracing::warn!(%error, "Could not report that the scheduler is waiting");
                 }
@@ -313,14 +313,14 @@ impl Supervisor<'_> {
             clock: self.clock.clone(),
             calendars: self.calendars.clone(),
             signals: self.signals.clone(),
-            teller: self.teller.clone(),
+            notifier: self.notifier.clone(),
             foreground: self.foreground.clone(),
             worker: Arc::clone(&self.worker),
             stop: self.stop.clone(),
         };
         let endpoints = engine.routes.all().map(|source| source.endpoint().clone()).collect();
         state.send_replace(ProviderState::Connected(endpoints));
-        let alone = !processes::others_at_work(&engine.database, &self.worker).await?;
+        let alone = !processes::others_running(&engine.database, &self.worker).await?;
         plan::publish_grace(&engine, !alone).await?;
         dispatch::retry_credentials(&engine).await?;
         let spawn = |task| spawn_critical(tasks, &self.stop, task);

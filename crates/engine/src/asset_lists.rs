@@ -49,7 +49,7 @@ pub async fn run(engine: Engine) {
 /// Asks for the list of `class`, where its day is over and nobody else does.
 async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
     let first = engine.routes.name(class);
-    if !directory::take_turn(&engine.database, &first, class).await? {
+    if !directory::claim_refresh(&engine.database, &first, class).await? {
         return Ok(());
     }
     // The first provider that has a list.
@@ -63,11 +63,11 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(?class, %error, "The list of assets could not be had; trying again in an hour");
-                return directory::put_off(&engine.database, class, false).await;
+                return directory::postpone_refresh(&engine.database, class, false).await;
             }
         }
     }
-    let Some((provider, assets)) = found else { return directory::put_off(&engine.database, class, true).await };
+    let Some((provider, assets)) = found else { return directory::postpone_refresh(&engine.database, class, true).await };
     let list: Vec<Entry> = assets.into_iter().map(directory_entry).collect();
     let replaced = directory::replace(&engine.database, &provider, class, &list).await?;
     tracing::info!(

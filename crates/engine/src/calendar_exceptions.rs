@@ -14,7 +14,7 @@ use market::calendar::{Exceptions, StockHours};
 use store::{
     Database, ServiceTx, StoreError,
     events::Signals,
-    sessions::{self, Edition, SharedCalendars},
+    market_sessions::{self, Edition, SharedCalendars},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,24 +34,24 @@ const GIVE_WAY: u32 = 3;
 /// Where the database is gone or not migrated.
 pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edition, StoreError> {
     let here = shared.edition();
-    if sessions::edition(database).await? == here.number {
+    if market_sessions::edition(database).await? == here.number {
         return Ok(here);
     }
     let mut tx = database.begin().await?;
-    Ok(adopt(shared, sessions::read(&mut tx).await?))
+    Ok(adopt(shared, market_sessions::read(&mut tx).await?))
 }
 
 /// The same in a transaction until whose end it stays so.
-pub(crate) async fn hold(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
-    if sessions::lock_shared(tx).await? != shared.edition().number {
-        adopt(shared, sessions::read(tx).await?);
+pub(crate) async fn lock_edition(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
+    if market_sessions::lock_shared(tx).await? != shared.edition().number {
+        adopt(shared, market_sessions::read(tx).await?);
     }
     Ok(())
 }
 
 /// Fails where something that was made by `made_by` would be stored under another edition.
-pub(crate) async fn still(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
-    if sessions::lock_shared(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
+pub(crate) async fn ensure_edition(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
+    if market_sessions::lock_shared(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
 }
 
 fn adopt(shared: &SharedCalendars, edition: Edition) -> Edition {
@@ -71,18 +71,18 @@ pub fn read(path: &Path) -> anyhow::Result<Exceptions> {
 
 /// What the settings say of sessions. What they don't say stays as the database has it.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct CalendarSettings {
     /// A file of days on which markets close, or close early, beyond what the calendars know.
     pub file: Option<PathBuf>,
     pub hours: Option<StockHours>,
 }
 
 /// For a start: puts what the settings say in force, and goes by what is. What goes wrong with the file ends the start.
-pub async fn begin(database: &Database, wanted: &Wanted) -> anyhow::Result<SharedCalendars> {
+pub async fn start(database: &Database, wanted: &CalendarSettings) -> anyhow::Result<SharedCalendars> {
     match &wanted.file {
         Some(path) => apply(database, wanted, read(path)?).await?,
         None if wanted.hours.is_some() => {
-            let in_force = sessions::read(&mut database.begin().await?).await?.calendars.exceptions().clone();
+            let in_force = market_sessions::read(&mut database.begin().await?).await?.calendars.exceptions().clone();
             apply(database, wanted, in_force).await?;
         }
         None => {}
@@ -92,15 +92,15 @@ pub async fn begin(database: &Database, wanted: &Wanted) -> anyhow::Result<Share
     Ok(shared)
 }
 
-async fn apply(database: &Database, wanted: &Wanted, days: Exceptions) -> Result<(), StoreError> {
+async fn apply(database: &Database, wanted: &CalendarSettings, days: Exceptions) -> Result<(), StoreError> {
     let hours = match wanted.hours {
         Some(hours) => hours,
-        None => sessions::read(&mut database.begin().await?).await?.calendars.stock_hours(),
+        None => market_sessions::read(&mut database.begin().await?).await?.calendars.stock_hours(),
     };
     let exceptions = &days.with_hours(hours);
     let mut tries = GIVE_WAY;
     let replaced = loop {
-        match sessions::apply(database, exceptions).await {
+        match market_sessions::apply(database, exceptions).await {
             Err(error) if error.gave_way() && tries > 1 => tries -= 1,
             done => break done?,
         }
@@ -119,10 +119,10 @@ async fn apply(database: &Database, wanted: &Wanted, days: Exceptions) -> Result
 
 /// Keeps going by the file and by what other processes put in force, until stopped. A file that can't be read or meant
 /// changes nothing, and is complained of once.
-pub async fn keep_up(
+pub async fn run(
     database: Database,
     shared: SharedCalendars,
-    wanted: Wanted,
+    wanted: CalendarSettings,
     signals: Signals,
     stop: CancellationToken,
 ) {
@@ -144,7 +144,7 @@ pub async fn keep_up(
         }
         if let Some(path) = &wanted.file {
             let now = stamp(path);
-            if now != dealt_with && now == before && look(&database, &shared, path, &wanted).await {
+            if now != dealt_with && now == before && reload(&database, &shared, path, &wanted).await {
                 dealt_with = now;
             }
             before = now;
@@ -165,7 +165,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 }
 
 /// Whether the file as it is now has been dealt with.
-async fn look(database: &Database, shared: &SharedCalendars, path: &Path, wanted: &Wanted) -> bool {
+async fn reload(database: &Database, shared: &SharedCalendars, path: &Path, wanted: &CalendarSettings) -> bool {
     let exceptions = match read(path) {
         Ok(exceptions) => exceptions,
         Err(error) => {

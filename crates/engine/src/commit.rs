@@ -11,7 +11,7 @@ use metrics::counter;
 use providers::{BarSource, FetchError, budget::Urgency};
 use store::{
     StoreError,
-    bars::{self, InsaneBar, SeriesBars, ShapedBar},
+    bars::{self, InvalidBar, SeriesBars, ShapedBar},
     rereads,
     runs::{self, ClaimedRun, Outcome},
 };
@@ -25,7 +25,7 @@ use crate::{
     shape::{CheckedBars, ShapeContext, shape},
 };
 
-/// The last of a run's tries: what is still insane then is quarantined instead of asked for again.
+/// The last of a run's tries: what is still invalid then is quarantined instead of asked for again.
 const LAST_TRY: i32 = 4;
 
 /// Runs stored in one transaction: whoever waits for a series of theirs waits no longer than these take.
@@ -45,7 +45,7 @@ struct Shaped<'a> {
     run: &'a ClaimedRun,
     covered: Option<Range>,
     bars: Vec<ShapedBar>,
-    insane: Vec<InsaneBar>,
+    invalid: Vec<InvalidBar>,
 }
 
 /// Gives each of `ended` its outcome.
@@ -68,7 +68,7 @@ pub async fn commit(
     let (spoilt, mut sound): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
         .map(|run| shaped(run, looked.get(&run.ticker), fetched, grace))
-        .partition(|shaped| !shaped.insane.is_empty() && shaped.run.failures < LAST_TRY);
+        .partition(|shaped| !shaped.invalid.is_empty() && shaped.run.failures < LAST_TRY);
     // The requests are counted once: with what is stored, where anything is.
     let mut requests = fetched.requests;
     // What somebody waits for before what rides along, and a series' runs side by side.
@@ -88,7 +88,7 @@ pub async fn commit(
         }
     }
     let spoilt: Vec<(&ClaimedRun, FetchError)> =
-        spoilt.iter().map(|Shaped { run, insane, .. }| (*run, can_not_be_true(source, run, insane))).collect();
+        spoilt.iter().map(|Shaped { run, invalid, .. }| (*run, can_not_be_true(source, run, invalid))).collect();
     failure::handle_spoilt(engine, source, &spoilt, requests).await?;
     quarantine_out_of_range(engine, source, ended, fetched).await?;
     let bare = |run: &&&ClaimedRun| fetched.bars.get(&run.ticker).is_none_or(Vec::is_empty);
@@ -111,10 +111,10 @@ async fn quarantine_out_of_range(
         |bar: &&Bar| asked.from().duration_since(bar.start) > near || bar.start.duration_since(asked.to()) > near;
     let mut found = 0;
     for (ticker, bars) in &fetched.bars {
-        let strays: Vec<InsaneBar> = bars
+        let strays: Vec<InvalidBar> = bars
             .iter()
             .filter(is_stray)
-            .map(|bar| InsaneBar {
+            .map(|bar| InvalidBar {
                 bar: *bar,
                 reason: format!("nobody asked for its time: what was asked for is {} to {}", asked.from(), asked.to()),
             })
@@ -131,7 +131,7 @@ async fn quarantine_out_of_range(
         let (account, provider) = (source.account(), &source.endpoint().provider);
         let message = format!("{provider} sent {found} bars of times that nobody asked for");
         tracing::warn!(found, "{message}");
-        store::providers::failed(&engine.database, account, provider, &message, false).await?;
+        store::provider_health::record_failure(&engine.database, account, provider, &message, false).await?;
     }
     Ok(())
 }
@@ -151,7 +151,7 @@ fn shaped<'a>(
     let answered = fetched.answered.and_then(|answered| answered.intersection(&asked));
     let settled = fetched.asked_at.checked_sub(grace).unwrap_or(fetched.asked_at);
     let (Some(answered), Some(looked)) = (answered, looked) else {
-        return Shaped { run, covered: None, bars: Vec::new(), insane: Vec::new() };
+        return Shaped { run, covered: None, bars: Vec::new(), invalid: Vec::new() };
     };
     let frame = ShapeContext {
         sessions: sessions.clone(),
@@ -162,7 +162,7 @@ fn shaped<'a>(
     };
     let shaped = shape(looked, &frame);
     let covered = covered(run, sessions, answered.to().min(settled));
-    Shaped { run, covered, bars: shaped.bars, insane: shaped.insane }
+    Shaped { run, covered, bars: shaped.bars, invalid: shaped.invalid }
 }
 
 /// What of the slice counts as covered: up to the last bar that had ended for good, and of which the answer holds
@@ -184,7 +184,7 @@ async fn write(
 ) -> Result<(), StoreError> {
     let provenance = &fetched.provenance;
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::still(&mut tx, fetched.calendars.number).await?;
+    calendar_exceptions::ensure_edition(&mut tx, fetched.calendars.number).await?;
     let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
     let held: HashSet<Uuid> = runs::lock(&mut tx, &runs).await?.into_iter().collect();
     let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));
@@ -198,7 +198,7 @@ async fn write(
     let rows = bars::store(&mut tx, provenance, &series).await?;
     for shaped in &mine {
         let (ticker, asked) = (&shaped.run.ticker, fetched.request.timeframe);
-        bars::quarantine(&mut tx, ticker, asked, shaped.run.timeframe, provenance, &shaped.insane).await?;
+        bars::quarantine(&mut tx, ticker, asked, shaped.run.timeframe, provenance, &shaped.invalid).await?;
     }
     let outcomes: Vec<Outcome<'_>> = mine
         .iter()
@@ -222,7 +222,7 @@ async fn write(
         counter!("barkeep_store_corrections_total").increment(corrections);
         tracing::info!(corrections, "{corrections} final bars have changed, of {}", told(&runs));
     }
-    let (rows, quarantined) = (rows.iter().sum::<u64>(), mine.iter().map(|s| s.insane.len()).sum::<usize>());
+    let (rows, quarantined) = (rows.iter().sum::<u64>(), mine.iter().map(|s| s.invalid.len()).sum::<usize>());
     counter!("barkeep_store_bars_total").increment(rows);
     counter!("barkeep_store_quarantined_total").increment(quarantined as u64);
     counter!("barkeep_dispatch_runs_total", "outcome" => "success").increment(mine.len() as u64);
@@ -249,10 +249,10 @@ fn told(runs: &[&ClaimedRun]) -> String {
     }
 }
 
-fn can_not_be_true(source: &dyn BarSource, run: &ClaimedRun, insane: &[InsaneBar]) -> FetchError {
-    let first = insane.first().map_or_else(String::new, |i| format!(", the first at {}: {}", i.bar.start, i.reason));
+fn can_not_be_true(source: &dyn BarSource, run: &ClaimedRun, invalid: &[InvalidBar]) -> FetchError {
+    let first = invalid.first().map_or_else(String::new, |i| format!(", the first at {}: {}", i.bar.start, i.reason));
     FetchError::BadData {
         provider: source.endpoint().provider.clone(),
-        message: format!("{} bars of {} can't be true{first}", insane.len(), run.ticker),
+        message: format!("{} bars of {} can't be true{first}", invalid.len(), run.ticker),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use store::{
     Database,
     clock::SharedClock,
-    events::{Signals, Teller},
-    sessions::SharedCalendars,
+    events::{Signals, Notifier},
+    market_sessions::SharedCalendars,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ pub struct Engine {
     pub clock: SharedClock,
     pub calendars: SharedCalendars,
     pub signals: Signals,
-    pub teller: Teller,
+    pub notifier: Notifier,
     pub foreground: Foreground,
     /// Names this process's workers. Those of a dead process on the same data directory share the beginning.
     pub worker: Arc<str>,
@@ -34,14 +34,14 @@ impl Engine {
     }
 
     /// Slices were queued: tells the slots here, and those elsewhere.
-    pub fn tell_queued(&self) {
+    pub fn notify_queued(&self) {
         self.signals.queued_here();
-        self.teller.queued();
+        self.notifier.queued();
     }
 
     /// Runs ended: tells those who show it, here and elsewhere.
-    pub fn tell_ended(&self) {
-        self.signals.ended_here();
-        self.teller.ended();
+    pub fn notify_changed(&self) {
+        self.signals.changed_here();
+        self.notifier.ended();
     }
 }

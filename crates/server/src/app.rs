@@ -13,10 +13,10 @@ use crate::auth::Authenticator;
 pub struct App {
     pub database: store::Database,
     pub directory: store::directory::Directory,
-    pub calendars: store::sessions::SharedCalendars,
+    pub calendars: store::market_sessions::SharedCalendars,
     pub provider: tokio::sync::watch::Receiver<ProviderState>,
     pub signals: store::events::Signals,
-    pub teller: store::events::Teller,
+    pub notifier: store::events::Notifier,
     pub foreground: ForegroundHandle,
     pub metrics: Metrics,
     pub auth: Authenticator,
@@ -66,7 +66,7 @@ impl App {
     /// Wakes the workers of this process and of others: runs were queued.
     pub(crate) fn notify_queued(&self) {
         self.signals.queued_here();
-        self.teller.queued();
+        self.notifier.queued();
     }
 }
 

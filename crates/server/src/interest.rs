@@ -10,11 +10,11 @@ use store::{
 use uuid::Uuid;
 
 /// The default where a request names none.
-pub const USUAL_TIMEFRAMES: [Timeframe; 3] = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
+pub const DEFAULT_TIMEFRAMES: [Timeframe; 3] = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
 
 /// A valid request for symbols: at least one symbol and one timeframe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct SymbolInterest {
     pub tickers: Vec<Ticker>,
     pub source: Source,
     pub timeframes: Vec<Timeframe>,
@@ -35,7 +35,7 @@ pub enum InvalidInterest {
     Form(&'static str),
 }
 
-impl Wanted {
+impl SymbolInterest {
     /// Reads `{"symbols": [...], "source": "...", "timeframes": [...]}`; `timeframes` may be left out.
     pub fn from_json(body: &Value) -> Result<Self, InvalidInterest> {
         let Some(body) = body.as_object() else {
@@ -51,7 +51,7 @@ impl Wanted {
         }
         let source = body.get("source").and_then(Value::as_str).ok_or(InvalidSource)?.parse()?;
         let timeframes = match body.get("timeframes") {
-            None | Some(Value::Null) => USUAL_TIMEFRAMES.to_vec(),
+            None | Some(Value::Null) => DEFAULT_TIMEFRAMES.to_vec(),
             Some(timeframes) => strings(timeframes)
                 .filter(|list| !list.is_empty())
                 .ok_or(InvalidInterest::Form("Invalid timeframes: expected a list, such as [\"m15\", \"h1\"]"))?
@@ -69,7 +69,7 @@ fn strings(value: &Value) -> Option<Vec<&str>> {
 }
 
 /// Records the interest of `user`.
-pub async fn take(database: &Database, user: Uuid, wanted: &Wanted) -> Result<Synced, StoreError> {
+pub async fn record(database: &Database, user: Uuid, wanted: &SymbolInterest) -> Result<Synced, StoreError> {
     let synced = tracking::sync(database, user, &wanted.tickers, wanted.source, &wanted.timeframes).await?;
     tracing::info!(
         symbols = synced.symbols_tracked, source = %synced.source, jobs = synced.jobs_updated,
@@ -81,7 +81,7 @@ pub async fn take(database: &Database, user: Uuid, wanted: &Wanted) -> Result<Sy
 /// Records `chart_view` interest in a series, at most once a day. Returns whether the series was not tracked before.
 ///
 /// # Errors
-/// As [`take`]: for one, where the user tracks too many symbols already.
+/// As [`record`]: for one, where the user tracks too many symbols already.
 pub async fn record_chart_view(
     database: &Database,
     user: Uuid,
@@ -91,7 +91,7 @@ pub async fn record_chart_view(
     if tracking::is_wanted(database, user, ticker, timeframe).await? {
         return Ok(false);
     }
-    let wanted = Wanted { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    let wanted = SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
     take(database, user, &wanted).await?;
     Ok(true)
 }
@@ -107,15 +107,15 @@ mod tests {
 
     #[test]
     fn timeframes_default_where_none_are_given() {
-        let wanted = Wanted::from_json(&json!({"symbols": ["aapl"], "source": "watchlist"})).unwrap();
-        assert_eq!(wanted.timeframes, USUAL_TIMEFRAMES);
+        let wanted = SymbolInterest::from_json(&json!({"symbols": ["aapl"], "source": "watchlist"})).unwrap();
+        assert_eq!(wanted.timeframes, DEFAULT_TIMEFRAMES);
         assert_eq!(wanted.tickers[0].as_str(), "AAPL");
     }
 
     #[test]
     fn aliases_of_timeframes_are_accepted() {
         let body = json!({"symbols": ["AAPL"], "source": "watchlist", "timeframes": ["15m", "1h", "1D"]});
-        assert_eq!(Wanted::from_json(&body).unwrap().timeframes, [Timeframe::M15, Timeframe::H1, Timeframe::D1]);
+        assert_eq!(SymbolInterest::from_json(&body).unwrap().timeframes, [Timeframe::M15, Timeframe::H1, Timeframe::D1]);
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             (json!({"symbols": ["AAPL"], "source": "favourites"}), invalid),
             (json!({"symbols": ["AAPL"], "source": 7}), invalid),
         ] {
-            assert_eq!(Wanted::from_json(&body).expect_err("invalid").to_string(), message, "{body}");
+            assert_eq!(SymbolInterest::from_json(&body).expect_err("invalid").to_string(), message, "{body}");
         }
         for (body, named) in [
             (json!({"symbols": ["AA PL"], "source": "watchlist"}), "AA PL"),
@@ -138,7 +138,7 @@ mod tests {
             (json!({"symbols": ["AAPL", 7], "source": "watchlist"}), "list"),
             (json!(["AAPL"]), "object"),
         ] {
-            let message = Wanted::from_json(&body).expect_err("invalid").to_string();
+            let message = SymbolInterest::from_json(&body).expect_err("invalid").to_string();
             assert!(message.contains(named), "{message}");
         }
     }
@@ -147,7 +147,7 @@ mod tests {
         #[test]
         fn no_body_makes_it_panic(symbol in "\\PC{0,24}", source in "\\PC{0,12}", timeframe in "\\PC{0,6}") {
             let body = json!({"symbols": [symbol], "source": source, "timeframes": [timeframe]});
-            let _ = Wanted::from_json(&body);
+            let _ = SymbolInterest::from_json(&body);
         }
     }
 }

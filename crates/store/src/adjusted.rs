@@ -13,13 +13,13 @@ use market::{
 use uuid::Uuid;
 
 use crate::{
-    Database, StoreError, actions,
+    Database, StoreError, corporate_actions,
     bars::{self, StoredBar},
 };
 
 /// What is to be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct AdjustedQuery<'a> {
     pub ticker: &'a Ticker,
     pub timeframe: Timeframe,
     /// `None`: all there are.
@@ -37,9 +37,9 @@ pub async fn read(
     database: &Database,
     user: Option<Uuid>,
     calendars: &Calendars,
-    wanted: Wanted<'_>,
+    wanted: AdjustedQuery<'_>,
 ) -> Result<Option<Vec<StoredBar>>, StoreError> {
-    let Wanted { ticker, timeframe, range, limit, adjustment } = wanted;
+    let AdjustedQuery { ticker, timeframe, range, limit, adjustment } = wanted;
     let Some(mut stored) = bars::read(database, user, ticker, timeframe, range, limit).await? else {
         return Ok(None);
     };
@@ -74,7 +74,7 @@ pub async fn steps(
     if ticker.asset_class() != AssetClass::Stock {
         return Ok(Vec::new());
     }
-    let mut actions = actions::of(database, user, ticker).await?;
+    let mut actions = corporate_actions::for_symbol(database, user, ticker).await?;
     let today = Calendar::Xnys.date_of(crate::clock::read(database).await?.now());
     actions.retain(|action| action.ex_date <= today);
     let dividends: Vec<Date> = actions

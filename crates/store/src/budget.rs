@@ -116,7 +116,7 @@ pub async fn take(database: &Database, account: &str, background: bool) -> Resul
 ///
 /// # Errors
 /// Where the database is gone; the request then stays counted for a minute and a half.
-pub async fn answered(database: &Database, account: &str, request: Uuid, says: Answered) -> Result<(), StoreError> {
+pub async fn record_response(database: &Database, account: &str, request: Uuid, says: Answered) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.request_answered($1, $2, $3, $4, $5, $6, $7)")
         .bind(account)
@@ -163,7 +163,7 @@ pub async fn unblock(database: &Database, account: &str) -> Result<(), StoreErro
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn standing(database: &Database, account: &str) -> Result<Option<Standing>, StoreError> {
+pub async fn account_budget(database: &Database, account: &str) -> Result<Option<Standing>, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(STANDING).bind(account).fetch_optional(&mut *tx).await?;
     row.as_ref().map(read).transpose()
@@ -173,7 +173,7 @@ pub async fn standing(database: &Database, account: &str) -> Result<Option<Stand
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn standings(database: &Database) -> Result<Vec<Standing>, StoreError> {
+pub async fn account_budgets(database: &Database) -> Result<Vec<Standing>, StoreError> {
     let mut tx = database.begin().await?;
     query(STANDING).bind(None::<&str>).fetch_all(&mut *tx).await?.iter().map(read).collect()
 }

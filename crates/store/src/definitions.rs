@@ -100,7 +100,7 @@ pub async fn lock_due(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn planned(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<(), StoreError> {
+pub async fn mark_planned(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<(), StoreError> {
     query(
         "update public.job_definitions d
         set due_reason = null, next_due_at = least(
@@ -131,7 +131,7 @@ fn ids(definitions: &[Definition]) -> Vec<Uuid> {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn put_off(database: &Database, definition: &Definition) -> Result<(), StoreError> {
+pub async fn postpone(database: &Database, definition: &Definition) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.job_definitions set next_due_at = barkeep.market_now() + interval '5 minutes' where id = $1")
         .bind(definition.id)
@@ -198,7 +198,7 @@ pub async fn make_due(database: &Database, tickers: &[Ticker]) -> Result<(), Sto
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn keep_in_background(
+pub async fn ensure_background(
     database: &Database,
     tickers: &[Ticker],
     timeframes: &[Timeframe],

@@ -63,7 +63,7 @@ struct Senders {
 
 impl Signals {
     /// Of which none ever comes, but for this process's own.
-    pub fn deaf() -> Self {
+    pub fn without_notifications() -> Self {
         let (wake_tx, wake) = watch::channel(0);
         let (queue_tx, queue) = watch::channel(0);
         let (events_tx, events) = watch::channel(0);
@@ -88,7 +88,7 @@ impl Signals {
     }
 
     /// The same for runs that ended in this process.
-    pub fn ended_here(&self) {
+    pub fn changed_here(&self) {
         up(&self.senders.events);
     }
 
@@ -106,7 +106,7 @@ fn up(counter: &watch::Sender<u64>) {
 /// Listens until `stop`, reconnecting with backoff. Every (re)connection counts as a signal, since one may have been
 /// missed. Whether anything arrives is tried out: behind a transaction-mode pooler nothing does.
 pub fn listen(database: &Database, stop: CancellationToken) -> Signals {
-    let signals = Signals::deaf();
+    let signals = Signals::without_notifications();
     signals.senders.hears.send_replace(None);
     let (told, pool) = (signals.clone(), database.pool().clone());
     tokio::spawn(async move {
@@ -218,30 +218,30 @@ async fn notify(pool: &PgPool, channel: &'static str) -> Result<(), sqlx::Error>
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn tell_queued(database: &Database) -> Result<(), StoreError> {
+pub async fn notify_queued(database: &Database) -> Result<(), StoreError> {
     Ok(notify(database.pool(), QUEUE).await?)
 }
 
 /// Tells other processes, after the fact and at most some times a second, so that no transaction of ours waits for the
 /// lock that NOTIFY takes. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Teller {
+pub struct Notifier {
     queue: Arc<Notify>,
     events: Arc<Notify>,
 }
 
-impl Teller {
+impl Notifier {
     /// Tells until `stop`.
     pub fn start(database: &Database, stop: CancellationToken) -> Self {
-        let teller = Self { queue: Arc::default(), events: Arc::default() };
-        for (due, channel) in [(Arc::clone(&teller.queue), QUEUE), (Arc::clone(&teller.events), EVENTS)] {
+        let notifier = Self { queue: Arc::default(), events: Arc::default() };
+        for (due, channel) in [(Arc::clone(&notifier.queue), QUEUE), (Arc::clone(&notifier.events), EVENTS)] {
             tokio::spawn(tell(database.pool().clone(), due, channel, stop.clone()));
         }
-        teller
+        notifier
     }
 
     /// Who tells nobody.
-    pub fn silent() -> Self {
+    pub fn disabled() -> Self {
         Self { queue: Arc::default(), events: Arc::default() }
     }
 
@@ -251,7 +251,7 @@ impl Teller {
     }
 
     /// Runs ended.
-    pub fn ended(&self) {
+    pub fn changed(&self) {
         self.events.notify_one();
     }
 }

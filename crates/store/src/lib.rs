@@ -6,7 +6,7 @@
 //! definition of a gap, the order of the queue, the fence around an outcome. The modules here say what the stages need
 //! of it.
 
-pub mod actions;
+pub mod corporate_actions;
 pub mod adjusted;
 pub mod bars;
 pub mod budget;
@@ -17,22 +17,22 @@ pub mod definitions;
 pub mod directory;
 mod error;
 pub mod events;
-pub mod health;
-pub mod inspection;
+pub mod scheduler;
+pub mod diagnostics;
 pub mod installation;
 mod instant;
 pub mod migrations;
-pub mod people;
+pub mod accounts;
 pub mod processes;
-pub mod progress;
-pub mod providers;
+pub mod backfill_progress;
+pub mod provider_health;
 pub mod rereads;
 mod row;
 pub mod runs;
-pub mod series_work;
-pub mod sessions;
-pub mod show;
-pub mod sign_in;
+pub mod series_backfill;
+pub mod market_sessions;
+pub mod overview;
+pub mod browser_sessions;
 mod statement;
 pub mod symbols;
 pub mod takeover;

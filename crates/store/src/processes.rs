@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A process that says so this often lives.
-pub const BEAT: Duration = Duration::from_secs(20);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
 /// One that hasn't for this long is taken for dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(70);
@@ -21,14 +21,14 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(70);
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Part {
+pub enum Role {
     Serve,
     Plan,
     Work,
     Backfill,
 }
 
-impl Part {
+impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Serve => "serve",
@@ -41,10 +41,10 @@ impl Part {
 
 /// What a process says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Introduction {
+pub struct ProcessInfo {
     /// As the worker of its runs.
     pub name: String,
-    pub parts: Vec<Part>,
+    pub parts: Vec<Role>,
     pub host: String,
     pub pid: u32,
     pub version: &'static str,
@@ -75,7 +75,7 @@ pub struct Process {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn beat(database: &Database, process: &Introduction, hears: Option<bool>) -> Result<(), StoreError> {
+pub async fn heartbeat(database: &Database, process: &ProcessInfo, hears: Option<bool>) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "insert into barkeep.processes (name, parts, host, pid, version, slots, hears, address)
@@ -101,7 +101,7 @@ pub async fn beat(database: &Database, process: &Introduction, hears: Option<boo
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn ended(database: &Database, prefix: &str) -> Result<(), StoreError> {
+pub async fn deregister(database: &Database, prefix: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.processes where starts_with(name, $1)").bind(prefix).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -130,7 +130,7 @@ pub async fn all(database: &Database) -> Result<Vec<Process>, StoreError> {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn others_at_work(database: &Database, own: &str) -> Result<bool, StoreError> {
+pub async fn others_running(database: &Database, own: &str) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar(
         "select exists (

@@ -10,7 +10,7 @@ use crate::{Database, StoreError, statement::query};
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn take_to_look_up(database: &Database, symbols: &[Uuid]) -> Result<Vec<Ticker>, StoreError> {
+pub async fn take_unchecked(database: &Database, symbols: &[Uuid]) -> Result<Vec<Ticker>, StoreError> {
     if symbols.is_empty() {
         return Ok(Vec::new());
     }
@@ -50,7 +50,7 @@ pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Resu
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: &str) -> Result<(), StoreError> {
+pub async fn confirm_listed(database: &Database, ticker: &Ticker, name: &str, exchange: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.resume_symbol($1, $2, $3)")
         .bind(ticker.as_str())
@@ -66,7 +66,7 @@ pub async fn listed(database: &Database, ticker: &Ticker, name: &str, exchange: 
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn not_looked_up(database: &Database, ticker: &Ticker) -> Result<(), StoreError> {
+pub async fn postpone_check(database: &Database, ticker: &Ticker) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set listing_checked_at = now() - interval '23 hours' where ticker = $1")
         .bind(ticker.as_str())
@@ -81,7 +81,7 @@ pub async fn not_looked_up(database: &Database, ticker: &Ticker) -> Result<(), S
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn take_due_for_a_second_look(database: &Database) -> Result<Vec<Ticker>, StoreError> {
+pub async fn take_due_for_recheck(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
         "update public.symbols s

@@ -10,7 +10,7 @@ use crate::{Database, ServiceTx, StoreError, statement::query};
 ///
 /// # Errors
 /// Where one of the databases refuses or is gone; nothing is written then.
-pub async fn take_interest_along(from: &Database, to: &Database) -> Result<u64, StoreError> {
+pub async fn copy_interest(from: &Database, to: &Database) -> Result<u64, StoreError> {
     let mut old = from.begin().await?;
     let rows = query(
         "select u.id, u.email, s.ticker, t.source, t.priority, to_jsonb(t.timeframes)

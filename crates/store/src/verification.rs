@@ -25,7 +25,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn keep(
+pub async fn store(
     database: &Database,
     ticker: &Ticker,
     timeframe: Timeframe,

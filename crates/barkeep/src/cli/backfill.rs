@@ -12,9 +12,9 @@ use store::{
     budget, clock,
     clock::SharedClock,
     coverage, definitions, events,
-    events::{Signals, Teller},
-    processes::{self, Part},
-    progress::{self, Progress},
+    events::{Signals, Notifier},
+    processes::{self, Role},
+    backfill_progress::{self, Progress},
     runs,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,7 +36,7 @@ use engine::{
     providers::connect,
     splits::corporate_actions,
 };
-use server::interest::USUAL_TIMEFRAMES;
+use server::interest::DEFAULT_TIMEFRAMES;
 
 const CONNECTIONS: u32 = 16;
 const SLOTS: u16 = 5;
@@ -93,7 +93,7 @@ impl Backfill {
     pub(super) async fn run(mut self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
         let all = self.symbols.is_empty();
         if self.timeframes.is_empty() && !all {
-            self.timeframes = USUAL_TIMEFRAMES.to_vec();
+            self.timeframes = DEFAULT_TIMEFRAMES.to_vec();
         }
         self.symbols.sort();
         self.symbols.dedup();
@@ -127,15 +127,15 @@ impl Backfill {
         json: bool,
     ) -> anyhow::Result<Summary> {
         handle.migrate().await?;
-        let calendars = calendar_exceptions::begin(&handle.database, &config.calendar_exceptions).await?;
+        let calendars = calendar_exceptions::start(&handle.database, &config.calendar_exceptions).await?;
         handle.import_simulated_interest(config).await?;
         let worker: Arc<str> =
             instance.map_or_else(|| format!("backfill/{}", Uuid::new_v4().simple()).into(), Instance::worker_name);
         if let Some(instance) = instance {
-            processes::ended(&handle.database, &instance.name).await?;
+            processes::deregister(&handle.database, &instance.name).await?;
             runs::release(&handle.database, Some(&instance.name)).await?;
         }
-        let alone = instance.is_some() && !processes::others_at_work(&handle.database, &worker).await?;
+        let alone = instance.is_some() && !processes::others_running(&handle.database, &worker).await?;
         let clock = if alone {
             clock::start(&handle.database, config.as_of).await?
         } else {
@@ -159,8 +159,8 @@ impl Backfill {
             routes,
             clock,
             calendars,
-            signals: if config.notify { events::listen(&handle.database, stop.clone()) } else { Signals::deaf() },
-            teller: if config.notify { Teller::start(&handle.database, stop.clone()) } else { Teller::silent() },
+            signals: if config.notify { events::listen(&handle.database, stop.clone()) } else { Signals::without_notifications() },
+            notifier: if config.notify { Notifier::start(&handle.database, stop.clone()) } else { Notifier::disabled() },
             foreground: Foreground::default(),
             worker,
             stop: stop.clone(),
@@ -174,14 +174,14 @@ impl Backfill {
         if self.symbols.is_empty() {
             self.symbols = coverage::wanted_symbols(&handle.database).await?;
         } else {
-            definitions::keep_in_background(&handle.database, &self.symbols, &self.timeframes, self.days).await?;
+            definitions::ensure_background(&handle.database, &self.symbols, &self.timeframes, self.days).await?;
         }
         runs::retry_failed(&handle.database, Some(&self.symbols)).await?;
 
         let tasks = TaskTracker::new();
         let heartbeat_engine = engine.clone();
         tasks.spawn(async move {
-            let process = heartbeat::process_info(&heartbeat_engine.worker, vec![Part::Backfill], SLOTS, None);
+            let process = heartbeat::process_info(&heartbeat_engine.worker, vec![Role::Backfill], SLOTS, None);
             heartbeat::run(
                 &heartbeat_engine.database,
                 &process,
@@ -203,7 +203,7 @@ impl Backfill {
         stop.cancel();
         tasks.close();
         tasks.wait().await;
-        processes::ended(&handle.database, &engine.worker).await?;
+        processes::deregister(&handle.database, &engine.worker).await?;
         let progress = filled?;
         Ok(Summary {
             requests: progress.requests,
@@ -241,14 +241,14 @@ impl Backfill {
                 return Ok(progress);
             }
         }
-        Ok(progress::of(&engine.database, &self.symbols, since).await?)
+        Ok(backfill_progress::for_symbols(&engine.database, &self.symbols, since).await?)
     }
 
     /// Waits until nothing is queued or running, and shows the progress.
     async fn wait_for_runs(&self, engine: &Engine, since: Timestamp, json: bool) -> anyhow::Result<Progress> {
         let display = ProgressDisplay::new(json);
         loop {
-            let progress = progress::of(&engine.database, &self.symbols, since).await?;
+            let progress = backfill_progress::for_symbols(&engine.database, &self.symbols, since).await?;
             if progress.queued + progress.running == 0 {
                 display.finish();
                 return Ok(progress);
@@ -305,7 +305,7 @@ impl Backfill {
 async fn throttled_requests(engine: &Engine) -> anyhow::Result<i64> {
     let mut total = 0;
     for source in engine.routes.all() {
-        let standing = budget::standing(&engine.database, source.account()).await?;
+        let standing = budget::account_budget(&engine.database, source.account()).await?;
         total += standing.map_or(0, |standing| standing.turned_away);
     }
     Ok(total)

@@ -7,7 +7,7 @@ use market::Ticker;
 use serde::Serialize;
 use store::{
     coverage::{self, SeriesCoverage},
-    show,
+    overview,
 };
 
 use super::{output::print_note, query, table};
@@ -35,7 +35,7 @@ impl Coverage {
                 let database = &handle.database;
                 let tickers = match self.symbol {
                     Some(ticker) => {
-                        if show::kept(database, std::slice::from_ref(&ticker)).await?.is_empty() {
+                        if overview::kept(database, std::slice::from_ref(&ticker)).await?.is_empty() {
                             let hint = suggest::sentence(database, &ticker).await;
                             print_note(format!("{ticker} isn't tracked: add it with `barkeep track {ticker}`{hint}"));
                         }

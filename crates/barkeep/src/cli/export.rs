@@ -11,14 +11,14 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::Serialize;
-use store::{bars::StoredBar, sessions};
+use store::{bars::StoredBar, market_sessions};
 
 use crate::{
     config::{CommonOptions, Config},
     database::DatabaseHandle,
 };
 use store::{
-    adjusted::{self, Wanted},
+    adjusted::{self, AdjustedQuery},
     directory::suggest,
 };
 
@@ -57,7 +57,7 @@ impl Export {
             (None, None) => None,
             (from, to) => Some(Range::new(from.unwrap_or(Timestamp::MIN), to.unwrap_or(Timestamp::MAX))?),
         };
-        let query = Wanted {
+        let query = AdjustedQuery {
             ticker: &self.symbol,
             timeframe: self.timeframe,
             range,
@@ -67,7 +67,7 @@ impl Export {
         let handle = DatabaseHandle::open(&Config::load(common)?, 2).await?;
         let read = async {
             handle.migrate_if_private().await?;
-            let calendars = sessions::read(&mut handle.database.begin().await?).await?.calendars;
+            let calendars = market_sessions::read(&mut handle.database.begin().await?).await?.calendars;
             match adjusted::read(&handle.database, None, &calendars, query).await? {
                 Some(bars) => Ok(bars),
                 None => {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use market::Ticker;
-use store::show::{self, Gap};
+use store::overview::{self, Gap};
 
 use super::{query, table};
 use crate::config::CommonOptions;
@@ -26,7 +26,7 @@ impl Gaps {
             async |handle| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
                 query::warn_untracked(handle, &self.symbols).await?;
-                Ok(show::gaps(&handle.database, tickers, self.limit).await?)
+                Ok(overview::gaps(&handle.database, tickers, self.limit).await?)
             },
             |gaps| render(gaps),
         )

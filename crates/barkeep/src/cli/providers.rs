@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use store::{
     budget::{self, Standing},
-    providers::{self as provider_health, Health},
+    provider_health::{self as provider_health, ProviderHealth},
 };
 
 use super::{query, table};
@@ -46,7 +46,7 @@ impl Providers {
             common,
             async |handle| {
                 let (budgets, health) =
-                    (budget::standings(&handle.database).await?, provider_health::all(&handle.database).await?);
+                    (budget::account_budgets(&handle.database).await?, provider_health::all(&handle.database).await?);
                 Ok(ProvidersReport { providers, budgets, health })
             },
             render,

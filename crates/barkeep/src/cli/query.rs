@@ -8,9 +8,9 @@ use serde::Serialize;
 use store::{
     clock,
     clock::SharedClock,
-    events::{Signals, Teller},
-    sessions::SharedCalendars,
-    show,
+    events::{Signals, Notifier},
+    market_sessions::SharedCalendars,
+    overview,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -45,7 +45,7 @@ pub(super) async fn run<T: Serialize>(
 
 /// Notes which of the symbols aren't tracked, and so can't have gaps.
 pub(super) async fn warn_untracked(handle: &DatabaseHandle, symbols: &[Ticker]) -> anyhow::Result<()> {
-    let tracked = show::kept(&handle.database, symbols).await?;
+    let tracked = overview::kept(&handle.database, symbols).await?;
     for ticker in symbols.iter().filter(|ticker| !tracked.contains(ticker)) {
         let hint = suggest::sentence(&handle.database, ticker).await;
         print_note(format!("{ticker} isn't tracked: add it with `barkeep track {ticker}`{hint}"));
@@ -76,8 +76,8 @@ pub(super) async fn with_engine<T>(
             routes: connect::connect_read_only(&config.providers, &handle.database, &clock).await?,
             clock,
             calendars,
-            signals: Signals::deaf(),
-            teller: Teller::silent(),
+            signals: Signals::without_notifications(),
+            notifier: Notifier::disabled(),
             foreground: Foreground::default(),
             worker: Arc::from("query"),
             stop,

@@ -7,7 +7,7 @@ use market::Ticker;
 use serde::Serialize;
 use store::{
     events, runs,
-    show::{self, Run, Which},
+    overview::{self, Run, RunFilter},
 };
 
 use super::{query, table};
@@ -59,8 +59,8 @@ impl Runs {
             common,
             async |handle| {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
-                let which = Which { statuses: &statuses, tickers, limit: self.limit };
-                Ok(show::runs(&handle.database, None, &which).await?)
+                let which = RunFilter { statuses: &statuses, tickers, limit: self.limit };
+                Ok(overview::runs(&handle.database, None, &which).await?)
             },
             |runs| render(runs),
         )
@@ -114,7 +114,7 @@ impl Retry {
         query::run(
             common,
             async |handle| {
-                let tracked = show::kept(&handle.database, &self.symbols).await?;
+                let tracked = overview::kept(&handle.database, &self.symbols).await?;
                 if let Some(untracked) = self.symbols.iter().find(|symbol| !tracked.contains(symbol)) {
                     let hint = suggest::sentence(&handle.database, untracked).await;
                     anyhow::bail!("{untracked} isn't tracked, so it has no failed runs{hint}");
@@ -122,7 +122,7 @@ impl Retry {
                 let tickers = (!self.symbols.is_empty()).then_some(self.symbols.as_slice());
                 let retried = runs::retry_failed(&handle.database, tickers).await?;
                 if retried > 0 {
-                    events::tell_queued(&handle.database).await?;
+                    events::notify_queued(&handle.database).await?;
                 }
                 Ok(Retried { retried })
             },

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use store::{
     budget::{self, Standing},
-    clock, health,
-    health::Readiness,
+    clock, scheduler,
+    scheduler::Readiness,
     processes::{self, Process},
-    providers::{self, FAILING, Health},
-    show::{self, Totals},
+    provider_health::{self, FAILING, ProviderHealth},
+    overview::{self, Totals},
 };
 
 use super::{query, table};
@@ -29,7 +29,7 @@ struct StatusReport {
     queue: Totals,
     processes: Vec<Process>,
     budgets: Vec<Standing>,
-    providers: Vec<Health>,
+    providers: Vec<ProviderHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,21 +47,21 @@ impl Status {
             async |handle| {
                 let database = &handle.database;
                 let Readiness { scheduler_seen_secs_ago, scheduler_status, scheduler_message } =
-                    health::readiness(database).await?;
+                    scheduler::readiness(database).await?;
                 let clock = clock::read(database).await?;
                 Ok(StatusReport {
                     scheduler: Scheduler {
                         status: scheduler_status,
                         message: scheduler_message.filter(|message| !message.is_empty()),
                         seen_seconds_ago: scheduler_seen_secs_ago,
-                        rounds: health::last_round(database).await?.number,
+                        rounds: scheduler::last_round(database).await?.number,
                     },
                     market_now: clock.now(),
                     market_as_of: clock.as_of,
-                    queue: show::totals(database, None).await?,
+                    queue: overview::totals(database, None).await?,
                     processes: processes::all(database).await?,
-                    budgets: budget::standings(database).await?,
-                    providers: providers::all(database).await?,
+                    budgets: budget::account_budgets(database).await?,
+                    providers: provider_health::all(database).await?,
                 })
             },
             render,

@@ -13,7 +13,7 @@ use crate::{
     config::{CommonOptions, Config},
     database::DatabaseHandle,
 };
-use server::interest::{self, USUAL_TIMEFRAMES, Wanted};
+use server::interest::{self, DEFAULT_TIMEFRAMES, SymbolInterest};
 
 #[derive(Args, Debug)]
 pub(super) struct Track {
@@ -66,8 +66,8 @@ impl Target {
 
 impl Track {
     pub(super) async fn run(self, common: &CommonOptions) -> anyhow::Result<ExitCode> {
-        let timeframes = if self.timeframes.is_empty() { USUAL_TIMEFRAMES.to_vec() } else { self.timeframes };
-        let interest = Wanted { tickers: self.symbols, source: self.source, timeframes };
+        let timeframes = if self.timeframes.is_empty() { DEFAULT_TIMEFRAMES.to_vec() } else { self.timeframes };
+        let interest = SymbolInterest { tickers: self.symbols, source: self.source, timeframes };
         let config = Config::load(common)?;
         let (synced, through) = match self.target.server(&config)? {
             Some(server) => (server.track(&interest).await?, format!(", through {}", server.url)),
@@ -85,12 +85,12 @@ impl Track {
     }
 }
 
-async fn track_in_database(config: &Config, target: &Target, interest: &Wanted) -> anyhow::Result<Synced> {
+async fn track_in_database(config: &Config, target: &Target, interest: &SymbolInterest) -> anyhow::Result<Synced> {
     let handle = DatabaseHandle::open(config, 2).await?;
     let synced = async {
         handle.migrate_if_private().await?;
         let user = target_user::resolve(&handle, target.user.as_deref()).await?;
-        anyhow::Ok(interest::take(&handle.database, user, interest).await?)
+        anyhow::Ok(interest::record(&handle.database, user, interest).await?)
     }
     .await;
     let closed = handle.close().await;

@@ -4,7 +4,7 @@ use std::{io::Read as _, process::ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
-use store::{people, users};
+use store::{accounts, users};
 
 use super::{output::print_line, table};
 use crate::{
@@ -63,7 +63,7 @@ impl User {
         users::ensure_ours(database).await?;
         match self.action {
             Action::Add(credentials) => {
-                let has_password = people::password_of(database, &credentials.email).await?.is_some();
+                let has_password = accounts::password_of(database, &credentials.email).await?.is_some();
                 ensure!(
                     !has_password,
                     "user {} already exists: change the password with `barkeep user password {}`",
@@ -72,27 +72,27 @@ impl User {
                 );
                 // Before the password is asked for, so that an invalid address is reported first.
                 let user = users::by_email(database, &credentials.email).await?;
-                people::set_password(database, user, &passwords::hash(&credentials.password()?)?).await?;
+                accounts::set_password(database, user, &passwords::hash(&credentials.password()?)?).await?;
                 print_line(format!("Added {}, who can now sign in", credentials.email))
             }
             Action::Password(credentials) => {
-                let known = people::all(database).await?;
+                let known = accounts::all(database).await?;
                 let person = known.iter().find(|person| person.email.eq_ignore_ascii_case(credentials.email.trim()));
                 let person = person.with_context(|| {
                     format!("there is no user {0}: add one with `barkeep user add {0}`", credentials.email)
                 })?;
-                people::set_password(database, person.id, &passwords::hash(&credentials.password()?)?).await?;
+                accounts::set_password(database, person.id, &passwords::hash(&credentials.password()?)?).await?;
                 print_line(format!("Changed the password of {}; browsers must sign in again", credentials.email))
             }
             Action::Remove { email } => {
                 ensure!(
-                    people::remove(database, &email).await?,
+                    accounts::remove(database, &email).await?,
                     "there is no user {email}: list all with `barkeep user list`"
                 );
                 print_line(format!("Removed {email} and all of the user's data"))
             }
             Action::List => {
-                let all = people::all(database).await?;
+                let all = accounts::all(database).await?;
                 if json {
                     return print_line(serde_json::to_string_pretty(&all)?);
                 }

@@ -39,7 +39,7 @@ pub async fn execute(engine: &Engine, pack: ClaimedPack, scope: &Scope) {
         failure::requeue_not_stored(engine, &open, &error).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    engine.tell_ended();
+    engine.notify_changed();
     if let Err(error) = unknown_symbols::check_symbols(engine, &symbols_without_bars).await {
         tracing::warn!(%error, "Symbols without bars could not be checked; a later round tries again");
     }
@@ -160,7 +160,7 @@ impl Execution<'_> {
             self.commit(runs, &result).await?;
         }
         let provider = &source.endpoint().provider;
-        store::providers::answered(&engine.database, source.account(), provider).await?;
+        store::provider_health::record_success(&engine.database, source.account(), provider).await?;
         if source.limits(asset_class).grace != grace_before {
             plan::publish_grace(engine, true).await?;
         }

@@ -110,7 +110,7 @@ async fn free_lost_runs(engine: &Engine) {
             Ok(0) => {}
             Ok(freed) => {
                 tracing::warn!(freed, "Took runs back from workers that are gone");
-                engine.tell_queued();
+                engine.notify_queued();
             }
             Err(error) => tracing::warn!(%error, "Could not look for lost runs; the next round tries again"),
         }
@@ -258,7 +258,7 @@ pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
     for source in engine.routes.all() {
         budget::unblock(&engine.database, source.account()).await?;
     }
-    runs::try_credentials_again(&engine.database).await?;
+    runs::retry_credentials(&engine.database).await?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(300);
 
 /// Asks about those of the symbols that have no bars at all and that nobody has asked about lately.
 pub(super) async fn check_symbols(engine: &Engine, symbols: &[Uuid]) -> Result<(), StoreError> {
-    for ticker in symbols::take_to_look_up(&engine.database, symbols).await? {
+    for ticker in symbols::take_unchecked(&engine.database, symbols).await? {
         check_symbol(engine, &ticker).await?;
     }
     Ok(())
@@ -26,12 +26,12 @@ pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(),
     for source in engine.routes.serving(ticker.asset_class()) {
         match source.asset(ticker).await {
             Ok(Some(asset)) => {
-                symbols::listed(&engine.database, ticker, &asset.name, &asset.exchange).await?;
+                symbols::confirm_listed(&engine.database, ticker, &asset.name, &asset.exchange).await?;
                 return match asset.active {
                     true => Ok(()),
                     false => {
                         let provider = &source.endpoint().provider;
-                        directory::trades_no_more(&engine.database, provider, &directory_entry(asset)).await
+                        directory::mark_delisted(&engine.database, provider, &directory_entry(asset)).await
                     }
                 };
             }
@@ -41,7 +41,7 @@ pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(),
     }
     if let Some(error) = failed {
         tracing::warn!(symbol = %ticker, %error, "An asset list could not be asked about {ticker}");
-        return symbols::not_looked_up(&engine.database, ticker).await;
+        return symbols::postpone_check(&engine.database, ticker).await;
     }
     let hint = directory::suggest::sentence(&engine.database, ticker).await;
     let reason = match asked.as_slice() {
@@ -57,7 +57,7 @@ pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(),
 /// for a provider.
 pub async fn recheck_unknown(engine: Engine) {
     loop {
-        match symbols::take_due_for_a_second_look(&engine.database).await {
+        match symbols::take_due_for_recheck(&engine.database).await {
             Ok(tickers) => {
                 for ticker in tickers {
                     if engine.stop.is_cancelled() {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use store::{
     StoreError, budget, coverage, definitions,
     definitions::Definition,
-    health,
+    scheduler,
     runs::{self, Slices},
     tracking,
 };
@@ -72,13 +72,13 @@ pub async fn run(engine: Engine) {
         counter!("barkeep_plan_rounds_total", "status" => status).increment(1);
         counter!("barkeep_plan_slices_total").increment(planned.slices as u64);
         histogram!("barkeep_plan_round_seconds").record(began.elapsed());
-        let results = health::Round {
+        let results = scheduler::PlanningRound {
             scanned: planned.scanned as i64,
             slices_created: planned.slices as i64,
             duration_ms: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
             errors,
         };
-        if let Err(error) = health::round(&engine.database, status, &message, &results).await {
+        if let Err(error) = scheduler::record_round(&engine.database, status, &message, &results).await {
             tracing::warn!(%error, "The planner could not report that it lives");
         }
     }
@@ -105,7 +105,7 @@ pub async fn plan_due(
     tracking::expire(&engine.database).await?;
     let back = runs::release(&engine.database, None).await? + runs::readmit_failed(&engine.database).await?;
     if back > 0 {
-        engine.tell_queued();
+        engine.notify_queued();
     }
     budget::forget_unused(&engine.database).await?;
     loop {
@@ -123,7 +123,7 @@ pub async fn plan_due(
         planned.slices += slices;
         planned.scanned += batch.len();
         if slices > 0 && by_interest {
-            engine.tell_queued();
+            engine.notify_queued();
         }
         if engine.stop.is_cancelled() {
             break;
@@ -131,7 +131,7 @@ pub async fn plan_due(
     }
     if planned.slices > 0 {
         tracing::info!(series = planned.scanned, slices = planned.slices, "Queued what is missing");
-        engine.tell_queued();
+        engine.notify_queued();
     }
     Ok((planned, errors))
 }
@@ -157,7 +157,7 @@ async fn plan_batch(
                 let (symbol, timeframe) = (&definition.ticker, definition.timeframe);
                 tracing::error!(%symbol, %timeframe, %error, "{symbol} {timeframe} could not be planned");
                 errors.push(format!("{symbol} {timeframe} could not be planned: {error}"));
-                definitions::put_off(&engine.database, definition).await?;
+                definitions::postpone(&engine.database, definition).await?;
             }
         }
     }
@@ -167,7 +167,7 @@ async fn plan_batch(
 /// The same in one transaction.
 async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) -> Result<usize, StoreError> {
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::hold(&mut tx, &engine.calendars).await?;
+    calendar_exceptions::lock_edition(&mut tx, &engine.calendars).await?;
     let market = engine.market();
     let due = definitions::lock_due(&mut tx, batch).await?;
     if due.is_empty() {
@@ -188,7 +188,7 @@ async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) 
         }
     }
     let queued = if wanted.is_empty() { 0 } else { runs::enqueue(&mut tx, &wanted).await? };
-    definitions::planned(&mut tx, &due).await?;
+    definitions::mark_planned(&mut tx, &due).await?;
     tx.commit().await?;
     Ok(usize::try_from(queued).unwrap_or(usize::MAX))
 }

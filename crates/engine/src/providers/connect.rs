@@ -33,7 +33,7 @@ pub async fn connect(
         installation::claim(database, bars, &named).await?;
         tracing::info!(provider = %endpoint.provider, address = %endpoint.address, "Connected to {}", endpoint.provider);
     }
-    store::providers::rank(database, &feeds(candidates)).await?;
+    store::provider_health::rank_feeds(database, &feeds(candidates)).await?;
     Ok(routes)
 }
 

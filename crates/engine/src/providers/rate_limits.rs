@@ -75,7 +75,7 @@ impl Permit for PendingRequest {
             reset: report.reset.map(|reset| (reset.unix, reset.after)),
             turned_away: report.turned_away.map(|wait| wait.min(Duration::from_secs(24 * 60 * 60))),
         };
-        if let Err(error) = budget::answered(&self.database, &self.account, self.request, says).await {
+        if let Err(error) = budget::record_response(&self.database, &self.account, self.request, says).await {
             tracing::warn!(%error, "What an answer says of the budget could not be kept");
         }
     }

@@ -16,7 +16,7 @@ use providers::{BarSource, Limits};
 use store::{
     Database, StoreError,
     budget::{self, Standing},
-    providers::{self as health, FAILING},
+    provider_health::{self as health, FAILING},
     runs::QueuedRun,
 };
 
@@ -103,7 +103,7 @@ impl Routes {
     pub async fn snapshot(&self, database: &Database) -> Result<RoutingSnapshot, StoreError> {
         let mut standings = HashMap::new();
         for source in self.all() {
-            if let Some(standing) = budget::standing(database, source.account()).await? {
+            if let Some(standing) = budget::account_budget(database, source.account()).await? {
                 standings.insert(source.account().to_owned(), standing);
             }
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Range, RangeSet, Sessions, Timeframe, grid::Grid, resample::resample};
-use store::bars::{InsaneBar, ShapedBar};
+use store::bars::{InvalidBar, ShapedBar};
 
 use self::plausible::implausible;
 
@@ -30,7 +30,7 @@ pub(crate) struct ShapeContext {
 pub(crate) struct Shaped {
     pub bars: Vec<ShapedBar>,
     /// What can't be true, with its reason. Buckets that it belongs to are left out of `bars`.
-    pub insane: Vec<InsaneBar>,
+    pub invalid: Vec<InvalidBar>,
 }
 
 /// What came of one symbol, looked at as a whole once, whatever is made of it.
@@ -68,7 +68,7 @@ impl CheckedBars {
 /// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
 pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
     let grid = Grid::Session(frame.sessions.clone());
-    let mut insane = Vec::new();
+    let mut invalid = Vec::new();
     let mut by_start = BTreeMap::new();
     for (bar, reason) in looked.within(frame.answered) {
         // What no bucket takes, such as the hours before the open, is nobody's concern.
@@ -79,12 +79,12 @@ pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
             None => {
                 by_start.insert(bar.start, *bar);
             }
-            Some(reason) => insane.push(InsaneBar { bar: *bar, reason: reason.clone() }),
+            Some(reason) => invalid.push(InvalidBar { bar: *bar, reason: reason.clone() }),
         }
     }
     // A bucket without one of its parts would be a bar that can't be told from a true one.
     let spoilt: RangeSet =
-        insane.iter().filter_map(|insane| grid.bucket_of(frame.timeframe, insane.bar.start)).collect();
+        invalid.iter().filter_map(|invalid| grid.bucket_of(frame.timeframe, invalid.bar.start)).collect();
     let base: Vec<Bar> = by_start.into_values().collect();
     let bars = resample(&base, &grid, frame.timeframe)
         .into_iter()
@@ -92,7 +92,7 @@ pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
         .filter(|made| made.range.from() >= frame.answered.from() && !spoilt.encloses(&made.range))
         .map(|made| ShapedBar { bar: made.bar, is_final: is_final(made.range, frame) })
         .collect();
-    Shaped { bars, insane }
+    Shaped { bars, invalid }
 }
 
 /// Whether the bucket had ended, and everything in it been answered for, when the request went out.
@@ -182,12 +182,12 @@ mod tests {
 
     #[test]
     fn an_insane_bar_takes_its_bucket_with_it_and_no_other() {
-        let mut insane = bar("2026-11-23T15:00:00Z", 101.0);
-        insane.high = 1.0;
-        let sent = [bar("2026-11-23T14:30:00Z", 101.0), insane, bar("2026-11-23T15:30:00Z", 103.0)];
+        let mut invalid = bar("2026-11-23T15:00:00Z", 101.0);
+        invalid.high = 1.0;
+        let sent = [bar("2026-11-23T14:30:00Z", 101.0), invalid, bar("2026-11-23T15:30:00Z", 103.0)];
         let frame = frame(Timeframe::H1, "2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z", "2026-11-24T00:00:00Z");
         let shaped = shaped(&sent, &frame);
-        assert_eq!(shaped.insane.len(), 1);
+        assert_eq!(shaped.invalid.len(), 1);
         assert_eq!(shaped.bars.iter().map(|b| b.bar.start).collect::<Vec<_>>(), [at("2026-11-23T15:30:00Z")]);
     }
 

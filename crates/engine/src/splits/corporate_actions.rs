@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{Timestamp, ToSpan as _};
 use market::{AssetClass, Calendar, Range, Ticker};
 use providers::FetchError;
-use store::{StoreError, actions};
+use store::{StoreError, corporate_actions};
 
 use crate::engine::Engine;
 
@@ -33,7 +33,7 @@ pub async fn run(engine: Engine) {
 pub async fn run_once(engine: &Engine) {
     // Who takes one symbol at a time is asked about few at a time: bars need requests too.
     let together = engine.routes.limits(AssetClass::Stock).first().is_some_and(|limits| limits.symbols_per_request > 1);
-    let kept = match actions::take_due(&engine.database, if together { BATCH } else { SMALL_BATCH }).await {
+    let kept = match corporate_actions::take_due(&engine.database, if together { BATCH } else { SMALL_BATCH }).await {
         Ok(tickers) if tickers.is_empty() => Ok(()),
         Ok(tickers) => fetch_actions(engine, &tickers).await.map(|_| ()),
         Err(error) => Err(error),
@@ -81,13 +81,13 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
                 let provider = &source.endpoint().provider;
                 for ticker in tickers {
                     let of = found.get(ticker).map(Vec::as_slice).unwrap_or_default();
-                    let changed = actions::keep(&engine.database, ticker, provider, days, of).await?;
+                    let changed = corporate_actions::store(&engine.database, ticker, provider, days, of).await?;
                     if changed > 0 {
                         tracing::info!(symbol = %ticker, changed, "{changed} splits and dividends of {ticker} are new");
-                        engine.tell_ended();
+                        engine.notify_changed();
                     }
                 }
-                actions::checked(&engine.database, tickers).await?;
+                corporate_actions::mark_checked(&engine.database, tickers).await?;
                 return Ok(Lookup::Known);
             }
             Ok(None) => {}
@@ -98,7 +98,7 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
         }
     }
     if look == Lookup::NoSource {
-        actions::nobody_tells(&engine.database, tickers).await?;
+        corporate_actions::mark_unavailable(&engine.database, tickers).await?;
     }
     Ok(look)
 }

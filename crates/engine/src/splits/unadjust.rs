@@ -7,7 +7,7 @@
 use jiff::civil::Date;
 use market::{Action, ActionKind, Adjustment, Bar, Ticker, action, action::ratio_near};
 use providers::BarSource;
-use store::{StoreError, actions, adjusted::steps, bars, runs::ClaimedRun};
+use store::{StoreError, corporate_actions, adjusted::steps, bars, runs::ClaimedRun};
 
 use super::corporate_actions::{Lookup, fetch_actions};
 use crate::{
@@ -44,7 +44,7 @@ pub async fn unadjust(
         return Ok(None);
     }
     let tickers: Vec<Ticker> = fetched.bars.keys().cloned().collect();
-    let unknown = actions::not_known(&engine.database, &tickers).await?;
+    let unknown = corporate_actions::never_checked(&engine.database, &tickers).await?;
     if !unknown.is_empty() {
         match fetch_actions(engine, &unknown).await? {
             Lookup::Known => {}
@@ -64,7 +64,7 @@ pub async fn unadjust(
                 "{ticker} has split on {} as its bars show, though nobody has told of it", split.ex_date
             );
             let day = (split.ex_date, split.ex_date);
-            actions::keep(&engine.database, &ticker, actions::NOTICED, day, &[split]).await?;
+            corporate_actions::store(&engine.database, &ticker, corporate_actions::NOTICED, day, &[split]).await?;
             raw = undone(engine, &ticker, &sent).await?;
         }
         fetched.bars.insert(ticker, raw);

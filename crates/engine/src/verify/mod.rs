@@ -13,7 +13,7 @@ use market::{Action, Bar, Calendar, Range, RangeSet, Sessions, Ticker, Timeframe
 use metrics::gauge;
 use serde::Serialize;
 use store::{
-    StoreError, actions, bars, coverage,
+    StoreError, corporate_actions, bars, coverage,
     coverage::SeriesCoverage,
     definitions::{self, Definition},
     verification,
@@ -117,7 +117,7 @@ pub async fn verify(engine: &Engine, tickers: Option<&[Ticker]>, depth: Depth) -
     for (ticker, mut series) in by_symbol {
         series.sort_by_key(|definition| definition.timeframe);
         let covered = coverage::of_symbol(&engine.database, None, &ticker).await?;
-        let actions = actions::of(&engine.database, None, &ticker).await?;
+        let actions = corporate_actions::for_symbol(&engine.database, None, &ticker).await?;
         let mut stored: BTreeMap<Timeframe, Vec<bars::StoredBar>> = BTreeMap::new();
         for definition in &series {
             let found = bars::read(&engine.database, None, &ticker, definition.timeframe, None, i64::MAX).await?;
@@ -198,7 +198,7 @@ async fn verify_series(
 pub async fn store_report(engine: &Engine, report: &Report) -> Result<(), StoreError> {
     let findings = serde_json::to_value(&report.findings).unwrap_or_default();
     let Report { symbol, timeframe, checked, sampled, .. } = report;
-    verification::keep(&engine.database, symbol, *timeframe, *checked, *sampled, &findings).await
+    verification::store(&engine.database, symbol, *timeframe, *checked, *sampled, &findings).await
 }
 
 /// How often it is looked whether some series' night has come.
@@ -225,7 +225,7 @@ async fn verify_due(engine: &Engine) -> Result<(), StoreError> {
         let market = engine.market();
         market.sessions_of(Calendar::Xnys).session_at(market.now).is_some()
     };
-    let totals = store::show::totals(&engine.database, None).await?;
+    let totals = store::overview::totals(&engine.database, None).await?;
     if open || totals.queued + totals.running > 0 {
         return Ok(());
     }

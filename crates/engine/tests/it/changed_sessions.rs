@@ -2,7 +2,7 @@
 
 use engine::dispatch::failure;
 use market::{Timeframe, calendar::Exceptions};
-use store::{StoreError, sessions};
+use store::{StoreError, market_sessions};
 
 use crate::stages::{Bench, EVENING, USUAL, at};
 
@@ -10,7 +10,7 @@ use crate::stages::{Bench, EVENING, USUAL, at};
 const EARLY: &str = "calendar,date,change,close\nXNYS,2026-06-17,early,13:00\n";
 
 async fn change(bench: &Bench) {
-    let replaced = sessions::apply(&bench.database, &Exceptions::parse(EARLY).unwrap()).await.unwrap();
+    let replaced = market_sessions::apply(&bench.database, &Exceptions::parse(EARLY).unwrap()).await.unwrap();
     assert_eq!(replaced.map(|replaced| replaced.days), Some(1));
 }
 

@@ -30,9 +30,9 @@ use store::{
     clock,
     clock::{MarketClock, SharedClock},
     coverage,
-    events::{Signals, Teller},
+    events::{Signals, Notifier},
     runs::{ClaimedRun, Order},
-    sessions::SharedCalendars,
+    market_sessions::SharedCalendars,
     tracking::{self, Source},
 };
 use testkit::{ALICE, OwnedDatabase, Owner};
@@ -317,8 +317,8 @@ async fn connected(
         routes: connect::connect(&candidates, database, &clock).await.unwrap(),
         clock,
         calendars,
-        signals: Signals::deaf(),
-        teller: Teller::silent(),
+        signals: Signals::without_notifications(),
+        notifier: Notifier::disabled(),
         foreground: Foreground::default(),
         worker: worker.into(),
         stop: CancellationToken::new(),

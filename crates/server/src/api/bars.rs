@@ -7,7 +7,7 @@ use axum::{
 use jiff::Timestamp;
 use market::{Adjustment, Range, Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::adjusted::{self, Wanted};
+use store::adjusted::{self, AdjustedQuery};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{app::App, auth::User, error::ApiError};
@@ -98,7 +98,7 @@ pub(crate) async fn bars(
         Some(text) => text.parse().map_err(ApiError::invalid)?,
         None => Adjustment::default(),
     };
-    let query = Wanted { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
+    let query = AdjustedQuery { ticker: &ticker, timeframe, range: Some(range), limit, adjustment };
     let stored = adjusted::read(&app.database, Some(user), &app.calendars.current(), query)
         .await?
         .ok_or_else(|| ApiError::not_found(format!("No bars of {ticker} yet: add it to your watchlist first")))?;

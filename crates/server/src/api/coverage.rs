@@ -8,7 +8,7 @@ use market::Ticker;
 use serde::{Deserialize, Serialize};
 use store::{
     coverage::{self, SeriesCoverage},
-    show,
+    overview,
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -59,7 +59,7 @@ pub(crate) async fn coverage(
 
 /// The coverage of everything that the user tracks.
 pub(crate) async fn of_tracked(app: &App, user: uuid::Uuid) -> Result<Vec<Coverage>, ApiError> {
-    let tracked = show::tracked(&app.database, user).await?;
+    let tracked = overview::tracked(&app.database, user).await?;
     let found = coverage::of_symbols(&app.database, Some(user), &tracked).await?;
     Ok(found.into_iter().map(|(symbol, series)| Coverage { symbol, series }).collect())
 }

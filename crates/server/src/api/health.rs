@@ -3,8 +3,8 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 use store::{
-    health,
-    providers::{FAILING, Health},
+    scheduler,
+    provider_health::{FAILING, ProviderHealth},
 };
 
 use crate::{
@@ -32,15 +32,15 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
         ProviderState::Elsewhere => json!({ "state": "elsewhere" }),
     };
     // A connected provider may fail later.
-    let failing = store::providers::all(&app.database).await.unwrap_or_default();
+    let failing = store::provider_health::all(&app.database).await.unwrap_or_default();
     let failing = failing.into_iter().find(|health| health.failures >= FAILING);
     let provider = match failing {
-        Some(Health { provider, last_error, .. }) => {
+        Some(ProviderHealth { provider, last_error, .. }) => {
             json!({ "state": "failing", "name": provider, "reason": last_error })
         }
         None => provider,
     };
-    match health::readiness(&app.database).await {
+    match scheduler::readiness(&app.database).await {
         Ok(ready) => {
             let alive = is_alive(&ready);
             let status = if alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -7,13 +7,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics::{describe_gauge, gauge};
-use store::{budget, health, processes, show};
+use store::{budget, scheduler, processes, overview};
 
 use crate::{app::App, error::ApiError};
 
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let totals = show::totals(&app.database, None).await?;
-    let ready = health::readiness(&app.database).await?;
+    let totals = overview::totals(&app.database, None).await?;
+    let ready = scheduler::readiness(&app.database).await?;
     describe_gauge!("barkeep_runs", "Runs by status");
     for (status, count) in
         [("queued", totals.queued), ("running", totals.running), ("failed", totals.failed), ("lost", totals.lost)]
@@ -39,7 +39,7 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     }
     describe_gauge!("barkeep_budget_left", "Requests that the provider's account allows now");
     describe_gauge!("barkeep_budget_limit", "Requests a minute that the provider's account allows");
-    for budget in budget::standings(&app.database).await? {
+    for budget in budget::account_budgets(&app.database).await? {
         let account = budget.account;
         gauge!("barkeep_budget_left", "account" => account.clone()).set(f64::from(budget.left));
         gauge!("barkeep_budget_limit", "account" => account).set(f64::from(budget.requests_per_minute));

@@ -8,7 +8,7 @@ use market::Ticker;
 use serde::{Deserialize, Serialize};
 use store::{
     runs,
-    show::{self, Run, Totals, Which},
+    overview::{self, Run, Totals, RunFilter},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -64,10 +64,10 @@ pub(crate) async fn list(
             ApiError::bad_request(format!("limit must be a number from 1 to {MAX_LIMIT}, not '{text}'"))
         })?,
     };
-    let filter = Which { statuses: &statuses, tickers: tickers.as_deref(), limit };
+    let filter = RunFilter { statuses: &statuses, tickers: tickers.as_deref(), limit };
     Ok(Json(RunsResponse {
-        totals: show::totals(&app.database, Some(user)).await?,
-        runs: show::runs(&app.database, Some(user), &filter).await?,
+        totals: overview::totals(&app.database, Some(user)).await?,
+        runs: overview::runs(&app.database, Some(user), &filter).await?,
     }))
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn retry(
     User(user): User,
     JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Json<RetryResponse>, ApiError> {
-    let mut tickers = show::tracked(&app.database, user).await?;
+    let mut tickers = overview::tracked(&app.database, user).await?;
     if let Some(symbols) = request.symbols {
         if let Some(other) = symbols.iter().find(|symbol| !tickers.contains(symbol)) {
             return Err(ApiError::not_found(format!("{other} isn't tracked: add it to your watchlist")));

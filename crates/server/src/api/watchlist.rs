@@ -8,7 +8,7 @@ use axum::{
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
 use store::{
-    show::{self, Watched},
+    overview::{self, Watched},
     tracking::{self, Source, Synced},
 };
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use crate::{
     auth::User,
     body::JsonBody,
     error::ApiError,
-    interest::{self, USUAL_TIMEFRAMES, Wanted},
+    interest::{self, DEFAULT_TIMEFRAMES, SymbolInterest},
 };
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,7 +34,7 @@ pub(crate) struct WatchlistResponse {
     security(("bearer" = []), ("session" = []))
 )]
 pub(crate) async fn list(State(app): State<App>, User(user): User) -> Result<Json<WatchlistResponse>, ApiError> {
-    Ok(Json(WatchlistResponse { items: show::watchlist(&app.database, user).await? }))
+    Ok(Json(WatchlistResponse { items: overview::watchlist(&app.database, user).await? }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -59,12 +59,12 @@ pub(crate) async fn add(
     User(user): User,
     JsonBody(request): JsonBody<AddRequest>,
 ) -> Result<Json<Synced>, ApiError> {
-    let timeframes = request.timeframes.unwrap_or_else(|| USUAL_TIMEFRAMES.to_vec());
+    let timeframes = request.timeframes.unwrap_or_else(|| DEFAULT_TIMEFRAMES.to_vec());
     if request.symbols.is_empty() || timeframes.is_empty() {
         return Err(ApiError::bad_request("No symbols provided"));
     }
-    let wanted = Wanted { tickers: request.symbols, source: Source::Watchlist, timeframes };
-    let synced = interest::take(&app.database, user, &wanted).await?;
+    let wanted = SymbolInterest { tickers: request.symbols, source: Source::Watchlist, timeframes };
+    let synced = interest::record(&app.database, user, &wanted).await?;
     app.signals.wake_here();
     Ok(Json(synced))
 }

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
-use store::{Database, sign_in, users};
+use store::{Database, browser_sessions, users};
 use uuid::Uuid;
 
 use super::{
@@ -59,7 +59,7 @@ impl Authenticator {
     }
 
     async fn signed_in(&self, token: &str) -> Result<Option<SignedIn>, ApiError> {
-        let user = sign_in::session(&self.database, &digest(token)).await?;
+        let user = browser_sessions::user_of_session(&self.database, &digest(token)).await?;
         Ok(user.map(|user| SignedIn { user, csrf: csrf_token(token) }))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, header};
 use rand::{Rng as _, distr::Alphanumeric};
 use sha2::{Digest as _, Sha256};
-use store::{Database, StoreError, sign_in};
+use store::{Database, StoreError, browser_sessions};
 use uuid::Uuid;
 
 /// The session cookie.
@@ -21,7 +21,7 @@ pub(crate) const SESSION_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Creates a code that signs `user` in once, within an hour.
 pub async fn code_for(database: &Database, user: Uuid) -> Result<String, StoreError> {
     let code = random_token();
-    sign_in::offer(database, user, &digest(&code), LINK_TTL).await?;
+    browser_sessions::store_code(database, user, &digest(&code), LINK_TTL).await?;
     Ok(code)
 }
 

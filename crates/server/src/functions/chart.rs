@@ -158,7 +158,7 @@ async fn chart(app: &App, user: Uuid, query: ChartQuery) -> Result<Chart, ApiErr
     let now = store::clock::read(&app.database).await?.now();
     let from = now.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
     let range = Range::new(from, now).map_err(ApiError::invalid)?;
-    let selection = adjusted::Wanted {
+    let selection = adjusted::AdjustedQuery {
         ticker: &symbol,
         timeframe,
         range: Some(range),

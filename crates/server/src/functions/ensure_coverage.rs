@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::series_work::{self, SeriesWork};
+use store::series_backfill::{self, SeriesWork};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -99,7 +99,7 @@ pub(crate) async fn ensure_coverage(
     let deadline = Instant::now() + PLANNING_TIMEOUT;
     loop {
         signals.mark_unchanged();
-        let work = series_work::of(&app.database, user, &symbol, timeframe, days)
+        let work = series_backfill::for_series(&app.database, user, &symbol, timeframe, days)
             .await?
             .ok_or_else(|| ApiError::not_found(format!("{symbol} {timeframe} can't be tracked")))?;
         let is_planned = work.gaps == 0 || work.queued + work.running + work.failed > 0 || work.suspended;

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{
-    health, runs,
-    show::{self, Run, Which},
+    scheduler, runs,
+    overview::{self, Run, RunFilter},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -91,14 +91,14 @@ pub(crate) async fn orchestrator(
 
 /// Wakes the planner, in this process or another, and waits for the results of its tick.
 async fn tick(app: &App) -> Result<TickResponse, ApiError> {
-    let ready = health::readiness(&app.database).await?;
+    let ready = scheduler::readiness(&app.database).await?;
     if !is_alive(&ready) {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "No scheduler is running on this database: start `barkeep up`, or `barkeep plan` beside this server",
         ));
     }
-    if ready.scheduler_status == health::WAITING {
+    if ready.scheduler_status == scheduler::WAITING {
         let reason = ready.scheduler_message.unwrap_or_default();
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -106,14 +106,14 @@ async fn tick(app: &App) -> Result<TickResponse, ApiError> {
         ));
     }
     let (since, began) = (Timestamp::now(), Instant::now());
-    let before = health::last_round(&app.database).await?.number;
+    let before = scheduler::last_round(&app.database).await?.number;
     app.signals.wake_here();
-    health::wake(&app.database).await?;
+    scheduler::wake(&app.database).await?;
     loop {
-        let last = health::last_round(&app.database).await?;
+        let last = scheduler::last_round(&app.database).await?;
         if last.number > before {
             let round = last.results.unwrap_or_default();
-            let jobs_dispatched = show::claimed_since(&app.database, since).await?;
+            let jobs_dispatched = overview::claimed_since(&app.database, since).await?;
             return Ok(TickResponse {
                 message: "Tick complete".to_owned(),
                 duration: round.duration_ms,
@@ -137,9 +137,9 @@ async fn tick(app: &App) -> Result<TickResponse, ApiError> {
 
 async fn status(app: &App) -> Result<Status, ApiError> {
     let runs = async |statuses: &[&str]| {
-        show::runs(&app.database, None, &Which { statuses, tickers: None, limit: MAX_RUNS }).await
+        overview::runs(&app.database, None, &RunFilter { statuses, tickers: None, limit: MAX_RUNS }).await
     };
-    let totals = show::totals(&app.database, None).await?;
+    let totals = overview::totals(&app.database, None).await?;
     Ok(Status {
         queued: totals.queued,
         running: totals.running,

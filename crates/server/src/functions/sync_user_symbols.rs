@@ -8,10 +8,10 @@ use crate::{
     app::App,
     auth::TokenUser,
     error::ApiError,
-    interest::{self, Wanted},
+    interest::{self, SymbolInterest},
 };
 
-/// The request body, for the OpenAPI description: [`Wanted`] parses it.
+/// The request body, for the OpenAPI description: [`SymbolInterest`] parses it.
 #[derive(utoipa::ToSchema)]
 #[schema(as = SyncUserSymbols)]
 #[expect(dead_code, reason = "documents a body that is parsed by hand")]
@@ -36,9 +36,9 @@ pub(crate) async fn sync_user_symbols(
 ) -> Result<Json<Synced>, ApiError> {
     let body: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::bad_request(format!("The request body isn't valid JSON: {error}")))?;
-    let wanted = Wanted::from_json(&body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let wanted = SymbolInterest::from_json(&body).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let _foreground = app.foreground.enter();
-    let synced = interest::take(&app.database, user, &wanted).await?;
+    let synced = interest::record(&app.database, user, &wanted).await?;
     // A planner in this process need not wait for the notification.
     app.signals.wake_here();
     Ok(Json(synced))

@@ -8,11 +8,11 @@ use axum::{
 use jiff::Timestamp;
 use market::Ticker;
 use serde::{Deserialize, Serialize};
-use store::{show, watchlists};
+use store::{overview, watchlists};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{app::App, auth::TokenUser, body::JsonBody, error::ApiError, interest::USUAL_TIMEFRAMES};
+use crate::{app::App, auth::TokenUser, body::JsonBody, error::ApiError, interest::DEFAULT_TIMEFRAMES};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = WatchlistSync)]
@@ -88,11 +88,11 @@ pub(crate) async fn watchlist_sync(
 
 async fn add(app: &App, user: Uuid, symbol: Ticker) -> Result<WatchlistChange, ApiError> {
     let _foreground = app.foreground.enter();
-    let is_listed = show::watchlist(&app.database, user).await?.iter().any(|watched| watched.symbol == symbol);
+    let is_listed = overview::watchlist(&app.database, user).await?.iter().any(|watched| watched.symbol == symbol);
     if !is_listed {
-        watchlists::add(&app.database, user, None, std::slice::from_ref(&symbol), &USUAL_TIMEFRAMES).await?;
+        watchlists::add(&app.database, user, None, std::slice::from_ref(&symbol), &DEFAULT_TIMEFRAMES).await?;
         app.signals.wake_here();
-        app.signals.ended_here();
+        app.signals.changed_here();
     }
     let message = match is_listed {
         true => "Symbol already in watchlist".to_owned(),
@@ -107,14 +107,14 @@ async fn remove(app: &App, user: Uuid, symbol: Ticker) -> Result<WatchlistChange
     if !removed {
         return Err(ApiError::not_found(format!("{symbol} is not in the watchlist")));
     }
-    app.signals.ended_here();
+    app.signals.changed_here();
     let watchlist_id = watchlists::first(&app.database, user).await?;
     let message = format!("{symbol} removed from watchlist");
     Ok(WatchlistChange { success: true, message, symbol, watchlist_id, job_status: Vec::new() })
 }
 
 async fn list(app: &App, user: Uuid) -> Result<WatchlistListing, ApiError> {
-    let watched = show::watchlist(&app.database, user).await?;
+    let watched = overview::watchlist(&app.database, user).await?;
     let items = watched
         .into_iter()
         .map(|watched| WatchlistEntry { symbol: watched.symbol, added_at: watched.added_at })

@@ -10,7 +10,7 @@ use axum::{Json, extract::State};
 use jiff::{SignedDuration, Timestamp};
 use market::{Adjustment, AssetClass, Calendar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::{StoreError, adjusted, bars::StoredBar, coverage, show, symbols};
+use store::{StoreError, adjusted, bars::StoredBar, coverage, overview, symbols};
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -181,7 +181,7 @@ async fn read(app: &App, user: Uuid, window: &Window) -> Result<Vec<StoredBar>, 
     };
     let Ok(range) = Range::new(from, to) else { return Ok(Vec::new()) };
     let limit = window.countback.map_or(MAX_BARS, |count| count.saturating_add(2));
-    let selection = adjusted::Wanted {
+    let selection = adjusted::AdjustedQuery {
         ticker: &window.ticker,
         timeframe: window.timeframe,
         range: Some(range),
@@ -227,10 +227,10 @@ async fn window_state(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]
     // Gaps after the newest bar don't matter: charts keep requesting the newest bars.
     let newest = bars.last().map_or(window.to, |bar| bar.bar.start);
     let Ok(range) = Range::new(oldest, newest) else { return Ok(WindowState::Complete) };
-    let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&window.ticker)), 5_000).await?;
-    let of_window = |gap: &&show::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&range).is_some();
-    let has_failed = |gap: &&show::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
-    let (failed, open): (Vec<&show::Gap>, Vec<&show::Gap>) = gaps.iter().filter(of_window).partition(has_failed);
+    let gaps = overview::gaps(&app.database, Some(std::slice::from_ref(&window.ticker)), 5_000).await?;
+    let of_window = |gap: &&overview::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&range).is_some();
+    let has_failed = |gap: &&overview::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
+    let (failed, open): (Vec<&overview::Gap>, Vec<&overview::Gap>) = gaps.iter().filter(of_window).partition(has_failed);
     Ok(match failed.first() {
         _ if !open.is_empty() => WindowState::Filling,
         Some(gap) if bars.is_empty() => {
@@ -264,7 +264,7 @@ async fn response(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]) ->
 /// The time of the newest bar before the window.
 async fn previous_bar_time(app: &App, user: Uuid, window: &Window) -> Result<Option<i64>, UdfError> {
     let Ok(range) = Range::new(Timestamp::MIN, window.from) else { return Ok(None) };
-    let selection = adjusted::Wanted {
+    let selection = adjusted::AdjustedQuery {
         ticker: &window.ticker,
         timeframe: window.timeframe,
         range: Some(range),

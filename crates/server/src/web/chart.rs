@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use market::{Adjustment, AssetClass, Ticker, Timeframe};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
-use store::{show, tracking::Source};
+use store::{overview, tracking::Source};
 
 use super::{
     chart_data::{self, ChartData, Selection},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     app::App,
     error::ApiError,
-    interest::{self, Wanted},
+    interest::{self, SymbolInterest},
 };
 
 /// More than fit on a screen.
@@ -94,7 +94,7 @@ pub(super) async fn page(
         return Ok(Page { title: ticker.as_str(), nav: "", script: None, body }.render(&app, &visitor.csrf));
     }
     let name = known.map(|found| found.description.as_str()).unwrap_or_default();
-    let is_watched = show::watchlist(&app.database, visitor.user).await?.iter().any(|watched| watched.symbol == ticker);
+    let is_watched = overview::watchlist(&app.database, visitor.user).await?.iter().any(|watched| watched.symbol == ticker);
     let state = data.as_ref().map_or_else(|| chart_data::series_state(None), |data| data.state().clone());
     let body = html! {
         article #chart-page data-symbol=(ticker) data-timeframe=(timeframe) data-adjust=(adjustment_name(adjustment)) data-zone=(zone(&ticker)) {
@@ -189,9 +189,9 @@ pub(super) async fn record_view(
     Path(symbol): Path<String>,
 ) -> Result<Response, PageError> {
     let ticker: Ticker = symbol.parse().map_err(ApiError::invalid)?;
-    let wanted = Wanted { tickers: vec![ticker], source: Source::ChartView, timeframes: TIMEFRAMES.to_vec() };
+    let wanted = SymbolInterest { tickers: vec![ticker], source: Source::ChartView, timeframes: TIMEFRAMES.to_vec() };
     let _foreground = app.foreground.enter();
-    interest::take(&app.database, visitor.user, &wanted).await?;
+    interest::record(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
     Ok(StatusCode::NO_CONTENT.into_response())
 }

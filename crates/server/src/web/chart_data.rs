@@ -8,9 +8,9 @@ use market::{Adjustment, Calendars, Range, Ticker, Timeframe, grid::Grid};
 use serde::Serialize;
 use store::{
     Database, StoreError,
-    adjusted::{self, Wanted},
+    adjusted::{self, AdjustedQuery},
     coverage::{self, SeriesCoverage},
-    show::{self, Gap},
+    overview::{self, Gap},
     symbols,
 };
 use uuid::Uuid;
@@ -85,10 +85,10 @@ pub(super) async fn read(
     };
     let Ok(range) = range else { return Ok(None) };
     // Gaps first: a bar stored between the two queries is then in both, and drawn as a bar.
-    let gaps = show::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await?;
+    let gaps = overview::gaps(database, Some(std::slice::from_ref(ticker)), 5_000).await?;
     let grid = Grid::Session(calendars.sessions_of(symbols::calendar(database, ticker).await?));
     // One bar more shows whether there are older ones.
-    let query = Wanted { ticker, timeframe, range, limit: limit.saturating_add(1), adjustment };
+    let query = AdjustedQuery { ticker, timeframe, range, limit: limit.saturating_add(1), adjustment };
     let Some(mut stored) = adjusted::read(database, Some(user), calendars, query).await? else { return Ok(None) };
     let older = i64::try_from(stored.len()).is_ok_and(|n| n > limit);
     if older {

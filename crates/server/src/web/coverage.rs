@@ -13,7 +13,7 @@ use serde::Deserialize;
 use store::{
     coverage::{self, SeriesCoverage},
     definitions, runs,
-    show::{self, Gap},
+    overview::{self, Gap},
     symbols,
     tracking::Source,
 };
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     app::App,
     error::ApiError,
-    interest::{self, Wanted},
+    interest::{self, SymbolInterest},
 };
 
 /// Symbols per page.
@@ -64,7 +64,7 @@ pub(super) async fn fragment(
 }
 
 async fn coverage_table(app: &App, visitor: &Visitor, skip: usize) -> Result<Markup, PageError> {
-    let tracked = show::tracked(&app.database, visitor.user).await?;
+    let tracked = overview::tracked(&app.database, visitor.user).await?;
     if tracked.is_empty() {
         return Ok(
             html! { p.empty { "No symbols yet. " a href="/" { "Add one to your watchlist" } " to see its coverage here." } },
@@ -136,7 +136,7 @@ pub(super) async fn series(
             ApiError::not_found(format!("{ticker} {timeframe} isn't tracked: add {ticker} to your watchlist")).into()
         );
     };
-    let gaps = show::gaps(&app.database, Some(std::slice::from_ref(&ticker)), 2_000).await?;
+    let gaps = overview::gaps(&app.database, Some(std::slice::from_ref(&ticker)), 2_000).await?;
     let gaps: Vec<Gap> = gaps.into_iter().filter(|gap| gap.timeframe == timeframe).collect();
     let calendar = symbols::calendar(&app.database, &ticker).await?;
     let address = format!("/coverage/{ticker}/{timeframe}");
@@ -212,9 +212,9 @@ pub(super) async fn backfill(
 ) -> Result<Response, PageError> {
     let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
     let timeframe: Timeframe = form.timeframe.parse().map_err(ApiError::invalid)?;
-    let wanted = Wanted { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    let wanted = SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
     let _foreground = app.foreground.enter();
-    interest::take(&app.database, visitor.user, &wanted).await?;
+    interest::record(&app.database, visitor.user, &wanted).await?;
     definitions::make_due(&app.database, std::slice::from_ref(&ticker)).await?;
     runs::retry_failed(&app.database, Some(std::slice::from_ref(&ticker))).await?;
     app.notify_queued();

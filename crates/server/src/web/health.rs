@@ -4,11 +4,11 @@ use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use store::{
-    health::{self, LastRound, Readiness},
-    inspection::{self, Facts},
+    scheduler::{self, LastRound, Readiness},
+    diagnostics::{self, Diagnostics},
     processes::{self, Process},
-    providers::{self, FAILING},
-    show::{self, Totals},
+    provider_health::{self, FAILING},
+    overview::{self, Totals},
     verification,
 };
 
@@ -38,10 +38,10 @@ pub(super) async fn fragment(State(app): State<App>, visitor: Visitor) -> Result
 
 async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
     let database = &app.database;
-    let ready = health::readiness(database).await?;
-    let round = health::last_round(database).await?;
-    let totals = show::totals(database, Some(visitor.user)).await?;
-    let facts = inspection::inspect(database).await?;
+    let ready = scheduler::readiness(database).await?;
+    let round = scheduler::last_round(database).await?;
+    let totals = overview::totals(database, Some(visitor.user)).await?;
+    let facts = diagnostics::collect(database).await?;
     let suspicious = verification::with_findings(database).await?;
     let processes = processes::all(database).await?;
     let state = app.provider.borrow().clone();
@@ -68,7 +68,7 @@ async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
 }
 
 /// Problems that need action, with what to do.
-fn alerts(ready: &Readiness, state: &ProviderState, totals: &Totals, facts: &Facts, suspicious: usize) -> Vec<Markup> {
+fn alerts(ready: &Readiness, state: &ProviderState, totals: &Totals, facts: &Diagnostics, suspicious: usize) -> Vec<Markup> {
     let mut alerts = Vec::new();
     if !is_alive(ready) {
         alerts.push(html! { "The scheduler is not running, so no new jobs are planned. Start " code { "barkeep up" } " or " code { "barkeep plan" } "." });
@@ -129,7 +129,7 @@ fn scheduler(ready: &Readiness, round: &LastRound, now: Timestamp) -> Markup {
 }
 
 async fn providers_table(database: &store::Database, now: Timestamp) -> Result<Markup, PageError> {
-    let all = providers::all(database).await?;
+    let all = provider_health::all(database).await?;
     if all.is_empty() {
         return Ok(html! { p.empty { "No provider has been used yet." } });
     }

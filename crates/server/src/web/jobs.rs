@@ -8,7 +8,7 @@ use serde::Deserialize;
 use store::{
     budget::{self, Standing},
     runs,
-    show::{self, Run, Totals, Which},
+    overview::{self, Run, Totals, RunFilter},
 };
 
 use super::{
@@ -49,7 +49,7 @@ pub(super) async fn retry(
     headers: HeaderMap,
     Form(form): Form<RetryForm>,
 ) -> Result<Response, PageError> {
-    let mut tickers = show::tracked(&app.database, visitor.user).await?;
+    let mut tickers = overview::tracked(&app.database, visitor.user).await?;
     if !form.symbol.is_empty() {
         let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
         if !tickers.contains(&ticker) {
@@ -59,19 +59,19 @@ pub(super) async fn retry(
     }
     runs::retry_failed(&app.database, Some(&tickers)).await?;
     app.notify_queued();
-    app.signals.ended_here();
+    app.signals.changed_here();
     Ok(layout::write_succeeded(&headers, "/jobs"))
 }
 
 async fn tables(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
     let (database, user) = (&app.database, visitor.user);
     let runs = async |statuses: &[&str]| {
-        show::runs(database, Some(user), &Which { statuses, tickers: None, limit: ROWS }).await
+        overview::runs(database, Some(user), &RunFilter { statuses, tickers: None, limit: ROWS }).await
     };
-    let budgets = budget::standings(database).await?;
-    let pace = show::pace(database, user).await?;
+    let budgets = budget::account_budgets(database).await?;
+    let pace = overview::pace(database, user).await?;
     let (running, queued, failed) = (runs(&["running"]).await?, runs(&["queued"]).await?, runs(&["failed"]).await?);
-    let totals = show::totals(database, Some(user)).await?;
+    let totals = overview::totals(database, Some(user)).await?;
     let now = Timestamp::now();
     Ok(html! {
         dl.figures {

@@ -12,7 +12,7 @@ use market::{
 };
 use maud::{Markup, html};
 use store::{
-    Database, StoreError, actions, adjusted,
+    Database, StoreError, corporate_actions, adjusted,
     quotes::{self, Newest},
     watchlists::Item,
 };
@@ -45,7 +45,7 @@ pub(super) async fn latest(
     let newest = quotes::newest(database, user, &ids, CLOSES).await?;
     let oldest = newest.values().filter_map(|newest| newest.closes.first()).map(|close| close.start).min();
     let split = match oldest {
-        Some(at) => actions::split_since(database, user, &ids, Calendar::Xnys.date_of(at)).await?,
+        Some(at) => corporate_actions::split_since(database, user, &ids, Calendar::Xnys.date_of(at)).await?,
         None => HashSet::new(),
     };
     let mut quotes = HashMap::new();

@@ -8,7 +8,7 @@ use axum::{
 use market::Ticker;
 use maud::{Markup, html};
 use serde::Deserialize;
-use store::{directory::Found, show, tracking::Source};
+use store::{directory::Found, overview, tracking::Source};
 
 use super::{
     layout::{self, Page},
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::App,
     error::ApiError,
-    interest::{self, Wanted},
+    interest::{self, SymbolInterest},
 };
 
 /// As many as fit below the search field.
@@ -67,7 +67,7 @@ pub(super) async fn search(
 }
 
 async fn recent_searches(app: &App, visitor: &Visitor) -> Result<Vec<Found>, PageError> {
-    let tickers = show::recent_searches(&app.database, visitor.user, 8).await?;
+    let tickers = overview::recent_searches(&app.database, visitor.user, 8).await?;
     let mut found = Vec::new();
     for ticker in tickers {
         let first = app.directory.search(visitor.user, ticker.as_str(), 1).await?.into_iter().next();
@@ -119,9 +119,9 @@ pub(super) async fn pick(
 ) -> Result<Response, PageError> {
     let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
     let chart = format!("/chart/{ticker}");
-    let wanted = Wanted { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
+    let wanted = SymbolInterest { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
     let _foreground = app.foreground.enter();
-    interest::take(&app.database, visitor.user, &wanted).await?;
+    interest::record(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();
     Ok(Redirect::to(&chart).into_response())
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use maud::{Markup, html};
 use serde::Deserialize;
-use store::{people, sign_in};
+use store::{accounts, browser_sessions};
 use uuid::Uuid;
 
 use super::layout::public_page;
@@ -35,7 +35,7 @@ pub(crate) async fn sign_in_page(app: &App) -> Result<Response, ApiError> {
 
 /// `error`: why the last attempt failed.
 async fn render(app: &App, status: StatusCode, error: Option<&str>) -> Result<Response, ApiError> {
-    let has_passwords = people::has_passwords(&app.database).await?;
+    let has_passwords = accounts::has_passwords(&app.database).await?;
     let body = html! {
         h1 { "Sign in" }
         p { "Sign in to see your watchlist and charts." }
@@ -84,7 +84,7 @@ pub(crate) struct LinkQuery {
 
 pub(crate) async fn by_link(State(app): State<App>, Query(query): Query<LinkQuery>) -> Result<Response, ApiError> {
     let Some(code) = query.code else { return render(&app, StatusCode::OK, None).await };
-    match sign_in::redeem(&app.database, &digest(&code)).await? {
+    match browser_sessions::redeem_code(&app.database, &digest(&code)).await? {
         Some(user) => signed_in(&app, user).await,
         None => Ok(link_expired()),
     }
@@ -104,13 +104,13 @@ pub(crate) async fn by_password(
     Form(credentials): Form<Credentials>,
 ) -> Result<Response, ApiError> {
     let address = digest(&credentials.email.trim().to_lowercase());
-    if people::failures(&app.database, &address, FAILURE_WINDOW).await? >= MAX_FAILURES {
+    if accounts::failed_sign_ins(&app.database, &address, FAILURE_WINDOW).await? >= MAX_FAILURES {
         let message = "Too many wrong passwords for this email: wait 15 minutes, or use a sign-in link";
         let mut response = render(&app, StatusCode::TOO_MANY_REQUESTS, Some(message)).await?;
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("900"));
         return Ok(response);
     }
-    let known = people::password_of(&app.database, &credentials.email).await?;
+    let known = accounts::password_of(&app.database, &credentials.email).await?;
     let (user, hash) = known.map_or((None, None), |(user, hash)| (Some(user), Some(hash)));
     let is_valid = passwords::verify(credentials.password, hash).await.map_err(|error| {
         tracing::error!(%error, "A password could not be compared");
@@ -118,11 +118,11 @@ pub(crate) async fn by_password(
     })?;
     match user.filter(|_| is_valid) {
         Some(user) => {
-            people::succeeded(&app.database, &address).await?;
+            accounts::clear_failed_sign_ins(&app.database, &address).await?;
             signed_in(&app, user).await
         }
         None => {
-            people::failed(&app.database, &address, FAILURE_WINDOW).await?;
+            accounts::record_failed_sign_in(&app.database, &address, FAILURE_WINDOW).await?;
             tracing::info!("Rejected a sign-in: wrong email or password");
             render(&app, StatusCode::UNAUTHORIZED, Some("Wrong email or password")).await
         }
@@ -131,13 +131,13 @@ pub(crate) async fn by_password(
 
 async fn signed_in(app: &App, user: Uuid) -> Result<Response, ApiError> {
     let token = random_token();
-    sign_in::begin_session(&app.database, user, &digest(&token), SESSION_TTL).await?;
+    browser_sessions::begin_session(&app.database, user, &digest(&token), SESSION_TTL).await?;
     Ok(with_cookie(app, &token, SESSION_TTL.as_secs()))
 }
 
 pub(crate) async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
     if let Some(token) = session_token(&headers) {
-        sign_in::end_session(&app.database, &digest(token)).await?;
+        browser_sessions::end_session(&app.database, &digest(token)).await?;
     }
     Ok(with_cookie(&app, "", 0))
 }

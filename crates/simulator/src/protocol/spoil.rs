@@ -35,7 +35,7 @@ pub(super) fn malformed(mut json: Vec<u8>) -> Vec<u8> {
     json
 }
 
-/// Bars of one symbol with a fault among them; an insane bar's start decides in which way it is so.
+/// Bars of one symbol with a fault among them; an invalid bar's start decides in which way it is so.
 pub(super) fn bars(bars: &mut Vec<WireBar>, fault: FaultKind) {
     match fault {
         FaultKind::Duplicate => bars.extend(bars.last().copied()),

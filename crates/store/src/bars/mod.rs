@@ -46,7 +46,7 @@ pub struct SeriesBars<'a> {
 
 /// A bar that can't be true, as sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InsaneBar {
+pub struct InvalidBar {
     pub bar: Bar,
     pub reason: String,
 }

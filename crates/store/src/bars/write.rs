@@ -7,7 +7,7 @@ use market::{Bar, Range, Ticker, Timeframe};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{InsaneBar, SeriesBars, ShapedBar};
+use super::{InvalidBar, SeriesBars, ShapedBar};
 use crate::{ServiceTx, StoreError, instant::Instant, row::parsed, statement::query, statement::query_scalar};
 
 /// Rows of one statement: beyond some thousands a larger batch is no faster.
@@ -121,9 +121,9 @@ pub async fn quarantine(
     asked: Timeframe,
     series: Timeframe,
     provenance: &str,
-    insane: &[InsaneBar],
+    invalid: &[InvalidBar],
 ) -> Result<(), StoreError> {
-    for InsaneBar { bar, reason } in insane {
+    for InvalidBar { bar, reason } in invalid {
         query(
             "insert into barkeep.quarantined_bars (symbol, timeframe, series, ts, provider, reason, sent)
             values ($1, $2, $3, $4, $5, $6, $7)

@@ -84,7 +84,7 @@ fn built_in() -> impl Iterator<Item = [&'static str; 5]> {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn take_turn(database: &Database, source: &str, class: AssetClass) -> Result<bool, StoreError> {
+pub async fn claim_refresh(database: &Database, source: &str, class: AssetClass) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let turn = query(
         "insert into barkeep.directory_lists as held (asset_class, source, asked_at)
@@ -105,7 +105,7 @@ pub async fn take_turn(database: &Database, source: &str, class: AssetClass) -> 
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn put_off(database: &Database, class: AssetClass, for_a_day: bool) -> Result<(), StoreError> {
+pub async fn postpone_refresh(database: &Database, class: AssetClass, for_a_day: bool) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "update barkeep.directory_lists
@@ -358,7 +358,7 @@ pub async fn known_as(database: &Database, ticker: &Ticker) -> Result<Option<Str
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn trades_no_more(database: &Database, source: &str, entry: &Entry) -> Result<(), StoreError> {
+pub async fn mark_delisted(database: &Database, source: &str, entry: &Entry) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select pg_advisory_xact_lock(hashtextextended('barkeep directory', 0))").execute(&mut *tx).await?;
     query(

@@ -116,7 +116,7 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     }
     sqlx::raw_sql(LEDGER_ACCESS).execute(&mut *tx).await?;
     let schedule: String = query_scalar("select barkeep.install_schedule()").fetch_one(&mut *tx).await?;
-    crate::sessions::fill(&mut tx).await?;
+    crate::market_sessions::fill(&mut tx).await?;
     crate::directory::fill_built_in(&mut tx).await?;
     tx.commit().await?;
 

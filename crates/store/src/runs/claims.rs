@@ -129,7 +129,7 @@ pub async fn release(database: &Database, dead_workers: Option<&str>) -> Result<
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn try_credentials_again(database: &Database) -> Result<u64, StoreError> {
+pub async fn retry_credentials(database: &Database) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
     let freed = query(
         "update public.job_runs

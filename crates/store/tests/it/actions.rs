@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, date};
 use market::{Action, ActionKind};
-use store::{actions, bars};
+use store::{corporate_actions, bars};
 use testkit::Owner;
 
 use crate::site::{Site, ticker};
@@ -23,13 +23,13 @@ async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(o
     let site = Site::new(owner).await;
     let aapl = ticker("AAPL");
     let keep =
-        async |source: &str, told: &[Action]| actions::keep(&site.database, &aapl, source, EVER, told).await.unwrap();
-    let kept = async || actions::of(&site.database, None, &aapl).await.unwrap();
-    assert_eq!(keep(actions::NOTICED, &[OTHER]).await, 1);
+        async |source: &str, told: &[Action]| corporate_actions::store(&site.database, &aapl, source, EVER, told).await.unwrap();
+    let kept = async || corporate_actions::for_symbol(&site.database, None, &aapl).await.unwrap();
+    assert_eq!(keep(corporate_actions::NOTICED, &[OTHER]).await, 1);
     assert_eq!(keep("alpaca", &[DIVIDEND, SPLIT, SPLIT]).await, 2);
     assert_eq!(kept().await, [SPLIT, DIVIDEND]);
     assert_eq!(keep("alpaca", &[SPLIT, DIVIDEND]).await, 0, "nothing new");
-    assert_eq!(keep(actions::NOTICED, &[OTHER]).await, 0);
+    assert_eq!(keep(corporate_actions::NOTICED, &[OTHER]).await, 0);
     assert_eq!(kept().await, [SPLIT, DIVIDEND]);
     let nonsense = Action { ex_date: date(2015, 1, 1), kind: ActionKind::Split { new: 0.0, old: 1.0 } };
     assert_eq!(keep("alpaca", &[SPLIT, DIVIDEND, nonsense]).await, 0);
@@ -40,22 +40,22 @@ async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(o
     // A split that was noticed some days off is the one that is told of.
     let noticed = Action { ex_date: date(2020, 8, 27), kind: ActionKind::Split { new: 4.0, old: 1.0 } };
     let told = Action { ex_date: date(2020, 8, 31), ..noticed };
-    assert_eq!(keep(actions::NOTICED, &[noticed]).await, 1);
+    assert_eq!(keep(corporate_actions::NOTICED, &[noticed]).await, 1);
     assert_eq!(keep("alpaca", &[told]).await, 3);
     assert_eq!(kept().await, [told]);
-    assert_eq!(actions::keep(&site.database, &ticker("NOBODYS"), "alpaca", EVER, &[SPLIT]).await.unwrap(), 0);
+    assert_eq!(corporate_actions::store(&site.database, &ticker("NOBODYS"), "alpaca", EVER, &[SPLIT]).await.unwrap(), 0);
 }
 
 async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
     let site = Site::new(owner).await;
-    let due = async |limit| actions::take_due(&site.database, limit).await.unwrap();
+    let due = async |limit| corporate_actions::take_due(&site.database, limit).await.unwrap();
     let first = due(15).await;
     assert_eq!(first.len(), 15);
     assert_eq!(due(50).await.len(), 5, "the rest of the seeded ones, and nobody twice");
-    actions::checked(&site.database, &first).await.unwrap();
-    assert_eq!(actions::not_known(&site.database, &first).await.unwrap(), [], "told of");
-    actions::nobody_tells(&site.database, &first[..1]).await.unwrap();
-    let nobody = actions::not_known(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
+    corporate_actions::mark_checked(&site.database, &first).await.unwrap();
+    assert_eq!(corporate_actions::never_checked(&site.database, &first).await.unwrap(), [], "told of");
+    corporate_actions::mark_unavailable(&site.database, &first[..1]).await.unwrap();
+    let nobody = corporate_actions::never_checked(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
     assert_eq!(nobody, [], "no stocks of ours");
     site.run("update symbols set actions_checked_at = actions_checked_at - interval '6 minutes'").await;
     assert_eq!(due(50).await.len(), 5, "whose answer never came");
@@ -84,8 +84,8 @@ async fn the_close_before_a_day_is_the_days_own_where_there_is_one(owner: Owner)
 async fn a_signed_in_user_reads_them_and_writes_none(owner: Owner) {
     let site = Site::new(owner).await;
     let aapl = ticker("AAPL");
-    actions::keep(&site.database, &aapl, "alpaca", EVER, &[SPLIT]).await.unwrap();
-    let read = actions::of(&site.database, Some(store::users::ANONYMOUS), &aapl).await.unwrap();
+    corporate_actions::store(&site.database, &aapl, "alpaca", EVER, &[SPLIT]).await.unwrap();
+    let read = corporate_actions::for_symbol(&site.database, Some(store::users::ANONYMOUS), &aapl).await.unwrap();
     assert_eq!(read, [SPLIT]);
     for (role, privilege, may) in
         [("authenticated", "SELECT", "t"), ("authenticated", "INSERT", "f"), ("anon", "SELECT", "f")]

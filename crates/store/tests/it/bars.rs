@@ -2,7 +2,7 @@
 
 use jiff::ToSpan;
 use market::{Bar, Timeframe};
-use store::bars::{self, InsaneBar, SeriesBars, ShapedBar};
+use store::bars::{self, InvalidBar, SeriesBars, ShapedBar};
 use testkit::{ALICE, Owner};
 use uuid::Uuid;
 
@@ -155,10 +155,10 @@ async fn what_cannot_be_true_is_kept_apart(owner: Owner) {
     let site = Site::new(owner).await;
     let mut bar = flat(at(START), 100.0).bar;
     bar.low = f64::NAN;
-    let insane = InsaneBar { bar, reason: "a price is not a positive finite number".to_owned() };
+    let invalid = InvalidBar { bar, reason: "a price is not a positive finite number".to_owned() };
     for _ in 0..2 {
         let mut tx = site.database.begin().await.unwrap();
-        let kept = std::slice::from_ref(&insane);
+        let kept = std::slice::from_ref(&invalid);
         bars::quarantine(&mut tx, &ticker("AAPL"), Timeframe::M15, Timeframe::H1, "test/sip", kept).await.unwrap();
         tx.commit().await.unwrap();
     }

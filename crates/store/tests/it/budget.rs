@@ -61,7 +61,7 @@ async fn take(site: &Site, background: bool) -> Result<uuid::Uuid, Duration> {
 }
 
 async fn answered(site: &Site, request: uuid::Uuid, says: Answered) {
-    budget::answered(&site.database, ACCOUNT, request, says).await.unwrap();
+    budget::record_response(&site.database, ACCOUNT, request, says).await.unwrap();
 }
 
 /// As if so long had passed.
@@ -78,7 +78,7 @@ async fn pass(site: &Site, seconds: f64) {
 }
 
 async fn left(site: &Site) -> (i32, i32) {
-    let standing = budget::standing(&site.database, ACCOUNT).await.unwrap().unwrap();
+    let standing = budget::account_budget(&site.database, ACCOUNT).await.unwrap().unwrap();
     (standing.left, standing.left_for_background)
 }
 
@@ -170,12 +170,12 @@ async fn a_block_lasts_as_long_as_told_and_a_shorter_one_does_not_lift_it(owner:
     let (one, other) = (take(&site, false).await.unwrap(), take(&site, false).await.unwrap());
     answered(&site, one, away(30)).await;
     answered(&site, other, away(2)).await;
-    let standing = budget::standing(&site.database, ACCOUNT).await.unwrap().unwrap();
+    let standing = budget::account_budget(&site.database, ACCOUNT).await.unwrap().unwrap();
     assert_eq!((standing.left, standing.turned_away, standing.blocked_reason.as_deref()), (0, 2, Some("throttled")));
     assert!(watch.is_rest_of(standing.wait, 30) && watch.is_rest_of(take(&site, false).await.unwrap_err(), 30));
     pass(&site, 30.0).await;
     take(&site, false).await.unwrap();
-    assert_eq!(budget::standing(&site.database, ACCOUNT).await.unwrap().unwrap().blocked_until, None);
+    assert_eq!(budget::account_budget(&site.database, ACCOUNT).await.unwrap().unwrap().blocked_until, None);
 }
 
 async fn a_refused_key_is_left_alone_until_it_is_tried_again(owner: Owner) {

@@ -146,7 +146,7 @@ async fn claims_can_be_narrowed_to_symbols(owner: Owner) {
 
 async fn a_claim_says_everything_that_a_worker_needs(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
-    definitions::keep_in_background(&site.database, &tickers(&["BTC-USD"]), &[Timeframe::H1], None).await.unwrap();
+    definitions::ensure_background(&site.database, &tickers(&["BTC-USD"]), &[Timeframe::H1], None).await.unwrap();
     let slice = range("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z");
     let run = site.held(&site.definition("BTC-USD", Timeframe::H1).await, slice, "worker").await;
     assert_eq!((run.worker.as_str(), run.attempt, run.failures), ("worker", 1, 0));
@@ -156,7 +156,7 @@ async fn a_claim_says_everything_that_a_worker_needs(owner: Owner) {
         r.started_at is not null from job_runs r join symbols s on s.ticker = r.symbol";
     assert_eq!(site.rows(row).await, ["(running,fetch_intraday,t,t,t)"]);
     let progress =
-        store::progress::of(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z")).await.unwrap();
+        store::backfill_progress::for_symbols(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z")).await.unwrap();
     assert_eq!((progress.queued, progress.running), (0, 1));
 }
 

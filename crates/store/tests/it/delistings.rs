@@ -81,7 +81,7 @@ async fn nothing_is_planned_after_a_delisting(owner: Owner) {
         assert_eq!(site.gaps(&h1).await, []);
     }
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
     let next = "select next_due_at > barkeep.market_now() + interval '23 hours' from job_definitions
         where symbol = 'AAPL' and timeframe = 'h1'";
@@ -110,7 +110,7 @@ async fn a_relisted_symbol_is_planned_again(owner: Owner) {
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     site.fill(&h1).await;
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
     replace(&site, "asset_type <> 'crypto' and renamed_to is null").await;
     assert_eq!(definitions::due(&site.database, Some(&tickers(&["AAPL"])), 10).await.unwrap().len(), 3);
@@ -119,7 +119,7 @@ async fn a_relisted_symbol_is_planned_again(owner: Owner) {
 
 async fn a_single_look_can_tell_that_a_symbol_trades_no_more(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
-    definitions::keep_in_background(&site.database, &tickers(&["GONE"]), &[Timeframe::H1], None).await.unwrap();
+    definitions::ensure_background(&site.database, &tickers(&["GONE"]), &[Timeframe::H1], None).await.unwrap();
     let entry = Entry {
         ticker: ticker("GONE"),
         name: "Gone, Inc.".to_owned(),
@@ -127,11 +127,11 @@ async fn a_single_look_can_tell_that_a_symbol_trades_no_more(owner: Owner) {
         active: false,
         renamed_to: None,
     };
-    directory::trades_no_more(&site.database, "test", &entry).await.unwrap();
+    directory::mark_delisted(&site.database, "test", &entry).await.unwrap();
     let told = "select delisted_at is not null, description from symbols where ticker = 'GONE'";
     assert_eq!(site.rows(told).await, ["(t,\"Gone, Inc.\")"]);
     // One look is enough.
     let before = site.value("select delisted_at from symbols where ticker = 'GONE'").await;
-    directory::trades_no_more(&site.database, "test", &entry).await.unwrap();
+    directory::mark_delisted(&site.database, "test", &entry).await.unwrap();
     assert_eq!(site.value("select delisted_at from symbols where ticker = 'GONE'").await, before);
 }

@@ -146,16 +146,16 @@ async fn a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one(owne
 
 async fn a_list_is_asked_for_once_a_day_whoever_asks(owner: Owner) {
     let site = Site::new(owner).await;
-    let turn = async |source: &str| directory::take_turn(&site.database, source, AssetClass::Stock).await.unwrap();
+    let turn = async |source: &str| directory::claim_refresh(&site.database, source, AssetClass::Stock).await.unwrap();
     assert!(turn("test").await);
     assert!(!turn("test").await, "somebody is asking");
-    assert!(directory::take_turn(&site.database, "test", AssetClass::Crypto).await.unwrap(), "each class by itself");
+    assert!(directory::claim_refresh(&site.database, "test", AssetClass::Crypto).await.unwrap(), "each class by itself");
     replace(&site, &listed(&site, &[]).await).await;
     site.run("update barkeep.directory_lists set asked_at = asked_at - interval '23 hours'").await;
     assert!(!turn("test").await);
     site.run("update barkeep.directory_lists set asked_at = asked_at - interval '2 hours'").await;
     assert!(turn("test").await);
-    directory::put_off(&site.database, AssetClass::Stock, false).await.unwrap();
+    directory::postpone_refresh(&site.database, AssetClass::Stock, false).await.unwrap();
     assert!(!turn("test").await);
     site.run("update barkeep.directory_lists set asked_at = asked_at - interval '61 minutes'").await;
     assert!(turn("test").await, "an hour after it could not be had");

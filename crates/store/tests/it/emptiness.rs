@@ -43,7 +43,7 @@ async fn an_empty_session_is_asked_for_once_more_after_a_day_and_then_believed(o
     let (site, h1) = with_an_empty_session(owner).await;
     assert_eq!(site.gaps(&h1).await, [], "covered at once");
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
 
     // A day later, on the market's clock; by then there are new bars too.
@@ -91,7 +91,7 @@ async fn a_session_with_bars_is_not_asked_for_again(owner: Owner) {
     let (site, h1) = with_an_empty_session(owner).await;
     site.run("update barkeep.empty_sessions set recheck_at = barkeep.market_now() + interval '5 minutes'").await;
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
     let soon = "select next_due_at < barkeep.market_now() + interval '5 minutes' from job_definitions
         where symbol = 'AAPL' and timeframe = 'h1'";
@@ -157,7 +157,7 @@ async fn what_an_answer_left_open_is_looked_at_again_soon(owner: Owner) {
     let slice = range("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z");
     let run = site.held(&h4, slice, "worker").await;
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
     let half = range("2026-11-20T14:30:00Z", "2026-11-20T21:00:00Z");
     assert!(finish(&mut tx, &run, Some(half), 1).await.unwrap());
     tx.commit().await.unwrap();

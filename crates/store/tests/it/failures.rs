@@ -63,7 +63,7 @@ async fn being_told_to_wait_spends_no_attempt(owner: Owner) {
         "select run_after between now() + interval '30 seconds' and now() + interval '90 seconds' from job_runs";
     assert_eq!(site.value(until).await, "t");
     assert!(site.claim("worker").await.is_none());
-    let progress = store::progress::of(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z")).await.unwrap();
+    let progress = store::backfill_progress::for_symbols(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z")).await.unwrap();
     assert_eq!((progress.queued, progress.requests), (1, 1));
     assert_eq!(progress.waiting_for.as_deref(), Some("throttled!"));
     // However often it happens.
@@ -85,7 +85,7 @@ async fn what_is_no_use_trying_again_is_failed_at_once(owner: Owner) {
 
 async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
-    definitions::keep_in_background(&site.database, &tickers(&["NOPE"]), &[Timeframe::H1], None).await.unwrap();
+    definitions::ensure_background(&site.database, &tickers(&["NOPE"]), &[Timeframe::H1], None).await.unwrap();
     let run = site
         .held(
             &site.definition("NOPE", Timeframe::H1).await,
@@ -93,7 +93,7 @@ async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner
             "worker",
         )
         .await;
-    let look = async || symbols::take_to_look_up(&site.database, &[run.symbol_id]).await.unwrap();
+    let look = async || symbols::take_unchecked(&site.database, &[run.symbol_id]).await.unwrap();
     assert_eq!(look().await, tickers(&["NOPE"]));
     assert_eq!(look().await, [], "one look is enough, whoever takes it");
     symbols::suspend(&site.database, &run.ticker, "no provider knows NOPE").await.unwrap();
@@ -104,14 +104,14 @@ async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner
     assert!(fail(&site.database, &run, &failure("unknown_symbol", true, false)).await.unwrap());
     assert!(site.claim("worker").await.is_none());
     assert!(definitions::due(&site.database, Some(&tickers(&["NOPE"])), 10).await.unwrap().is_empty());
-    assert!(symbols::take_due_for_a_second_look(&site.database).await.unwrap().is_empty());
+    assert!(symbols::take_due_for_recheck(&site.database).await.unwrap().is_empty());
 
     site.run("update symbols set listing_checked_at = now() - interval '25 hours' where ticker = 'NOPE'").await;
-    assert_eq!(symbols::take_due_for_a_second_look(&site.database).await.unwrap(), tickers(&["NOPE"]));
-    symbols::listed(&site.database, &ticker("NOPE"), "Nope, Inc.", "NYSE").await.unwrap();
+    assert_eq!(symbols::take_due_for_recheck(&site.database).await.unwrap(), tickers(&["NOPE"]));
+    symbols::confirm_listed(&site.database, &ticker("NOPE"), "Nope, Inc.", "NYSE").await.unwrap();
     let listed = "select listing, description, exchange from symbols where ticker = 'NOPE'";
     assert_eq!(site.rows(listed).await, ["(listed,\"Nope, Inc.\",NYSE)"]);
-    symbols::listed(&site.database, &ticker("NOPE"), "Other", "Other").await.unwrap();
+    symbols::confirm_listed(&site.database, &ticker("NOPE"), "Other", "Other").await.unwrap();
     assert_eq!(site.rows(listed).await, ["(listed,\"Nope, Inc.\",NYSE)"]);
     assert_eq!(definitions::due(&site.database, Some(&tickers(&["NOPE"])), 10).await.unwrap().len(), 1);
 }

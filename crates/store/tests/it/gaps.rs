@@ -141,7 +141,7 @@ async fn another_endpoint_is_asked_for_what_the_last_one_could_not_give(owner: O
     let gap = site.gaps(&h4).await[0];
     let mut tx = site.database.begin().await.unwrap();
     coverage::mark_unavailable(&mut tx, &h4, gap, "too old").await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
     tx.commit().await.unwrap();
     claim(&site.database, Bars::Real, "https://one").await.unwrap();
     assert_eq!(site.gaps(&h4).await, []);
@@ -226,7 +226,7 @@ async fn next_due_is_when_the_next_bar_is_final(owner: Owner) {
     let h1 = due.iter().find(|d| d.timeframe == Timeframe::H1).unwrap();
     assert_eq!(*h1, site.definition("AAPL", Timeframe::H1).await);
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, std::slice::from_ref(h1)).await.unwrap();
+    definitions::mark_planned(&mut tx, std::slice::from_ref(h1)).await.unwrap();
     tx.commit().await.unwrap();
     let next = "select next_due_at from job_definitions where symbol = 'AAPL' and timeframe = 'h1'";
     assert_eq!(site.value(next).await, "2026-11-24 17:31:00+00");

@@ -1,6 +1,6 @@
 //! What `inspection` finds is what there is, and looking changes nothing.
 
-use store::{inspection, tracking::Source};
+use store::{diagnostics, tracking::Source};
 use testkit::{ALICE, Owner};
 
 use crate::site::{Site, TUESDAY};
@@ -13,7 +13,7 @@ for_every_owner! {
 async fn a_database_that_is_as_it_should_be_has_no_findings(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     site.track(ALICE, &["AAPL", "FRESH"], Source::Watchlist).await;
-    let facts = inspection::inspect(&site.database).await.unwrap();
+    let facts = diagnostics::collect(&site.database).await.unwrap();
     assert_eq!(facts.triggers_missing, [""; 0]);
     assert_eq!(facts.open_tables, [""; 0]);
     assert_eq!(facts.anonymous_may, [""; 0]);
@@ -44,6 +44,6 @@ async fn looking_leaves_no_trace(owner: Owner) {
     site.enqueue(&h1, &gaps).await;
     let everything = "select xmin::text, r.* from job_runs r";
     let before = site.rows(everything).await;
-    inspection::inspect(&site.database).await.unwrap();
+    diagnostics::collect(&site.database).await.unwrap();
     assert_eq!(site.rows(everything).await, before, "the claim that was tried out was rolled back");
 }

@@ -1,7 +1,7 @@
 //! `monitor_multi_timeframe.sql` answers its ten questions, each counted right.
 
 use market::Timeframe;
-use store::{health, tracking::Source};
+use store::{scheduler, tracking::Source};
 use testkit::{ALICE, BOB, Owner};
 
 use crate::{
@@ -77,7 +77,7 @@ async fn with_known_data(owner: Owner) -> Site {
     site.enqueue(&fresh, &[range("2026-11-19T14:30:00Z", "2026-11-19T21:00:00Z")]).await;
     let background = site.definition("MSFT", Timeframe::H1).await;
     site.enqueue(&background, &[monday]).await;
-    health::beat(&site.database, health::SCHEDULER, "ok", "").await.unwrap();
+    scheduler::heartbeat(&site.database, scheduler::SCHEDULER, "ok", "").await.unwrap();
     site
 }
 

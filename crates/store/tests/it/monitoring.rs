@@ -1,7 +1,7 @@
 //! What people ask about their data, counted right.
 
 use market::Timeframe;
-use store::{coverage, health, tracking, tracking::Source};
+use store::{coverage, scheduler, tracking, tracking::Source};
 use testkit::{ALICE, BOB, Owner};
 
 use crate::site::{Site, TUESDAY, range, ticker, tickers};
@@ -83,11 +83,11 @@ async fn a_series_says_how_it_stands(owner: Owner) {
     assert!(site.answer(&run, &[]).await);
     // Everything was answered, with nothing: nobody has looked yet whether there is such a symbol.
     assert_eq!(state().await, "(h1,unchecked)");
-    store::symbols::listed(&site.database, &ticker("FRESH"), "", "").await.unwrap();
+    store::symbols::confirm_listed(&site.database, &ticker("FRESH"), "", "").await.unwrap();
     assert_eq!(state().await, "(h1,complete)");
     store::symbols::suspend(&site.database, &ticker("FRESH"), "gone").await.unwrap();
     assert_eq!(state().await, "(h1,unknown)");
-    store::symbols::listed(&site.database, &ticker("FRESH"), "", "").await.unwrap();
+    store::symbols::confirm_listed(&site.database, &ticker("FRESH"), "", "").await.unwrap();
     site.untrack(ALICE, "FRESH", None).await;
     assert_eq!(state().await, "(h1,paused)");
 }
@@ -182,17 +182,17 @@ async fn a_user_sees_what_they_track_with_its_bars_and_runs(owner: Owner) {
         assert!(site.rows(&status).await.is_empty(), "{unknown}");
     }
     let progress =
-        store::progress::of(&site.database, &tickers(&["AAPL"]), "2020-01-01T00:00:00Z".parse().unwrap()).await;
+        store::backfill_progress::for_symbols(&site.database, &tickers(&["AAPL"]), "2020-01-01T00:00:00Z".parse().unwrap()).await;
     let progress = progress.unwrap();
     assert_eq!((progress.queued, progress.running, progress.succeeded, progress.rows), (1, 1, 1, 7));
 }
 
 async fn the_planner_says_that_it_lives(owner: Owner) {
     let site = Site::new(owner).await;
-    let before = health::readiness(&site.database).await.unwrap();
+    let before = scheduler::readiness(&site.database).await.unwrap();
     assert_eq!((before.scheduler_seen_secs_ago, before.scheduler_status.as_str()), (None, "never ran"));
-    health::beat(&site.database, health::SCHEDULER, "ok", "2 series due").await.unwrap();
-    let after = health::readiness(&site.database).await.unwrap();
+    scheduler::heartbeat(&site.database, scheduler::SCHEDULER, "ok", "2 series due").await.unwrap();
+    let after = scheduler::readiness(&site.database).await.unwrap();
     assert!(after.scheduler_seen_secs_ago.unwrap() < 30);
     assert_eq!(after.scheduler_message.as_deref(), Some("2 series due"));
 }

@@ -76,7 +76,7 @@ async fn what_failed_before_is_not_packed_with_what_did_not(owner: Owner) {
 
 async fn stocks_and_crypto_are_never_packed_together(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
-    definitions::keep_in_background(&site.database, &tickers(&["BTC-USD"]), &[Timeframe::M15], None).await.unwrap();
+    definitions::ensure_background(&site.database, &tickers(&["BTC-USD"]), &[Timeframe::M15], None).await.unwrap();
     queued(&site, "AAPL", Timeframe::M15, &[NEWEST]).await;
     queued(&site, "BTC-USD", Timeframe::M15, &[NEWEST]).await;
     assert_eq!(offered(&site).await.len(), 1);
@@ -199,7 +199,7 @@ async fn what_two_planners_find_due_is_planned_once(owner: Owner) {
         async move {
             let mut tx = database.begin().await.unwrap();
             let mine = definitions::lock_due(&mut tx, &due).await.unwrap();
-            definitions::planned(&mut tx, &mine).await.unwrap();
+            definitions::mark_planned(&mut tx, &mine).await.unwrap();
             tx.commit().await.unwrap();
             mine.len()
         }

@@ -3,10 +3,10 @@
 use market::Timeframe;
 use sqlx::Row;
 use store::{
-    Database, StoreError, bars, budget, clock, coverage, definitions, events, health, installation, migrations,
+    Database, StoreError, bars, budget, clock, coverage, definitions, events, scheduler, installation, migrations,
     processes,
     runs::{self, Order, Slices},
-    sign_in, symbols,
+    browser_sessions, symbols,
     tracking::{self, Source},
     users,
 };
@@ -31,7 +31,7 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
     tracking::sync(database, ALICE, &of, Source::ChartView, &[Timeframe::H1]).await?;
     tracking::untrack(database, ALICE, &of, Some(Source::ChartView)).await?;
     tracking::expire(database).await?;
-    definitions::keep_in_background(database, &of, &[Timeframe::D1], Some(30)).await?;
+    definitions::ensure_background(database, &of, &[Timeframe::D1], Some(30)).await?;
     definitions::make_due(database, &of).await?;
     let due = definitions::due(database, Some(&of[..1]), 10).await?;
     let mut tx = database.begin().await?;
@@ -43,7 +43,7 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
         .filter_map(|d| Some(Slices { definition: d, slices: gaps.get(&d.id)?.clone(), triggered_by: "test" }))
         .collect();
     runs::enqueue(&mut tx, &wanted).await?;
-    definitions::planned(&mut tx, &due).await?;
+    definitions::mark_planned(&mut tx, &due).await?;
     tx.commit().await?;
     assert!(!runs::all_queued(database, 10).await?.is_empty());
     while let Some(run) = claim(database, "worker", Order::InterestFirst, Some(&of)).await? {
@@ -57,48 +57,48 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
     }
     budget::open(database, "account", "test", 5).await?;
     let request = budget::take(database, "account", false).await?.unwrap();
-    budget::answered(database, "account", request, budget::Answered::default()).await?;
+    budget::record_response(database, "account", request, budget::Answered::default()).await?;
     budget::block(database, "account", LEASE, "refused").await?;
     budget::unblock(database, "account").await?;
-    assert_eq!(budget::standing(database, "account").await?.unwrap().left, 4);
-    assert_eq!(budget::standings(database).await?.len(), 1);
+    assert_eq!(budget::account_budget(database, "account").await?.unwrap().left, 4);
+    assert_eq!(budget::account_budgets(database).await?.len(), 1);
     budget::forget_unused(database).await?;
-    let process = processes::Introduction {
+    let process = processes::ProcessInfo {
         name: "one".to_owned(),
-        parts: vec![processes::Part::Plan],
+        parts: vec![processes::Role::Plan],
         host: "here".to_owned(),
         pid: 1,
         version: "1",
         slots: 0,
         address: Some("127.0.0.1:4780".to_owned()),
     };
-    processes::beat(database, &process, Some(true)).await?;
-    assert!(processes::others_plan(database, "another").await? && processes::others_at_work(database, "two").await?);
+    processes::heartbeat(database, &process, Some(true)).await?;
+    assert!(processes::others_plan(database, "another").await? && processes::others_running(database, "two").await?);
     assert_eq!(processes::all(database).await?.len(), 1);
     assert_eq!(processes::server(database).await?.unwrap().port(), 4780);
-    processes::ended(database, "one").await?;
-    sign_in::offer(database, ALICE, b"digest", LEASE).await?;
-    assert_eq!(sign_in::redeem(database, b"digest").await?, Some(ALICE));
-    assert_eq!(sign_in::redeem(database, b"digest").await?, None, "once");
+    processes::deregister(database, "one").await?;
+    browser_sessions::store_code(database, ALICE, b"digest", LEASE).await?;
+    assert_eq!(browser_sessions::redeem_code(database, b"digest").await?, Some(ALICE));
+    assert_eq!(browser_sessions::redeem_code(database, b"digest").await?, None, "once");
     runs::release(database, Some("nobody")).await?;
     runs::retry_failed(database, Some(&of)).await?;
     runs::readmit_failed(database).await?;
-    runs::try_credentials_again(database).await?;
-    store::progress::of(database, &of, at(TUESDAY)).await?;
+    runs::retry_credentials(database).await?;
+    store::backfill_progress::for_symbols(database, &of, at(TUESDAY)).await?;
     symbols::suspend(database, &of[1], "unknown").await?;
-    symbols::take_due_for_a_second_look(database).await?;
-    symbols::listed(database, &of[1], "Fresh", "NYSE").await?;
+    symbols::take_due_for_recheck(database).await?;
+    symbols::confirm_listed(database, &of[1], "Fresh", "NYSE").await?;
     for user in [None, Some(ALICE)] {
         assert!(bars::read(database, user, &aapl, Timeframe::H1, None, 10).await?.is_some());
         assert!(coverage::of_symbol(database, user, &aapl).await?.len() >= 3);
     }
     coverage::wanted_symbols(database).await?;
     events::changes(database, ALICE, at("2020-01-01T00:00:00Z")).await?;
-    health::beat(database, health::SCHEDULER, "ok", "").await?;
-    health::readiness(database).await?;
-    health::round(database, "ok", "", &health::Round::default()).await?;
-    assert_eq!(health::last_round(database).await?.number, 1);
-    health::wake(database).await?;
+    scheduler::heartbeat(database, scheduler::SCHEDULER, "ok", "").await?;
+    scheduler::readiness(database).await?;
+    scheduler::record_round(database, "ok", "", &scheduler::PlanningRound::default()).await?;
+    assert_eq!(scheduler::last_round(database).await?.number, 1);
+    scheduler::wake(database).await?;
     users::exists(database, ALICE).await?;
     users::by_email(database, "alice@example.com").await?;
     Ok(())

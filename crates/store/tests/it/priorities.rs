@@ -92,7 +92,7 @@ async fn what_is_wanted_again_is_planned_at_once(owner: Owner) {
     let synced = tracking::sync(&site.database, ALICE, &[ticker("FRESH")], Source::Watchlist, &[Timeframe::W1]).await;
     assert_eq!(synced.unwrap().jobs_updated, 1);
     let mut tx = site.database.begin().await.unwrap();
-    definitions::planned(&mut tx, &[site.definition("FRESH", Timeframe::W1).await]).await.unwrap();
+    definitions::mark_planned(&mut tx, &[site.definition("FRESH", Timeframe::W1).await]).await.unwrap();
     tx.commit().await.unwrap();
     let of_fresh = tickers(&["FRESH"]);
     assert!(definitions::due(&site.database, Some(&of_fresh), 10).await.unwrap().is_empty());
@@ -166,7 +166,7 @@ async fn windows_are_never_narrowed(owner: Owner) {
     let site = Site::new(owner).await;
     let of = tickers(&["AAPL", "FRESH"]);
     let keep = async |days| {
-        definitions::keep_in_background(&site.database, &of, &[Timeframe::H1], days).await.unwrap();
+        definitions::ensure_background(&site.database, &of, &[Timeframe::H1], days).await.unwrap();
         site.rows(
             "select symbol, window_days, priority, by_interest, enabled from job_definitions
             where symbol in ('AAPL', 'FRESH') and timeframe = 'h1' order by 1",

@@ -59,7 +59,7 @@ async fn gaps(site: &Site, timeframe: Timeframe) -> Vec<Range> {
 
 async fn a_session_that_was_read_before_late_trades_is_read_once_more_an_hour_after_its_close(owner: Owner) {
     let site = Site::at(owner, JUST_CLOSED).await;
-    definitions::keep_in_background(&site.database, &tickers(&["AAPL"]), &[Timeframe::D1], None).await.unwrap();
+    definitions::ensure_background(&site.database, &tickers(&["AAPL"]), &[Timeframe::D1], None).await.unwrap();
     for timeframe in [Timeframe::M15, Timeframe::H1, Timeframe::H4, Timeframe::D1] {
         fill(&site, "AAPL", timeframe, 100.0).await;
         assert_eq!(gaps(&site, timeframe).await, []);
@@ -98,7 +98,7 @@ async fn a_series_is_due_when_its_session_is_to_be_read_once_more(owner: Owner) 
     let next = "select next_due_at from job_definitions where symbol = 'AAPL' and timeframe = 'h4'";
     let plan = async || {
         let mut tx = site.database.begin().await.unwrap();
-        definitions::planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
+        definitions::mark_planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
         tx.commit().await.unwrap();
     };
     plan().await;

@@ -1,6 +1,6 @@
 //! The schedule in pg_cron's shape, and its wake-up call.
 
-use store::{health, migrations};
+use store::{scheduler, migrations};
 use testkit::Owner;
 
 use crate::site::Site;
@@ -20,7 +20,7 @@ async fn the_schedule_shows_the_planner_in_the_shape_of_pg_cron(owner: Owner) {
         return;
     }
     assert_eq!(site.rows(job).await, ["(\"* * * * *\",t,f,orchestrator-tick)"]);
-    health::beat(&site.database, health::SCHEDULER, "ok", "").await.unwrap();
+    scheduler::heartbeat(&site.database, scheduler::SCHEDULER, "ok", "").await.unwrap();
     assert_eq!(site.rows(job).await, ["(\"* * * * *\",t,t,orchestrator-tick)"]);
     site.run("update orchestrator_heartbeat set last_seen = now() - interval '4 minutes'").await;
     assert_eq!(site.rows(job).await, ["(\"* * * * *\",t,f,orchestrator-tick)"]);

@@ -4,7 +4,7 @@ use market::{
     Timeframe,
     calendar::{Exceptions, StockHours},
 };
-use store::{definitions, definitions::Definition, migrations, sessions, sessions::Replaced};
+use store::{definitions, definitions::Definition, migrations, market_sessions, market_sessions::Replaced};
 use testkit::Owner;
 
 use crate::site::{Site, TUESDAY, eventually, range, tickers};
@@ -33,7 +33,7 @@ const EARLY: &str = "XNYS,2026-11-18,early,13:00";
 
 async fn apply(site: &Site, rows: &str) -> Option<Replaced> {
     let exceptions = Exceptions::parse(&format!("calendar,date,change,close\n{rows}")).unwrap();
-    sessions::apply(&site.database, &exceptions).await.unwrap()
+    market_sessions::apply(&site.database, &exceptions).await.unwrap()
 }
 
 async fn filled(site: &Site, timeframe: Timeframe) -> Definition {
@@ -120,7 +120,7 @@ async fn of_a_half_day_that_becomes_a_whole_one_the_rest_is_a_gap(owner: Owner) 
 async fn a_day_that_closes_is_no_gap_of_days_and_comes_back_as_one(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let of = tickers(&["AAPL"]);
-    definitions::keep_in_background(&site.database, &of, &[Timeframe::D1, Timeframe::W1], None).await.unwrap();
+    definitions::ensure_background(&site.database, &of, &[Timeframe::D1, Timeframe::W1], None).await.unwrap();
     let (d1, w1) = (filled(&site, Timeframe::D1).await, filled(&site, Timeframe::W1).await);
     assert_eq!(apply(&site, CLOSED).await, Some(Replaced { days: 1, bars_outside: 1 }));
     assert_eq!((site.gaps(&d1).await, site.gaps(&w1).await), (vec![], vec![]));
@@ -145,7 +145,7 @@ async fn series_that_a_change_touches_are_due_and_others_are_not(owner: Owner) {
     let all = definitions::due(&site.database, None, 1000).await.unwrap();
     let plan = async || {
         let mut tx = site.database.begin().await.unwrap();
-        definitions::planned(&mut tx, &all).await.unwrap();
+        definitions::mark_planned(&mut tx, &all).await.unwrap();
         tx.commit().await.unwrap();
     };
     let due = async || -> Vec<Timeframe> {
@@ -170,9 +170,9 @@ async fn a_list_that_is_in_force_already_changes_nothing(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     assert_eq!(apply(&site, "").await, None);
     assert!(apply(&site, CLOSED).await.is_some());
-    let edition = sessions::edition(&site.database).await.unwrap();
+    let edition = market_sessions::edition(&site.database).await.unwrap();
     assert_eq!(apply(&site, CLOSED).await, None);
-    assert_eq!(sessions::edition(&site.database).await.unwrap(), edition);
+    assert_eq!(market_sessions::edition(&site.database).await.unwrap(), edition);
     // What the code knows by itself: noted, and nothing changes by it.
     assert_eq!(apply(&site, &format!("{CLOSED}\nXNYS,2025-01-09,closed")).await, Some(Replaced::default()));
 }
@@ -180,11 +180,11 @@ async fn a_list_that_is_in_force_already_changes_nothing(owner: Owner) {
 async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     let mut storing = site.database.begin().await.unwrap();
-    let before = sessions::lock_shared(&mut storing).await.unwrap();
+    let before = market_sessions::lock_shared(&mut storing).await.unwrap();
     let database = site.database.clone();
     let change = tokio::spawn(async move {
         let exceptions = Exceptions::parse(&format!("calendar,date,change\n{CLOSED}")).unwrap();
-        sessions::apply(&database, &exceptions).await.unwrap()
+        market_sessions::apply(&database, &exceptions).await.unwrap()
     });
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
@@ -193,7 +193,7 @@ async fn a_change_is_another_edition_which_waits_for_whoever_stores(owner: Owner
     storing.commit().await.unwrap();
     assert!(change.await.unwrap().is_some());
     let mut next = site.database.begin().await.unwrap();
-    assert_eq!(sessions::lock_shared(&mut next).await.unwrap(), before + 1);
+    assert_eq!(market_sessions::lock_shared(&mut next).await.unwrap(), before + 1);
 }
 
 async fn exceptions_outlive_a_migration_and_are_read_as_they_were_given(owner: Owner) {
@@ -202,7 +202,7 @@ async fn exceptions_outlive_a_migration_and_are_read_as_they_were_given(owner: O
     apply(&site, &rows).await;
     migrations::migrate(&site.database).await.unwrap();
     let mut tx = site.database.begin().await.unwrap();
-    let read = sessions::read(&mut tx).await.unwrap();
+    let read = market_sessions::read(&mut tx).await.unwrap();
     assert_eq!(
         *read.calendars.exceptions(),
         Exceptions::parse(&format!("calendar,date,change,close\n{rows}")).unwrap()
@@ -232,12 +232,12 @@ async fn other_hours_make_hours_anew_and_leave_what_fits_both(owner: Owner) {
     .await;
     let apply = async |hours| {
         let exceptions = Exceptions::default().with_hours(hours);
-        sessions::apply(&site.database, &exceptions).await.unwrap().is_some()
+        market_sessions::apply(&site.database, &exceptions).await.unwrap().is_some()
     };
     assert!(!apply(StockHours::Regular).await, "they are in force");
     assert!(apply(StockHours::Extended).await);
     assert!(!apply(StockHours::Extended).await);
-    let read = sessions::read(&mut site.database.begin().await.unwrap()).await.unwrap();
+    let read = market_sessions::read(&mut site.database.begin().await.unwrap()).await.unwrap();
     assert_eq!((read.number, read.calendars.exceptions().hours()), (1, StockHours::Extended));
     // A day has 16 hours, and a half day 13; bars that began at half past nine are none of them.
     let expected = "select barkeep.expected_bars('XNYS', 'h1', '2026-11-24 06:00+00', '2026-11-25 06:00+00'),

@@ -3,7 +3,7 @@
 use market::Timeframe;
 use sqlx::Connection;
 use store::{
-    events::{self, Teller},
+    events::{self, Notifier},
     tracking::Source,
 };
 use testkit::{ALICE, BOB, Owner};
@@ -40,10 +40,10 @@ async fn interest_wakes_and_outcomes_are_told(owner: Owner) {
     let run = site.held(&h1, range("2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z"), "worker").await;
     assert!(!signals.events.has_changed().unwrap(), "nothing has ended yet");
     assert!(site.answer(&run, &[]).await);
-    let teller = Teller::start(&site.database, stop.clone());
-    teller.ended();
+    let notifier = Notifier::start(&site.database, stop.clone());
+    notifier.ended();
     hears(&mut signals.events).await;
-    teller.queued();
+    notifier.queued();
     hears(&mut signals.queue).await;
     assert_eq!(*signals.hears.borrow(), Some(true));
     stop.cancel();

@@ -162,6 +162,6 @@ async fn nothing_is_queued_for_a_definition_that_is_suspended_or_not_the_one_nam
     let cancelled = "select status, error_code, error_message from job_runs";
     assert_eq!(site.rows(cancelled).await, ["(cancelled,unknown_symbol,\"no provider knows it\")"]);
     assert_eq!(site.enqueue(&h1, &[slice]).await, 0);
-    store::symbols::listed(&site.database, &h1.ticker, "", "").await.unwrap();
+    store::symbols::confirm_listed(&site.database, &h1.ticker, "", "").await.unwrap();
     assert_eq!(site.enqueue(&h1, &[slice]).await, 1);
 }

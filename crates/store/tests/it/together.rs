@@ -141,7 +141,7 @@ async fn looking_up_and_tracking_at_once_do_not_deadlock(owner: Owner) {
             match task % 4 {
                 0 => drop(tracking::sync(&database, BOB, &asked, Source::Watchlist, &TIMEFRAMES).await?),
                 1 => symbols::suspend(&database, &symbol, "not in the list").await?,
-                2 => symbols::listed(&database, &symbol, "Look", "NYSE").await?,
+                2 => symbols::confirm_listed(&database, &symbol, "Look", "NYSE").await?,
                 _ => definitions::make_due(&database, &asked).await?,
             }
             Ok(())

@@ -183,7 +183,7 @@ async fn lists_come_along_to_another_database(owner: Owner) {
     watchlists::reorder(&old.database, ALICE, id, &tickers(&["PEP", "KO"])).await.unwrap();
     // Who has begun there already keeps what they have.
     add(&new, ALICE, None, &["TSLA"]).await;
-    takeover::take_interest_along(&old.database, &new.database).await.unwrap();
+    takeover::copy_interest(&old.database, &new.database).await.unwrap();
     let all = [list("Watchlist", &["PEP", "KO", "TSLA"]), list("Other", &["MCD", "KO"])];
     let found = lists(&new, ALICE).await;
     assert_eq!(found[1], all[1]);

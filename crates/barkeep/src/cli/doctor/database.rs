@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    Database, health,
-    inspection::{self, Facts},
+    Database, scheduler,
+    diagnostics::{self, Diagnostics},
     processes::{self, Process},
-    show::{self, Totals},
+    overview::{self, Totals},
     verification,
 };
 
@@ -20,10 +20,10 @@ const MAX_WAIT: SignedDuration = SignedDuration::from_mins(5);
 const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> {
-    let (asked_at, database_clock) = (Timestamp::now(), inspection::clock(database).await?);
-    let facts = inspection::inspect(database).await?;
-    let totals = show::totals(database, None).await?;
-    let ready = health::readiness(database).await?;
+    let (asked_at, database_clock) = (Timestamp::now(), diagnostics::clock(database).await?);
+    let facts = diagnostics::collect(database).await?;
+    let totals = overview::totals(database, None).await?;
+    let ready = scheduler::readiness(database).await?;
     let processes = processes::all(database).await?;
     let mut findings = vec![
         check_clocks(&facts, database_clock, asked_at),
@@ -163,7 +163,7 @@ fn check_zero(check: &'static str, count: i64, found: &str, fix: &str) -> Findin
     }
 }
 
-fn check_clocks(facts: &Facts, database_clock: Timestamp, asked_at: Timestamp) -> Finding {
+fn check_clocks(facts: &Diagnostics, database_clock: Timestamp, asked_at: Timestamp) -> Finding {
     let difference = database_clock.duration_since(asked_at).abs();
     if difference > MAX_CLOCK_DIFFERENCE {
         return Finding::broken(
@@ -184,7 +184,7 @@ fn check_clocks(facts: &Facts, database_clock: Timestamp, asked_at: Timestamp) -
     }
 }
 
-fn check_calendar(facts: &Facts) -> Finding {
+fn check_calendar(facts: &Diagnostics) -> Finding {
     let enough = Timestamp::now() + SignedDuration::from_hours(24 * 400);
     match facts.sessions_until {
         Some(until) if until > enough => {
@@ -199,16 +199,16 @@ fn check_calendar(facts: &Facts) -> Finding {
     }
 }
 
-fn check_scheduler(ready: &health::Readiness) -> Finding {
+fn check_scheduler(ready: &scheduler::Readiness) -> Finding {
     const CHECK: &str = "scheduler";
     const FIX: &str = "Start `barkeep up`, or `barkeep plan` beside `barkeep serve`";
     match (ready.scheduler_seen_secs_ago, ready.scheduler_status.as_str()) {
         (None, _) => Finding::broken(CHECK, "never ran: nothing is planned", FIX),
-        (_, health::STOPPED) => Finding::broken(CHECK, "stopped: nothing is planned", FIX),
+        (_, scheduler::STOPPED) => Finding::broken(CHECK, "stopped: nothing is planned", FIX),
         (Some(secs), _) if secs > SCHEDULER_LATE_SECS => {
             Finding::broken(CHECK, format!("last heartbeat {secs} s ago: nothing is planned"), FIX)
         }
-        (Some(_), health::WAITING) => Finding::broken(
+        (Some(_), scheduler::WAITING) => Finding::broken(
             CHECK,
             format!("waiting for the provider: {}", ready.scheduler_message.as_deref().unwrap_or("no reason given")),
             "Fix the problem of the provider",
@@ -260,7 +260,7 @@ fn check_queue(totals: &Totals) -> Finding {
     }
 }
 
-fn check_client(facts: &Facts) -> Finding {
+fn check_client(facts: &Diagnostics) -> Finding {
     const CHECK: &str = "client";
     match (facts.tracking_rows, facts.last_sync) {
         (0, _) | (_, None) => Finding::warning(

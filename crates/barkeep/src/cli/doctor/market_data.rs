@@ -50,7 +50,7 @@ pub(super) async fn checks(config: &Config, database: &Database) -> anyhow::Resu
 async fn check_provider(source: &dyn BarSource, database: &Database, now: Timestamp) -> anyhow::Result<Vec<Finding>> {
     let endpoint = source.endpoint();
     let mut findings = vec![Finding::ok(REACHABLE, format!("{} at {}", endpoint.provider, endpoint.address))];
-    if let Some(standing) = budget::standing(database, source.account()).await?
+    if let Some(standing) = budget::account_budget(database, source.account()).await?
         && let Some(until) = standing.blocked_until
         && standing.blocked_reason.as_deref() == Some("throttled")
     {

@@ -96,7 +96,7 @@ pub(crate) async fn create(
     Form(form): Form<CreateForm>,
 ) -> Result<Response, PageError> {
     let id = watchlists::create(&app.database, visitor.user, &form.name).await?;
-    app.signals.ended_here();
+    app.signals.changed_here();
     Ok(Redirect::to(&format!("/?list={id}")).into_response())
 }
 
@@ -107,7 +107,7 @@ pub(crate) async fn rename(
     Form(form): Form<ListForm>,
 ) -> Result<Response, PageError> {
     watchlists::rename(&app.database, visitor.user, form.list, &form.name).await?;
-    app.signals.ended_here();
+    app.signals.changed_here();
     Ok(Redirect::to(&format!("/?list={}", form.list)).into_response())
 }
 
@@ -118,12 +118,12 @@ pub(crate) async fn delete(
     Form(form): Form<ListForm>,
 ) -> Result<Response, PageError> {
     watchlists::delete(&app.database, visitor.user, form.list).await?;
-    app.signals.ended_here();
+    app.signals.changed_here();
     Ok(Redirect::to("/").into_response())
 }
 
 /// Notifies the other tabs, and responds.
 fn list_changed(app: &App, headers: &HeaderMap, list: Option<Uuid>) -> Response {
-    app.signals.ended_here();
+    app.signals.changed_here();
     layout::write_succeeded(headers, &list.map_or_else(|| "/".to_owned(), |list| format!("/?list={list}")))
 }

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use store::{
     coverage::{self, SeriesCoverage},
-    show,
+    overview,
     watchlists::{self, Item, Watchlist},
 };
 use uuid::Uuid;
@@ -58,7 +58,7 @@ pub(crate) async fn page(
 ) -> Result<Response, PageError> {
     let list_page = load(&app, visitor.user, &query).await?;
     // A new user, who tracks nothing yet.
-    if list_page.lists.is_empty() && show::tracked(&app.database, visitor.user).await?.is_empty() {
+    if list_page.lists.is_empty() && overview::tracked(&app.database, visitor.user).await?.is_empty() {
         return Ok(Redirect::to("/welcome").into_response());
     }
     let chosen = list_page.chosen.as_ref().map(|list| list.id);

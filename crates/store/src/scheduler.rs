@@ -13,7 +13,7 @@ pub const SCHEDULER: &str = "orchestrator-tick";
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn beat(database: &Database, name: &str, status: &str, message: &str) -> Result<(), StoreError> {
+pub async fn heartbeat(database: &Database, name: &str, status: &str, message: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "insert into public.orchestrator_heartbeat (name, last_seen, status, message, updated_at)
@@ -33,7 +33,7 @@ pub async fn beat(database: &Database, name: &str, status: &str, message: &str) 
 
 /// What a round of planning did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Round {
+pub struct PlanningRound {
     /// Series that were due.
     pub scanned: i64,
     pub slices_created: i64,
@@ -45,7 +45,7 @@ pub struct Round {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn round(database: &Database, status: &str, message: &str, results: &Round) -> Result<(), StoreError> {
+pub async fn record_round(database: &Database, status: &str, message: &str, results: &PlanningRound) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "insert into public.orchestrator_heartbeat as held (name, last_seen, status, message, updated_at, rounds, results)
@@ -70,7 +70,7 @@ pub struct LastRound {
     /// How many there were so far.
     pub number: i64,
     /// `None`: there was none since the schema came.
-    pub results: Option<Round>,
+    pub results: Option<PlanningRound>,
     pub seen: Option<Timestamp>,
 }
 
@@ -84,7 +84,7 @@ pub async fn last_round(database: &Database) -> Result<LastRound, StoreError> {
         .await?;
     Ok(LastRound {
         number: row.try_get(0)?,
-        results: row.try_get::<Option<Json<Round>>, _>(1)?.map(|json| json.0),
+        results: row.try_get::<Option<Json<PlanningRound>>, _>(1)?.map(|json| json.0),
         seen: instant_or_none(&row, 2)?,
     })
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Person {
+pub struct Account {
     pub id: Uuid,
     pub email: String,
     pub created_at: Timestamp,
@@ -29,7 +29,7 @@ pub struct Person {
 ///
 /// # Errors
 /// Where the database is gone or not migrated, or its users are Supabase's.
-pub async fn all(database: &Database) -> Result<Vec<Person>, StoreError> {
+pub async fn all(database: &Database) -> Result<Vec<Account>, StoreError> {
     users::ensure_ours(database).await?;
     let mut tx = database.begin().await?;
     let rows = query(
@@ -45,7 +45,7 @@ pub async fn all(database: &Database) -> Result<Vec<Person>, StoreError> {
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Person {
+            Ok(Account {
                 id: row.try_get(0)?,
                 email: row.try_get(1)?,
                 created_at: instant(row, 2)?,
@@ -131,7 +131,7 @@ pub async fn password_of(database: &Database, email: &str) -> Result<Option<(Uui
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn failures(database: &Database, address: &[u8], span: Duration) -> Result<i64, StoreError> {
+pub async fn failed_sign_ins(database: &Database, address: &[u8], span: Duration) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select count(*) from barkeep.sign_in_failures where address = $1 and at > now() - $2")
         .bind(address)
@@ -144,7 +144,7 @@ pub async fn failures(database: &Database, address: &[u8], span: Duration) -> Re
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn failed(database: &Database, address: &[u8], span: Duration) -> Result<(), StoreError> {
+pub async fn record_failed_sign_in(database: &Database, address: &[u8], span: Duration) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_failures where at < now() - $1").bind(interval(span)).execute(&mut *tx).await?;
     query("insert into barkeep.sign_in_failures (address) values ($1)").bind(address).execute(&mut *tx).await?;
@@ -156,7 +156,7 @@ pub async fn failed(database: &Database, address: &[u8], span: Duration) -> Resu
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn succeeded(database: &Database, address: &[u8]) -> Result<(), StoreError> {
+pub async fn clear_failed_sign_ins(database: &Database, address: &[u8]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_failures where address = $1").bind(address).execute(&mut *tx).await?;
     tx.commit().await?;

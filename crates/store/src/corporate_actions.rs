@@ -22,7 +22,7 @@ pub const NOTICED: &str = "noticed";
 ///
 /// # Errors
 /// Where the database refuses or is gone. Actions of symbols that are not there are passed over.
-pub async fn keep(
+pub async fn store(
     database: &Database,
     ticker: &Ticker,
     source: &str,
@@ -136,7 +136,7 @@ fn kind(action: &Action) -> &'static str {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn of(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Action>, StoreError> {
+pub async fn for_symbol(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Action>, StoreError> {
     let mut tx = match user {
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
@@ -218,7 +218,7 @@ pub async fn take_due(database: &Database, limit: i64) -> Result<Vec<Ticker>, St
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn checked(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
+pub async fn mark_checked(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set actions_checked_at = now(), actions_known_at = now() where ticker = any ($1)")
         .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
@@ -232,7 +232,7 @@ pub async fn checked(database: &Database, tickers: &[Ticker]) -> Result<(), Stor
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn nobody_tells(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
+pub async fn mark_unavailable(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set actions_checked_at = now() where ticker = any ($1)")
         .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
@@ -246,7 +246,7 @@ pub async fn nobody_tells(database: &Database, tickers: &[Ticker]) -> Result<(),
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn not_known(database: &Database, tickers: &[Ticker]) -> Result<Vec<Ticker>, StoreError> {
+pub async fn never_checked(database: &Database, tickers: &[Ticker]) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
         "select s.ticker from public.symbols s

@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn offer(database: &Database, user: Uuid, digest: &[u8], good_for: Duration) -> Result<(), StoreError> {
+pub async fn store_code(database: &Database, user: Uuid, digest: &[u8], good_for: Duration) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_links where expires_at < now()").execute(&mut *tx).await?;
     query("insert into barkeep.sign_in_links (digest, user_id, expires_at) values ($1, $2, now() + $3)")
@@ -30,7 +30,7 @@ pub async fn offer(database: &Database, user: Uuid, digest: &[u8], good_for: Dur
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn redeem(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
+pub async fn redeem_code(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
     let mut tx = database.begin().await?;
     let user =
         query_scalar("delete from barkeep.sign_in_links where digest = $1 and expires_at > now() returning user_id")
@@ -67,7 +67,7 @@ pub async fn begin_session(
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn session(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
+pub async fn user_of_session(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select user_id from barkeep.browser_sessions where digest = $1 and expires_at > now()")
         .bind(digest)

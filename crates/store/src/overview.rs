@@ -51,9 +51,9 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
 }
 
-/// Which runs.
+/// RunFilter runs.
 #[derive(Clone, Debug, Default)]
-pub struct Which<'a> {
+pub struct RunFilter<'a> {
     /// All where empty.
     pub statuses: &'a [&'a str],
     pub tickers: Option<&'a [Ticker]>,
@@ -65,7 +65,7 @@ pub struct Which<'a> {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn runs(database: &Database, user: Option<Uuid>, which: &Which<'_>) -> Result<Vec<Run>, StoreError> {
+pub async fn runs(database: &Database, user: Option<Uuid>, which: &RunFilter<'_>) -> Result<Vec<Run>, StoreError> {
     let mut tx = begin(database, user).await?;
     let rows = query(
         "select id, symbol, timeframe, job_type, slice_from, slice_to, status, progress_percent, rows_written, provider,

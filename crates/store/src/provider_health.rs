@@ -16,7 +16,7 @@ pub const FAILING: i32 = 3;
 
 /// How one provider fares, by its account.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Health {
+pub struct ProviderHealth {
     pub account: String,
     pub provider: String,
     /// Failures in a row.
@@ -38,7 +38,7 @@ pub struct Health {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn failed(
+pub async fn record_failure(
     database: &Database,
     account: &str,
     provider: &str,
@@ -61,7 +61,7 @@ pub async fn failed(
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn try_again(database: &Database, account: &str) -> Result<bool, StoreError> {
+pub async fn begin_probe(database: &Database, account: &str) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let may = query_scalar("select barkeep.try_provider($1)").bind(account).fetch_one(&mut *tx).await?;
     tx.commit().await?;
@@ -72,7 +72,7 @@ pub async fn try_again(database: &Database, account: &str) -> Result<bool, Store
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn answered(database: &Database, account: &str, provider: &str) -> Result<(), StoreError> {
+pub async fn record_success(database: &Database, account: &str, provider: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.provider_answered($1, $2)").bind(account).bind(provider).execute(&mut *tx).await?;
     tx.commit().await?;
@@ -83,7 +83,7 @@ pub async fn answered(database: &Database, account: &str, provider: &str) -> Res
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn all(database: &Database) -> Result<Vec<Health>, StoreError> {
+pub async fn all(database: &Database) -> Result<Vec<ProviderHealth>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
         "select account, provider, failures, last_error, last_failed_at, last_good_at, resting_until, unreachable
@@ -94,7 +94,7 @@ pub async fn all(database: &Database) -> Result<Vec<Health>, StoreError> {
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Health {
+            Ok(ProviderHealth {
                 account: row.try_get(0)?,
                 provider: row.try_get(1)?,
                 failures: row.try_get(2)?,
@@ -112,7 +112,7 @@ pub async fn all(database: &Database) -> Result<Vec<Health>, StoreError> {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn rank(database: &Database, feeds: &[String]) -> Result<(), StoreError> {
+pub async fn rank_feeds(database: &Database, feeds: &[String]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "insert into barkeep.feeds as held (feed, rank)

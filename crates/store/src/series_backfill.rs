@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{Database, StoreError, row::instant_or_none, statement::query};
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct SeriesWork {
+pub struct SeriesBackfill {
     pub definition: Uuid,
     pub suspended: bool,
     /// Covered from and to, market time; `None` where nothing is.
@@ -29,13 +29,13 @@ pub struct SeriesWork {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn of(
+pub async fn for_series(
     database: &Database,
     user: Uuid,
     ticker: &Ticker,
     timeframe: Timeframe,
     window_days: i32,
-) -> Result<Option<SeriesWork>, StoreError> {
+) -> Result<Option<SeriesBackfill>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     let row = query(
         "select d.id, d.suspended_at is not null, c.from_ts, c.to_ts, c.last_success_at,
@@ -62,7 +62,7 @@ pub async fn of(
     .fetch_optional(&mut *tx)
     .await?;
     row.map(|row| {
-        Ok(SeriesWork {
+        Ok(SeriesBackfill {
             definition: row.try_get(0)?,
             suspended: row.try_get(1)?,
             from: instant_or_none(&row, 2)?,

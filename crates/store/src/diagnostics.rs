@@ -1,6 +1,6 @@
 //! What can be wrong with a database, as facts: for those who say how to mend it.
 //!
-//! Out: [`Facts`]. Each stands for a defect that a system of this kind has had. Changes nothing: what has to be tried out
+//! Out: [`Diagnostics`]. Each stands for a defect that a system of this kind has had. Changes nothing: what has to be tried out
 //! is rolled back.
 
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ const PUBLIC: [&str; 7] = [
 
 /// What a look at the database found.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub struct Diagnostics {
     /// As the server says it: `15.18`.
     pub server_version: String,
     /// The instant from which the market's clock runs; `None` on wall time.
@@ -82,7 +82,7 @@ pub async fn clock(database: &Database) -> Result<Timestamp, StoreError> {
 ///
 /// # Errors
 /// Where the database is gone or not migrated.
-pub async fn inspect(database: &Database) -> Result<Facts, StoreError> {
+pub async fn collect(database: &Database) -> Result<Diagnostics, StoreError> {
     let broken_functions = broken_functions(database).await?;
     let mut tx = database.begin().await?;
     let names: Vec<String> = query_scalar(
@@ -202,7 +202,7 @@ pub async fn inspect(database: &Database) -> Result<Facts, StoreError> {
         }
         false => false,
     };
-    Ok(Facts {
+    Ok(Diagnostics {
         server_version: row.try_get(0)?,
         as_of: instant_or_none(&row, 1)?,
         triggers_missing: names,
