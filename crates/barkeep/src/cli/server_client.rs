@@ -6,7 +6,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use store::{tracking::Synced, users};
 
-use server::{auth::Keys, interest::Wanted};
+use server::{auth::Keys, interest::SymbolInterest};
 
 use crate::config::Config;
 
@@ -49,7 +49,7 @@ impl ServerClient {
     }
 
     /// Tracks symbols, with the request that clients made for Supabase send.
-    pub(super) async fn track(&self, interest: &Wanted) -> anyhow::Result<Synced> {
+    pub(super) async fn track(&self, interest: &SymbolInterest) -> anyhow::Result<Synced> {
         let body = json!({
             "symbols": interest.tickers,
             "source": interest.source.as_str(),
