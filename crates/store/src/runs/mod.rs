@@ -110,7 +110,7 @@ impl ClaimedRun {
 pub struct Outcome<'a> {
     pub run: &'a ClaimedRun,
     /// The part of the slice that the provider answered for. `None`: nothing of it could be asked for yet.
-    pub answered: Option<Range>,
+    pub covered: Option<Range>,
     pub rows: u64,
     /// Requests that are this run's to count: of a pack the first run has them all.
     pub requests: u32,
