@@ -67,7 +67,9 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
             }
         }
     }
-    let Some((provider, assets)) = found else { return directory::postpone_refresh(&engine.database, class, true).await };
+    let Some((provider, assets)) = found else {
+        return directory::postpone_refresh(&engine.database, class, true).await;
+    };
     let list: Vec<Entry> = assets.into_iter().map(directory_entry).collect();
     let replaced = directory::replace(&engine.database, &provider, class, &list).await?;
     tracing::info!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use store::{
     Database,
     clock::SharedClock,
-    events::{Signals, Notifier},
+    events::{Notifier, Signals},
     market_sessions::SharedCalendars,
 };
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,6 @@ impl Engine {
     /// Runs ended: tells those who show it, here and elsewhere.
     pub fn notify_changed(&self) {
         self.signals.changed_here();
-        self.notifier.ended();
+        self.notifier.changed();
     }
 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Range, Sessions, Ticker, Timeframe, grid::Grid};
 use metrics::{counter, histogram};
 use providers::{BarPages, BarSource, BarsRequest, FetchError, Page, budget::Urgency};
-use store::{StoreError, runs::ClaimedRun, market_sessions::Edition};
+use store::{StoreError, market_sessions::Edition, runs::ClaimedRun};
 
 use crate::{calendar_exceptions, engine::Engine, market_now::Market};
 

@@ -13,8 +13,9 @@ use market::{
 use uuid::Uuid;
 
 use crate::{
-    Database, StoreError, corporate_actions,
+    Database, StoreError,
     bars::{self, StoredBar},
+    corporate_actions,
 };
 
 /// What is to be read.

@@ -25,7 +25,11 @@ pub struct Progress {
 ///
 /// # Errors
 /// Where the database is gone.
-pub async fn for_symbols(database: &Database, tickers: &[Ticker], since: jiff::Timestamp) -> Result<Progress, StoreError> {
+pub async fn for_symbols(
+    database: &Database,
+    tickers: &[Ticker],
+    since: jiff::Timestamp,
+) -> Result<Progress, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(
         "select count(*) filter (where status = 'queued'),

@@ -116,7 +116,12 @@ pub async fn take(database: &Database, account: &str, background: bool) -> Resul
 ///
 /// # Errors
 /// Where the database is gone; the request then stays counted for a minute and a half.
-pub async fn record_response(database: &Database, account: &str, request: Uuid, says: Answered) -> Result<(), StoreError> {
+pub async fn record_response(
+    database: &Database,
+    account: &str,
+    request: Uuid,
+    says: Answered,
+) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.request_answered($1, $2, $3, $4, $5, $6, $7)")
         .bind(account)

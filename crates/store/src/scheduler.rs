@@ -45,7 +45,12 @@ pub struct PlanningRound {
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn record_round(database: &Database, status: &str, message: &str, results: &PlanningRound) -> Result<(), StoreError> {
+pub async fn record_round(
+    database: &Database,
+    status: &str,
+    message: &str,
+    results: &PlanningRound,
+) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
         "insert into public.orchestrator_heartbeat as held (name, last_seen, status, message, updated_at, rounds, results)

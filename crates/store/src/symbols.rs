@@ -50,7 +50,12 @@ pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Resu
 ///
 /// # Errors
 /// Where the database refuses or is gone.
-pub async fn confirm_listed(database: &Database, ticker: &Ticker, name: &str, exchange: &str) -> Result<(), StoreError> {
+pub async fn confirm_listed(
+    database: &Database,
+    ticker: &Ticker,
+    name: &str,
+    exchange: &str,
+) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.resume_symbol($1, $2, $3)")
         .bind(ticker.as_str())

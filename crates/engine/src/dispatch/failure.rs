@@ -70,8 +70,14 @@ pub async fn handle(
         FetchError::BadData { .. } | FetchError::Server { .. } | FetchError::Transport { .. } => {
             let (account, provider) = (source.account(), &source.endpoint().provider);
             let unreachable = matches!(error, FetchError::Transport { unreachable: true, .. });
-            let in_a_row =
-                store::provider_health::record_failure(&engine.database, account, provider, &error.to_string(), unreachable).await?;
+            let in_a_row = store::provider_health::record_failure(
+                &engine.database,
+                account,
+                provider,
+                &error.to_string(),
+                unreachable,
+            )
+            .await?;
             // Where it fails whatever it is asked, the run is not to blame, and somebody else takes over.
             match in_a_row >= FAILING && another_has_it(engine, source, runs) {
                 true => (AT_ONCE, false, false),
@@ -104,7 +110,8 @@ pub(crate) async fn handle_spoilt(
 ) -> Result<(), StoreError> {
     let Some((_, first)) = spoilt.first() else { return Ok(()) };
     let (account, provider) = (source.account(), &source.endpoint().provider);
-    let in_a_row = store::provider_health::record_failure(&engine.database, account, provider, &first.to_string(), false).await?;
+    let in_a_row =
+        store::provider_health::record_failure(&engine.database, account, provider, &first.to_string(), false).await?;
     let mut requests = requests;
     for (run, error) in spoilt {
         let runs = std::slice::from_ref(*run);

@@ -13,9 +13,8 @@ use serde::Serialize;
 use store::{
     StoreError, budget, coverage, definitions,
     definitions::Definition,
-    scheduler,
     runs::{self, Slices},
-    tracking,
+    scheduler, tracking,
 };
 use uuid::Uuid;
 

@@ -7,7 +7,7 @@
 use jiff::civil::Date;
 use market::{Action, ActionKind, Adjustment, Bar, Ticker, action, action::ratio_near};
 use providers::BarSource;
-use store::{StoreError, corporate_actions, adjusted::steps, bars, runs::ClaimedRun};
+use store::{StoreError, adjusted::steps, bars, corporate_actions, runs::ClaimedRun};
 
 use super::corporate_actions::{Lookup, fetch_actions};
 use crate::{

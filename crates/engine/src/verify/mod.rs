@@ -13,7 +13,7 @@ use market::{Action, Bar, Calendar, Range, RangeSet, Sessions, Ticker, Timeframe
 use metrics::gauge;
 use serde::Serialize;
 use store::{
-    StoreError, corporate_actions, bars, coverage,
+    StoreError, bars, corporate_actions, coverage,
     coverage::SeriesCoverage,
     definitions::{self, Definition},
     verification,
@@ -83,7 +83,7 @@ pub enum Kind {
     Impossible,
     /// A start that no bar of this timeframe has.
     OffGrid,
-    /// FetchFailure long ago and still provisional.
+    /// Ended long ago and still provisional.
     NeverFinal,
     /// A step that looks like a split that nobody has told of.
     Jump,

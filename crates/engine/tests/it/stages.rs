@@ -30,9 +30,9 @@ use store::{
     clock,
     clock::{MarketClock, SharedClock},
     coverage,
-    events::{Signals, Notifier},
-    runs::{ClaimedRun, Order},
+    events::{Notifier, Signals},
     market_sessions::SharedCalendars,
+    runs::{ClaimedRun, Order},
     tracking::{self, Source},
 };
 use testkit::{ALICE, OwnedDatabase, Owner};

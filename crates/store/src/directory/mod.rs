@@ -14,7 +14,7 @@ use market::Ticker;
 pub(crate) use self::lists::{BUILT_IN, fill_built_in};
 pub use self::{
     index::{Index, Item},
-    lists::{Replaced, known_as, postpone_refresh, replace, claim_refresh, mark_delisted},
+    lists::{Replaced, claim_refresh, known_as, mark_delisted, postpone_refresh, replace},
     search::{Directory, Found, index},
 };
 

@@ -149,7 +149,10 @@ async fn a_list_is_asked_for_once_a_day_whoever_asks(owner: Owner) {
     let turn = async |source: &str| directory::claim_refresh(&site.database, source, AssetClass::Stock).await.unwrap();
     assert!(turn("test").await);
     assert!(!turn("test").await, "somebody is asking");
-    assert!(directory::claim_refresh(&site.database, "test", AssetClass::Crypto).await.unwrap(), "each class by itself");
+    assert!(
+        directory::claim_refresh(&site.database, "test", AssetClass::Crypto).await.unwrap(),
+        "each class by itself"
+    );
     replace(&site, &listed(&site, &[]).await).await;
     site.run("update barkeep.directory_lists set asked_at = asked_at - interval '23 hours'").await;
     assert!(!turn("test").await);
