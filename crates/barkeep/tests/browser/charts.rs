@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::Connection as _;
 use thirtyfour::Key;
 
 use crate::{
