@@ -41,7 +41,7 @@ async fn interest_wakes_and_outcomes_are_told(owner: Owner) {
     assert!(!signals.events.has_changed().unwrap(), "nothing has ended yet");
     assert!(site.answer(&run, &[]).await);
     let notifier = Notifier::start(&site.database, stop.clone());
-    notifier.ended();
+    notifier.changed();
     hears(&mut signals.events).await;
     notifier.queued();
     hears(&mut signals.queue).await;
