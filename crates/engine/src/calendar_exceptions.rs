@@ -101,7 +101,7 @@ async fn apply(database: &Database, wanted: &CalendarSettings, days: Exceptions)
     let mut tries = MAX_TRIES;
     let replaced = loop {
         match market_sessions::apply(database, exceptions).await {
-            Err(error) if error.gave_way() && tries > 1 => tries -= 1,
+            Err(error) if error.is_conflict() && tries > 1 => tries -= 1,
             done => break done?,
         }
     };

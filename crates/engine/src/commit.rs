@@ -83,7 +83,7 @@ pub async fn commit(
         let mut tries = MAX_TRIES;
         while let Err(error) = write(engine, accepted, fetched, requests).await {
             tries -= 1;
-            if tries == 0 || !error.gave_way() {
+            if tries == 0 || !error.is_conflict() {
                 return Err(error);
             }
             tracing::debug!(%error, "Retrying to store");

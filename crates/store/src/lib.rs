@@ -1,38 +1,38 @@
 //! All SQL: the schema and the statements.
 //!
-//! In: typed values from the stages. Out: rows as typed values. No HTTP and no provider is known here.
+//! In: typed values from the stages. Out: rows as typed values. Nothing here knows HTTP or providers.
 //!
-//! What must hold however it is called stands in the database itself (`supabase/migrations`): constraints, policies, the
-//! definition of a gap, the order of the queue, the fence around an outcome. The modules here say what the stages need
-//! of it.
+//! What must hold for every caller is in the database itself (`supabase/migrations`): constraints, policies, the
+//! definition of a gap, the order of the queue, the fence around an outcome. The modules here are what the stages
+//! need of it.
 
-pub mod corporate_actions;
+pub mod accounts;
 pub mod adjusted;
+pub mod backfill_progress;
 pub mod bars;
+pub mod browser_sessions;
 pub mod budget;
 pub mod clock;
+pub mod corporate_actions;
 pub mod coverage;
 mod database;
 pub mod definitions;
+pub mod diagnostics;
 pub mod directory;
 mod error;
 pub mod events;
-pub mod scheduler;
-pub mod diagnostics;
 pub mod installation;
 mod instant;
+pub mod market_sessions;
 pub mod migrations;
-pub mod accounts;
+pub mod overview;
 pub mod processes;
-pub mod backfill_progress;
 pub mod provider_health;
 pub mod rereads;
 mod row;
 pub mod runs;
+pub mod scheduler;
 pub mod series_backfill;
-pub mod market_sessions;
-pub mod overview;
-pub mod browser_sessions;
 mod statement;
 pub mod symbols;
 pub mod takeover;

@@ -122,7 +122,7 @@ impl Bench {
     pub(crate) async fn set_time(&self, now: &str) {
         *self.market_now.write().unwrap() = at(now);
         clock::start(&self.database, Some(at(now))).await.unwrap();
-        self.engine.clock.set(MarketClock::standing_at(at(now)));
+        self.engine.clock.set(MarketClock::frozen_at(at(now)));
     }
 
     pub(crate) async fn track(&self, symbols: &[&str], timeframes: &[Timeframe]) {
@@ -310,7 +310,7 @@ async fn connected(
         (settings.key_id, settings.secret_key) = (Some(id.into()), Some(secret.into()));
     }
     let candidates: [Arc<dyn Candidate>; 1] = [Arc::new(settings)];
-    let clock = SharedClock::new(MarketClock::standing_at(now));
+    let clock = SharedClock::new(MarketClock::frozen_at(now));
     let calendars = SharedCalendars::by_rules();
     engine::calendar_exceptions::follow(database, &calendars).await.unwrap();
     Engine {

@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, date};
 use market::{Action, ActionKind};
-use store::{corporate_actions, bars};
+use store::{bars, corporate_actions};
 use testkit::Owner;
 
 use crate::site::{Site, ticker};
@@ -22,8 +22,9 @@ const DIVIDEND: Action = Action { ex_date: date(2014, 8, 7), kind: ActionKind::D
 async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(owner: Owner) {
     let site = Site::new(owner).await;
     let aapl = ticker("AAPL");
-    let keep =
-        async |source: &str, told: &[Action]| corporate_actions::store(&site.database, &aapl, source, EVER, told).await.unwrap();
+    let keep = async |source: &str, told: &[Action]| {
+        corporate_actions::store(&site.database, &aapl, source, EVER, told).await.unwrap()
+    };
     let kept = async || corporate_actions::for_symbol(&site.database, None, &aapl).await.unwrap();
     assert_eq!(keep(corporate_actions::NOTICED, &[OTHER]).await, 1);
     assert_eq!(keep("alpaca", &[DIVIDEND, SPLIT, SPLIT]).await, 2);
@@ -43,7 +44,10 @@ async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(o
     assert_eq!(keep(corporate_actions::NOTICED, &[noticed]).await, 1);
     assert_eq!(keep("alpaca", &[told]).await, 3);
     assert_eq!(kept().await, [told]);
-    assert_eq!(corporate_actions::store(&site.database, &ticker("NOBODYS"), "alpaca", EVER, &[SPLIT]).await.unwrap(), 0);
+    assert_eq!(
+        corporate_actions::store(&site.database, &ticker("NOBODYS"), "alpaca", EVER, &[SPLIT]).await.unwrap(),
+        0
+    );
 }
 
 async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
@@ -55,7 +59,8 @@ async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
     corporate_actions::mark_checked(&site.database, &first).await.unwrap();
     assert_eq!(corporate_actions::never_checked(&site.database, &first).await.unwrap(), [], "told of");
     corporate_actions::mark_unavailable(&site.database, &first[..1]).await.unwrap();
-    let nobody = corporate_actions::never_checked(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
+    let nobody =
+        corporate_actions::never_checked(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
     assert_eq!(nobody, [], "no stocks of ours");
     site.run("update symbols set actions_checked_at = actions_checked_at - interval '6 minutes'").await;
     assert_eq!(due(50).await.len(), 5, "whose answer never came");

@@ -156,7 +156,9 @@ async fn a_claim_says_everything_that_a_worker_needs(owner: Owner) {
         r.started_at is not null from job_runs r join symbols s on s.ticker = r.symbol";
     assert_eq!(site.rows(row).await, ["(running,fetch_intraday,t,t,t)"]);
     let progress =
-        store::backfill_progress::for_symbols(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z")).await.unwrap();
+        store::backfill_progress::for_symbols(&site.database, &tickers(&["BTC-USD"]), at("2020-01-01T00:00:00Z"))
+            .await
+            .unwrap();
     assert_eq!((progress.queued, progress.running), (0, 1));
 }
 

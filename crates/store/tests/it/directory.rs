@@ -137,7 +137,7 @@ async fn a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one(owne
     assert_eq!(says(&site, "PEP").await, "stock|PepsiCo, Inc.|NYSE|false|test|KO");
     assert_eq!(found(&site.database, ALICE, "OLDT").await[..2], ["NEWT", "OLDT"]);
     let said = directory::known_as(&site.database, &ticker("OLDT")).await.unwrap();
-    assert_eq!(said.as_deref(), Some("OLDT is called NEWT now"));
+    assert_eq!(said.as_deref(), Some("OLDT was renamed to NEWT"));
     // Another company may take the ticker up.
     list.push(entry("OLDT", "Oldenburg Thermal"));
     replace(&site, &list).await;
@@ -149,7 +149,10 @@ async fn a_list_is_asked_for_once_a_day_whoever_asks(owner: Owner) {
     let turn = async |source: &str| directory::claim_refresh(&site.database, source, AssetClass::Stock).await.unwrap();
     assert!(turn("test").await);
     assert!(!turn("test").await, "somebody is asking");
-    assert!(directory::claim_refresh(&site.database, "test", AssetClass::Crypto).await.unwrap(), "each class by itself");
+    assert!(
+        directory::claim_refresh(&site.database, "test", AssetClass::Crypto).await.unwrap(),
+        "each class by itself"
+    );
     replace(&site, &listed(&site, &[]).await).await;
     site.run("update barkeep.directory_lists set asked_at = asked_at - interval '23 hours'").await;
     assert!(!turn("test").await);

@@ -63,7 +63,9 @@ async fn being_told_to_wait_spends_no_attempt(owner: Owner) {
         "select run_after between now() + interval '30 seconds' and now() + interval '90 seconds' from job_runs";
     assert_eq!(site.value(until).await, "t");
     assert!(site.claim("worker").await.is_none());
-    let progress = store::backfill_progress::for_symbols(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z")).await.unwrap();
+    let progress = store::backfill_progress::for_symbols(&site.database, &[ticker("AAPL")], at("2020-01-01T00:00:00Z"))
+        .await
+        .unwrap();
     assert_eq!((progress.queued, progress.requests), (1, 1));
     assert_eq!(progress.waiting_for.as_deref(), Some("throttled!"));
     // However often it happens.

@@ -181,8 +181,12 @@ async fn a_user_sees_what_they_track_with_its_bars_and_runs(owner: Owner) {
         let status = format!("select * from get_user_tracked_symbols_status({unknown})");
         assert!(site.rows(&status).await.is_empty(), "{unknown}");
     }
-    let progress =
-        store::backfill_progress::for_symbols(&site.database, &tickers(&["AAPL"]), "2020-01-01T00:00:00Z".parse().unwrap()).await;
+    let progress = store::backfill_progress::for_symbols(
+        &site.database,
+        &tickers(&["AAPL"]),
+        "2020-01-01T00:00:00Z".parse().unwrap(),
+    )
+    .await;
     let progress = progress.unwrap();
     assert_eq!((progress.queued, progress.running, progress.succeeded, progress.rows), (1, 1, 1, 7));
 }

@@ -3,10 +3,10 @@
 use market::Timeframe;
 use sqlx::Row;
 use store::{
-    Database, StoreError, bars, budget, clock, coverage, definitions, events, scheduler, installation, migrations,
-    processes,
+    Database, StoreError, bars, browser_sessions, budget, clock, coverage, definitions, events, installation,
+    migrations, processes,
     runs::{self, Order, Slices},
-    browser_sessions, symbols,
+    scheduler, symbols,
     tracking::{self, Source},
     users,
 };

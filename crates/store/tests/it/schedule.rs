@@ -1,6 +1,6 @@
 //! The schedule in pg_cron's shape, and its wake-up call.
 
-use store::{scheduler, migrations};
+use store::{migrations, scheduler};
 use testkit::Owner;
 
 use crate::site::Site;

@@ -4,7 +4,7 @@ use market::{
     Timeframe,
     calendar::{Exceptions, StockHours},
 };
-use store::{definitions, definitions::Definition, migrations, market_sessions, market_sessions::Replaced};
+use store::{definitions, definitions::Definition, market_sessions, market_sessions::Replaced, migrations};
 use testkit::Owner;
 
 use crate::site::{Site, TUESDAY, eventually, range, tickers};
