@@ -210,7 +210,7 @@ async fn write(
         .enumerate()
         .map(|(index, (shaped, rows))| Outcome {
             run: shaped.run,
-            answered: shaped.covered,
+            covered: shaped.covered,
             rows: *rows,
             requests: if index == 0 { requests } else { 0 },
         })

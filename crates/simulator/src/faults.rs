@@ -46,7 +46,7 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' isn't a valid fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
-     cut, malformed, duplicate, unsorted, invalid, stray, short or empty"
+     cut, malformed, duplicate, unsorted, insane, stray, short or empty"
 )]
 pub struct InvalidFault(pub String);
 
@@ -59,7 +59,7 @@ impl FaultKind {
         ("malformed", Self::Malformed),
         ("duplicate", Self::Duplicate),
         ("unsorted", Self::Unsorted),
-        ("invalid", Self::Insane),
+        ("insane", Self::Insane),
         ("stray", Self::Stray),
         ("short", Self::Short),
         ("empty", Self::Empty),

@@ -10,12 +10,12 @@ use crate::{ServiceTx, StoreError, instant::Instant, runs::Outcome, statement::q
 /// # Errors
 /// If the database rejects the statement or is unreachable.
 pub async fn note(tx: &mut ServiceTx, outcomes: &[Outcome<'_>]) -> Result<u64, StoreError> {
-    let answered = || outcomes.iter().filter_map(|outcome| Some((outcome.run, outcome.answered?)));
+    let covered = || outcomes.iter().filter_map(|outcome| Some((outcome.run, outcome.covered?)));
     let changed: i64 = query_scalar("select barkeep.note_rereads($1, $2, $3, $4)")
-        .bind(answered().map(|(run, _)| run.ticker.as_str()).collect::<Vec<_>>())
-        .bind(answered().map(|(run, _)| run.timeframe.as_str()).collect::<Vec<_>>())
-        .bind(answered().map(|(_, range)| Instant(range.from())).collect::<Vec<_>>())
-        .bind(answered().map(|(_, range)| Instant(range.to())).collect::<Vec<_>>())
+        .bind(covered().map(|(run, _)| run.ticker.as_str()).collect::<Vec<_>>())
+        .bind(covered().map(|(run, _)| run.timeframe.as_str()).collect::<Vec<_>>())
+        .bind(covered().map(|(_, range)| Instant(range.from())).collect::<Vec<_>>())
+        .bind(covered().map(|(_, range)| Instant(range.to())).collect::<Vec<_>>())
         .fetch_one(&mut **tx)
         .await?;
     Ok(u64::try_from(changed).unwrap_or(0))

@@ -79,14 +79,14 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
         ("cut=0.4", true),
         ("malformed=0.4", true),
         // Bars outside the sessions may be as they like, and many of these are.
-        ("invalid=0.2", false),
+        ("insane=0.2", false),
         ("short=0.9", true),
         ("empty=0.9", true),
         ("duplicate=1", false),
         ("stray=0.5", false),
         ("unsorted=1", false),
         (
-            "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 invalid=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
+            "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 insane=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
             true,
         ),
     ];
@@ -191,7 +191,7 @@ async fn fails_always(fault: &str, reason: &str) {
 
 /// An invalid bar is quarantined with its reason, and the others are stored.
 async fn is_insane_always() {
-    let (sound, spoilt) = (Trial::new(|_| {}).await, Trial::with_faults("invalid=1").await);
+    let (sound, spoilt) = (Trial::new(|_| {}).await, Trial::with_faults("insane=1").await);
     let ((sound_code, _), (code, summary)) = tokio::join!(sound.backfill(&["KO"]), spoilt.backfill(&["KO"]));
     assert_eq!(sound_code, Some(0));
     assert!(code.is_some(), "{summary}");

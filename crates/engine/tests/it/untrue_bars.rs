@@ -20,7 +20,7 @@ async fn untrue_bars_are_asked_for_again_until_the_last_try_then_kept_apart_and_
     let all = starts(&sound.bars(PAIR, Timeframe::H1).await);
 
     let bench = Bench::at(EVENING).await;
-    bench.simulator.set_faults(vec!["invalid=1".parse().unwrap()]).unwrap();
+    bench.simulator.set_faults(vec!["insane=1".parse().unwrap()]).unwrap();
     bench.track(&[PAIR], &[Timeframe::H1]).await;
     bench.plan().await;
     for failures in 1..5 {
@@ -57,7 +57,7 @@ async fn an_untrue_bar_that_comes_right_at_the_second_try_is_stored_like_any_oth
     bench.track(&[PAIR], &[Timeframe::H1]).await;
     bench.plan().await;
     let pack = bench.claim().await;
-    bench.simulator.set_faults(vec!["invalid=1".parse().unwrap()]).unwrap();
+    bench.simulator.set_faults(vec!["insane=1".parse().unwrap()]).unwrap();
     let prepared = bench.prepare(&pack).await;
     let fetched = bench.fetch(&pack, &prepared).await;
     bench.simulator.set_faults(Vec::new()).unwrap();

@@ -90,7 +90,7 @@ async fn spoilt_bars_are_what_they_are_called() {
     for bars in bars(&server.json(BARS).await.1) {
         assert!(!starts(&bars).is_sorted());
     }
-    let server = faulty("invalid=1").await;
+    let server = faulty("insane=1").await;
     for bars in bars(&server.json(BARS).await.1) {
         let defects = bars.iter().filter(|bar| {
             let [open, high, low, close, volume] = ["o", "h", "l", "c", "v"].map(|field| number(bar, field));

@@ -110,7 +110,7 @@ impl ClaimedRun {
 pub struct Outcome<'a> {
     pub run: &'a ClaimedRun,
     /// The part of the slice that the provider answered for. `None`: nothing of it could be asked for yet.
-    pub answered: Option<Range>,
+    pub covered: Option<Range>,
     pub rows: u64,
     /// Requests counted with this run: the first run of a pack has all of them.
     pub requests: u32,

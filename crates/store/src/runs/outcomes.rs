@@ -21,7 +21,7 @@ pub async fn finish(tx: &mut ServiceTx, outcomes: &[Outcome<'_>], provenance: &s
     let Some(first) = outcomes.first() else { return Ok(true) };
     // An empty range, with equal ends, if nothing is covered.
     let answered = |end: fn(Range) -> jiff::Timestamp| {
-        let ends = outcomes.iter().map(|o| Instant(o.answered.map_or(o.run.slice.from(), end)));
+        let ends = outcomes.iter().map(|o| Instant(o.covered.map_or(o.run.slice.from(), end)));
         ends.collect::<Vec<_>>()
     };
     Ok(query_scalar("select barkeep.finish_runs($1, $2, $3, $4, $5, $6, $7, $8)")

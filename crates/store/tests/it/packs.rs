@@ -124,7 +124,7 @@ async fn of_a_pack_the_runs_that_went_to_another_are_not_written_and_the_others_
     assert_eq!(held, mine);
     // Whoever finishes what isn't theirs all the same finishes nothing.
     let outcomes: Vec<_> =
-        runs.iter().map(|run| Outcome { run, answered: Some(run.slice), rows: 0, requests: 0 }).collect();
+        runs.iter().map(|run| Outcome { run, covered: Some(run.slice), rows: 0, requests: 0 }).collect();
     assert!(!runs::finish(&mut tx, &outcomes, "test/sip").await.unwrap());
     tx.rollback().await.unwrap();
     let mut tx = site.database.begin().await.unwrap();
@@ -156,7 +156,7 @@ async fn each_run_of_a_pack_has_its_own_rows_and_the_requests_are_counted_once(o
         .enumerate()
         .map(|(n, (run, rows))| Outcome {
             run,
-            answered: Some(run.slice),
+            covered: Some(run.slice),
             rows: *rows,
             requests: if n == 0 { 3 } else { 0 },
         })

@@ -46,7 +46,7 @@ async fn fill(site: &Site, symbol: &str, timeframe: Timeframe, price: f64) -> u6
         let mut tx = site.database.begin().await.unwrap();
         let rows = store_bars(&mut tx, &run, &bars).await.unwrap();
         assert!(finish(&mut tx, &run, Some(gap), rows).await.unwrap());
-        let outcome = Outcome { run: &run, answered: Some(gap), rows, requests: 1 };
+        let outcome = Outcome { run: &run, covered: Some(gap), rows, requests: 1 };
         changed += rereads::note(&mut tx, &[outcome]).await.unwrap();
         tx.commit().await.unwrap();
     }

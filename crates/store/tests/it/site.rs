@@ -217,10 +217,10 @@ pub(crate) async fn fail(database: &Database, run: &ClaimedRun, failure: &Failur
 pub(crate) async fn finish(
     tx: &mut ServiceTx,
     run: &ClaimedRun,
-    answered: Option<Range>,
+    covered: Option<Range>,
     rows: u64,
 ) -> Result<bool, StoreError> {
-    runs::finish(tx, &[Outcome { run, answered, rows, requests: 1 }], "test/sip").await
+    runs::finish(tx, &[Outcome { run, covered, rows, requests: 1 }], "test/sip").await
 }
 
 /// Stores bars of the run's series; how many rows were written.

@@ -52,7 +52,7 @@ async fn objects(sql: &mut PgConnection) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_refuses_it_and_changes_nothing() {
     let place = Place::new();
-    let help = place.printed(&["help"]);
+    let help = place.printed(&["--help"]);
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     for command in commands.filter_map(|line| line.split_whitespace().next()) {
         let listed = COMMANDS.iter().any(|args| args[0] == command) || WITHOUT.contains(&command);
@@ -76,7 +76,7 @@ async fn every_command_refuses_it_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_private_one_it_says_where_it_is() {
     let place = Place::new();
-    let up = Up::start(place.barkeep(&["up", "--listen", "127.0.0.1:0"])).await;
+    let up = Up::start(place.barkeep(&["up"])).await;
     let url = place.printed(&["db", "url"]);
     let mut sql = PgConnection::connect(url.trim()).await.unwrap();
     sqlx::query("update barkeep.migrations set checksum = ''").execute(&mut sql).await.unwrap();
