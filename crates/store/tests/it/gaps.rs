@@ -206,7 +206,7 @@ async fn without_sessions_nothing_looks_complete(owner: Owner) {
         let delete = format!("delete from barkeep.market_sessions where {taken}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(delete)).execute(&mut *tx).await.unwrap();
         let error = crate::site::rows_in(&mut tx, gaps).await.unwrap_err();
-        assert!(error.to_string().contains("The sessions of XNYS do not reach"), "{taken}: {error}");
+        assert!(error.to_string().contains("The sessions of calendar XNYS do not reach"), "{taken}: {error}");
     }
     assert_eq!(site.rows(gaps).await.len(), 1);
 }
