@@ -1,7 +1,9 @@
-//! Takes the provider's list of assets over into the directory, once a day, whichever process does it.
+//! Refreshes the symbol directory from the providers' asset lists once a day, in whichever process claims the
+//! refresh.
 //!
-//! In: the providers' lists. Out: the directory, and what symbols learn from it. Holds: a provider without a list leaves what
-//! there is, the built-in list at first; a list that can't be had now is asked for again in an hour.
+//! In: the providers' lists. Out: the directory, and the symbol details taken from it. Holds: a provider without a
+//! list leaves the directory unchanged, which at first is the built-in list; a list that can't be fetched is
+//! requested again in an hour.
 
 use std::time::Duration;
 
@@ -14,18 +16,18 @@ use store::{
 
 use crate::engine::Engine;
 
-/// Lists take requests of the same account: what people ask for at the start comes first.
+/// Asset lists use requests of the same account: foreground requests at the start come first.
 const FIRST_AFTER: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether a list's day is over.
+/// How often the process checks whether a list is older than a day.
 const LOOK_EVERY: Duration = Duration::from_secs(300);
 
-/// What a provider says of an asset, as the directory keeps it.
+/// A provider's asset as a directory entry.
 pub fn directory_entry(asset: Asset) -> Entry {
     Entry { ticker: asset.ticker, name: asset.name, exchange: asset.exchange, active: asset.active, renamed_to: None }
 }
 
-/// Until the process is told to stop.
+/// Runs until the process stops.
 pub async fn run(engine: Engine) {
     let mut pause = FIRST_AFTER;
     loop {
@@ -40,13 +42,13 @@ pub async fn run(engine: Engine) {
                 refreshed = refresh(&engine, class) => refreshed,
             };
             if let Err(error) = refreshed {
-                tracing::warn!(?class, %error, "The directory could not be kept up");
+                tracing::warn!(?class, %error, "The symbol directory could not be refreshed");
             }
         }
     }
 }
 
-/// Asks for the list of `class`, where its day is over and nobody else does.
+/// Fetches the list of `class` if it is older than a day and no other process is fetching it.
 async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
     let first = engine.routes.name(class);
     if !directory::claim_refresh(&engine.database, &first, class).await? {
@@ -62,7 +64,7 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(?class, %error, "The list of assets could not be had; trying again in an hour");
+                tracing::warn!(?class, %error, "The asset list could not be fetched; trying again in an hour");
                 return directory::postpone_refresh(&engine.database, class, false).await;
             }
         }
@@ -77,13 +79,13 @@ async fn refresh(engine: &Engine, class: AssetClass) -> Result<(), StoreError> {
         listed = list.len(),
         written = replaced.written,
         delisted = replaced.delisted.len(),
-        "Took the list of assets over"
+        "Refreshed the symbol directory from the asset list"
     );
     if !replaced.complete && !list.is_empty() {
-        tracing::info!(?class, "The list lacks most of what is known: what it lacks is not taken for delisted");
+        tracing::info!(?class, "The asset list lacks most known symbols; missing symbols are not treated as delisted");
     }
     for (old, new) in &replaced.renamed {
-        tracing::info!(symbol = %old, %new, "{old} is called {new} now");
+        tracing::info!(symbol = %old, %new, "{old} was renamed to {new}");
     }
     if !replaced.relisted.is_empty() {
         engine.signals.wake_here();

@@ -1,4 +1,4 @@
-//! Which bars are fetched for which timeframe, and how many rows they are.
+//! Which base timeframe is fetched for which timeframe, and how many rows it takes.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -11,26 +11,26 @@ const BEFORE_OPEN: SignedDuration = SignedDuration::from_mins(330);
 /// 04:00 to 20:00 New York.
 const STOCK_DAY: SignedDuration = SignedDuration::from_hours(16);
 
-/// The timeframes of the provider's that `wanted` can be made of, the coarsest first: that one is fetched, unless finer
-/// bars of the same time are fetched anyway.
+/// The provider's timeframes that `wanted` can be resampled from, the coarsest first. The coarsest is fetched, unless
+/// finer bars of the same range are fetched anyway.
 ///
-/// A provider's hours and longer are multiples of the clock and mix the time before the open in; 15 and 30 minutes fit
-/// both grids. Days are asked for as days where sessions end with an auction, which no shorter bar holds.
+/// A provider's hourly and longer bars are clock-aligned and mix in pre-market trades; 15 and 30 minutes fit both
+/// grids. Daily bars are requested as daily bars where sessions end with an auction, which no shorter bar includes.
 pub(crate) fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Vec<Timeframe> {
     use Timeframe::{D1, H1, H4, M1, M5, M15, M30, W1};
-    // Hours of stocks only where they begin with the session.
+    // Hourly bars of stocks can be used only where they start at the session's open.
     let calendar = sessions.calendar();
     let is_extended = calendar == Calendar::Xnys && sessions.stock_hours() == StockHours::Extended;
     if is_extended && wanted.step().is_some() && !limits.extended_hours {
         return Vec::new();
     }
-    // They begin with the regular one.
+    // The provider's `from_open` bars start at the regular open.
     let from_open = limits.from_open.contains(&H1) && !is_extended;
     let candidates: &[Timeframe] = match (wanted, calendar) {
         (D1 | W1, Calendar::Xnys) => &[D1],
         (H1 | H4, Calendar::Xnys) if from_open => &[H1, M30, M15, M5, M1],
         (H1 | H4, Calendar::Xnys) => &[M30, M15, M5, M1],
-        // A crypto provider's day may begin at another midnight than UTC's.
+        // A crypto provider's day may begin at a midnight other than UTC's.
         (H1 | H4 | D1 | W1, Calendar::AlwaysOpen) => &[H1, M30, M15, M5, M1],
         (M30, _) => &[M30, M15, M5, M1],
         (M15, _) => &[M15, M5, M1],
@@ -40,17 +40,17 @@ pub(crate) fn bases_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) 
     candidates.iter().copied().filter(|candidate| limits.timeframes.contains(candidate)).collect()
 }
 
-/// The timeframe that is fetched for `wanted` alone. `None`: nothing that this provider has can be made into it.
+/// The base timeframe that is fetched for `wanted` alone. `None`: this provider has no timeframe to resample it from.
 pub(crate) fn base_of(wanted: Timeframe, sessions: &Sessions, limits: &Limits) -> Option<Timeframe> {
     bases_of(wanted, sessions, limits).first().copied()
 }
 
-/// Counts the rows that one symbol brings at most. Remembers: the same stretches come up again and again, under one set of
-/// calendars.
+/// Counts the rows that one symbol returns at most. Results are cached: the same ranges come up repeatedly, under one
+/// edition of the calendars.
 #[derive(Debug, Default)]
 pub struct Rows(RefCell<HashMap<(Calendar, Timestamp, Timestamp), Stretch>>);
 
-/// What a range holds.
+/// What a range contains.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     days: usize,
@@ -64,7 +64,7 @@ impl Rows {
         let key = (sessions.calendar(), range.from(), range.to());
         let stretch = *self.0.borrow_mut().entry(key).or_insert_with(|| Stretch::of(range, sessions));
         match base.minutes() {
-            // Every day may begin or end within a bar.
+            // Rounded up: any day may begin or end within a bar.
             Some(step) => usize::try_from((stretch.minutes + step - 1) / step).unwrap_or(0),
             None => stretch.days,
         }

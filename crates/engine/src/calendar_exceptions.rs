@@ -1,8 +1,8 @@
-//! Sessions that differ from the rules: from the file that the setting `sessions` names into the database, and from
-//! there to every process.
+//! Calendar exceptions: from the file that the setting `sessions` names into the database, and from there to every
+//! process.
 //!
-//! In: the file, looked at every few seconds, and the edition in the database. Out: the exceptions that this process
-//! goes by. Holds: what was asked for or made by one edition is never stored or planned under another.
+//! In: the file, checked every few seconds, and the edition in the database. Out: the exceptions that this process
+//! uses. Holds: what was requested or computed under one edition is never stored or planned under another.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,20 +18,20 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A look at the file's time, and at its content where that has changed.
-const LOOK: Duration = Duration::from_secs(2);
-/// Without a signal the database is asked this often whether another process has put others in force; and this often
-/// where no signals come.
+/// How often the file's time and length are checked; its content is read only when they have changed.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// How often the database is asked whether another process has applied other exceptions: without a signal, and where
+/// signals can't be received.
 const TICK: Duration = Duration::from_secs(60);
 const TICK_ALONE: Duration = Duration::from_secs(5);
 
-/// How often a list is applied that has to give way to other transactions.
-const GIVE_WAY: u32 = 3;
+/// How often applying a list is tried when it conflicts with other transactions.
+const MAX_TRIES: u32 = 3;
 
-/// Goes by what is in force in the database, and returns it.
+/// Switches to the edition in the database, and returns it.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edition, StoreError> {
     let here = shared.edition();
     if market_sessions::edition(database).await? == here.number {
@@ -41,7 +41,7 @@ pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edi
     Ok(adopt(shared, market_sessions::read(&mut tx).await?))
 }
 
-/// The same in a transaction until whose end it stays so.
+/// The same in a transaction; the edition stays locked until the transaction ends.
 pub(crate) async fn lock_edition(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
     if market_sessions::lock_shared(tx).await? != shared.edition().number {
         adopt(shared, market_sessions::read(tx).await?);
@@ -49,7 +49,7 @@ pub(crate) async fn lock_edition(tx: &mut ServiceTx, shared: &SharedCalendars) -
     Ok(())
 }
 
-/// Fails where something that was made by `made_by` would be stored under another edition.
+/// Fails if something computed under `made_by` would be stored under another edition.
 pub(crate) async fn ensure_edition(tx: &mut ServiceTx, made_by: i64) -> Result<(), StoreError> {
     if market_sessions::lock_shared(tx).await? == made_by { Ok(()) } else { Err(StoreError::SessionsChanged) }
 }
@@ -58,26 +58,26 @@ fn adopt(shared: &SharedCalendars, edition: Edition) -> Edition {
     let exceptions = edition.calendars.exceptions();
     let (days, hours) = (exceptions.len(), exceptions.hours().as_str());
     shared.set(edition.clone());
-    tracing::info!(days, hours, "The calendars have {days} exceptions; stocks are kept in {hours} hours");
+    tracing::info!(days, hours, "Calendars loaded: {days} exceptions, {hours} hours for stocks");
     edition
 }
 
-/// Reads the file, whole.
+/// Reads and parses the file.
 pub fn read(path: &Path) -> anyhow::Result<Exceptions> {
-    let told = || format!("the file of sessions {} can't be read", path.display());
-    let text = std::fs::read_to_string(path).with_context(told)?;
-    Exceptions::parse(&text).map_err(|error| anyhow::anyhow!("the file of sessions {}: {error}", path.display()))
+    let context = || format!("the sessions file {} can't be read", path.display());
+    let text = std::fs::read_to_string(path).with_context(context)?;
+    Exceptions::parse(&text).map_err(|error| anyhow::anyhow!("the sessions file {}: {error}", path.display()))
 }
 
-/// What the settings say of sessions. What they don't say stays as the database has it.
+/// What the settings say about sessions. What they leave out stays as it is in the database.
 #[derive(Clone, Debug, Default)]
 pub struct CalendarSettings {
-    /// A file of days on which markets close, or close early, beyond what the calendars know.
+    /// A file of days on which markets close, or close early, beyond the built-in rules.
     pub file: Option<PathBuf>,
     pub hours: Option<StockHours>,
 }
 
-/// For a start: puts what the settings say in force, and goes by what is. What goes wrong with the file ends the start.
+/// At startup: applies the settings, then loads the edition in force. An invalid file aborts the start.
 pub async fn start(database: &Database, wanted: &CalendarSettings) -> anyhow::Result<SharedCalendars> {
     match &wanted.file {
         Some(path) => apply(database, wanted, read(path)?).await?,
@@ -98,10 +98,10 @@ async fn apply(database: &Database, wanted: &CalendarSettings, days: Exceptions)
         None => market_sessions::read(&mut database.begin().await?).await?.calendars.stock_hours(),
     };
     let exceptions = &days.with_hours(hours);
-    let mut tries = GIVE_WAY;
+    let mut tries = MAX_TRIES;
     let replaced = loop {
         match market_sessions::apply(database, exceptions).await {
-            Err(error) if error.gave_way() && tries > 1 => tries -= 1,
+            Err(error) if error.is_conflict() && tries > 1 => tries -= 1,
             done => break done?,
         }
     };
@@ -117,8 +117,8 @@ async fn apply(database: &Database, wanted: &CalendarSettings, days: Exceptions)
     Ok(())
 }
 
-/// Keeps going by the file and by what other processes put in force, until stopped. A file that can't be read or meant
-/// changes nothing, and is complained of once.
+/// Applies changes of the file and follows other processes' changes, until stopped. A file that can't be read or
+/// parsed changes nothing, and is reported once.
 pub async fn run(
     database: Database,
     shared: SharedCalendars,
@@ -127,14 +127,15 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let mut woken = signals.wake.clone();
-    // Dealt with, and at the last look: a file that is just being written is left alone.
+    // The stamp that was applied, and the one of the previous check: a file that is still being written is left
+    // alone.
     let (mut dealt_with, mut before) = (None, None);
     let mut asked = std::time::Instant::now();
     loop {
         let mut signalled = false;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK_EVERY) => {}
             changed = woken.changed() => {
                 if changed.is_err() {
                     return;
@@ -152,24 +153,24 @@ pub async fn run(
         if signalled || asked.elapsed() >= signals.period(TICK, TICK_ALONE) {
             asked = std::time::Instant::now();
             if let Err(error) = follow(&database, &shared).await {
-                tracing::warn!(%error, "Whether sessions have changed could not be asked; the next tick tries again");
+                tracing::warn!(%error, "Could not check for changed sessions; the next tick tries again");
             }
         }
     }
 }
 
-/// What tells a changed file: when it was written, and how long it is.
+/// Detects a changed file: its modification time and length.
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.modified().ok()?, file.len()))
 }
 
-/// Whether the file as it is now has been dealt with.
+/// Returns whether the file in its present state has been handled.
 async fn reload(database: &Database, shared: &SharedCalendars, path: &Path, wanted: &CalendarSettings) -> bool {
     let exceptions = match read(path) {
         Ok(exceptions) => exceptions,
         Err(error) => {
-            tracing::error!("Sessions stay as they are: {error:#}");
+            tracing::error!("Sessions are unchanged: {error:#}");
             return true;
         }
     };
@@ -180,7 +181,7 @@ async fn reload(database: &Database, shared: &SharedCalendars, path: &Path, want
     match applied.await {
         Ok(_) => true,
         Err(error) => {
-            tracing::error!(%error, "Changed sessions could not be put in force; trying again");
+            tracing::error!(%error, "Changed sessions could not be applied; trying again");
             false
         }
     }

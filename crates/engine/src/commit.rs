@@ -1,7 +1,8 @@
-//! Stores what came: bars, coverage and the runs' outcome, in one transaction.
+//! Stores fetched bars, coverage and the runs' outcomes in one transaction.
 //!
-//! Holds: for a run that went to another worker nothing is written, and the others of its pack are none the worse. What
-//! can't be true is asked for again, and in the end kept apart with its reason.
+//! In: a [`FetchResult`] and the runs it completes. Out: bars, coverage, an outcome for each run. Holds: nothing is
+//! written for a run whose lease went to another worker, and the other runs of its pack are stored all the same.
+//! Invalid bars are requested again; on the last try they are quarantined with the reason.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,19 +26,20 @@ use crate::{
     shape::{CheckedBars, ShapeContext, shape},
 };
 
-/// The last of a run's tries: what is still invalid then is quarantined instead of asked for again.
+/// A run with this many failures is on its last try: bars that are still invalid are quarantined instead of requested
+/// again.
 const LAST_TRY: i32 = 4;
 
-/// Runs stored in one transaction: whoever waits for a series of theirs waits no longer than these take.
+/// Runs stored in one transaction: it bounds how long a foreground request waits for a lock on one of their series.
 const AT_ONCE: usize = 64;
 
-/// How often storing is tried where it has to give way to other transactions.
-const GIVE_WAY: u32 = 3;
+/// How often storing is tried when it conflicts with other transactions.
+const MAX_TRIES: u32 = 3;
 
-/// What became of it.
+/// Result of a commit.
 #[derive(Debug, Default)]
 pub struct CommitSummary {
-    /// Symbols of which no bar came.
+    /// Symbols for which no bar was returned.
     pub without_bars: Vec<Uuid>,
 }
 
@@ -48,7 +50,7 @@ struct Shaped<'a> {
     invalid: Vec<InvalidBar>,
 }
 
-/// Gives each of `ended` its outcome.
+/// Writes the outcome of each run in `ended`.
 pub async fn commit(
     engine: &Engine,
     source: &dyn BarSource,
@@ -58,46 +60,46 @@ pub async fn commit(
     let grace = source.limits(fetched.request.asset_class).grace;
     let calendar_of = |ticker: &Ticker| ended.iter().find(|run| run.ticker == *ticker).map(|run| run.calendar);
     let base = fetched.request.timeframe;
-    let looked: HashMap<&Ticker, CheckedBars> = fetched
+    let checked: HashMap<&Ticker, CheckedBars> = fetched
         .bars
         .iter()
         .filter_map(|(ticker, bars)| {
             Some((ticker, CheckedBars::new(bars, &sessions_of(fetched, calendar_of(ticker)?), base)))
         })
         .collect();
-    let (spoilt, mut sound): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
+    let (rejected, mut accepted): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
-        .map(|run| shaped(run, looked.get(&run.ticker), fetched, grace))
+        .map(|run| shaped(run, checked.get(&run.ticker), fetched, grace))
         .partition(|shaped| !shaped.invalid.is_empty() && shaped.run.failures < LAST_TRY);
-    // The requests are counted once: with what is stored, where anything is.
+    // The requests are counted once: with the first stored chunk, or with the failure if nothing is stored.
     let mut requests = fetched.requests;
-    // What somebody waits for before what rides along, and a series' runs side by side.
-    sound.sort_by_key(|Shaped { run, .. }| (!run.by_interest, &run.ticker, run.timeframe, run.slice.from()));
-    for sound in sound.chunks(AT_ONCE) {
+    // Foreground runs first, and the runs of a series next to each other.
+    accepted.sort_by_key(|Shaped { run, .. }| (!run.by_interest, &run.ticker, run.timeframe, run.slice.from()));
+    for accepted in accepted.chunks(AT_ONCE) {
         if fetched.request.urgency == Urgency::Background {
             engine.foreground.wait_until_idle().await;
         }
         let requests = std::mem::take(&mut requests);
-        let mut tries = GIVE_WAY;
-        while let Err(error) = write(engine, sound, fetched, requests).await {
+        let mut tries = MAX_TRIES;
+        while let Err(error) = write(engine, accepted, fetched, requests).await {
             tries -= 1;
-            if tries == 0 || !error.gave_way() {
+            if tries == 0 || !error.is_conflict() {
                 return Err(error);
             }
-            tracing::debug!(%error, "Storing anew");
+            tracing::debug!(%error, "Retrying to store");
         }
     }
-    let spoilt: Vec<(&ClaimedRun, FetchError)> =
-        spoilt.iter().map(|Shaped { run, invalid, .. }| (*run, can_not_be_true(source, run, invalid))).collect();
-    failure::handle_spoilt(engine, source, &spoilt, requests).await?;
+    let rejected: Vec<(&ClaimedRun, FetchError)> =
+        rejected.iter().map(|Shaped { run, invalid, .. }| (*run, bad_data(source, run, invalid))).collect();
+    failure::handle_invalid(engine, source, &rejected, requests).await?;
     quarantine_out_of_range(engine, source, ended, fetched).await?;
     let bare = |run: &&&ClaimedRun| fetched.bars.get(&run.ticker).is_none_or(Vec::is_empty);
     let without_bars: HashSet<Uuid> = ended.iter().filter(bare).map(|run| run.symbol_id).collect();
     Ok(CommitSummary { without_bars: without_bars.into_iter().collect() })
 }
 
-/// Bars of a time that nobody asked about can't be trusted to be what they say: they are kept apart, and their provider is said
-/// to have sent them. What was asked for is good all the same.
+/// Bars far outside of the requested range can't be trusted: they are quarantined, and counted as a failure of their
+/// provider. The bars within the range are stored all the same.
 async fn quarantine_out_of_range(
     engine: &Engine,
     source: &dyn BarSource,
@@ -105,31 +107,33 @@ async fn quarantine_out_of_range(
     fetched: &FetchResult<'_>,
 ) -> Result<(), StoreError> {
     let asked = fetched.request.range;
-    // The bar in which the range begins, or at which it ends, is nothing to wonder at.
+    // The bar that contains the start of the range, or starts at its end, is expected.
     let near = fetched.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
-    let is_stray =
+    let out_of_range =
         |bar: &&Bar| asked.from().duration_since(bar.start) > near || bar.start.duration_since(asked.to()) > near;
     let mut found = 0;
     for (ticker, bars) in &fetched.bars {
-        let strays: Vec<InvalidBar> = bars
+        let stray_bars: Vec<InvalidBar> = bars
             .iter()
-            .filter(is_stray)
+            .filter(out_of_range)
             .map(|bar| InvalidBar {
                 bar: *bar,
-                reason: format!("nobody asked for its time: what was asked for is {} to {}", asked.from(), asked.to()),
+                reason: format!("out of range: the request was for {} to {}", asked.from(), asked.to()),
             })
             .collect();
-        let Some(run) = ended.iter().find(|run| run.ticker == *ticker).filter(|_| !strays.is_empty()) else { continue };
+        let Some(run) = ended.iter().find(|run| run.ticker == *ticker).filter(|_| !stray_bars.is_empty()) else {
+            continue;
+        };
         let mut tx = engine.database.begin().await?;
         let timeframe = fetched.request.timeframe;
-        bars::quarantine(&mut tx, ticker, timeframe, run.timeframe, &fetched.provenance, &strays).await?;
+        bars::quarantine(&mut tx, ticker, timeframe, run.timeframe, &fetched.provenance, &stray_bars).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        found += strays.len();
+        found += stray_bars.len();
     }
     if found > 0 {
         counter!("barkeep_store_quarantined_total").increment(found as u64);
         let (account, provider) = (source.account(), &source.endpoint().provider);
-        let message = format!("{provider} sent {found} bars of times that nobody asked for");
+        let message = format!("{provider} sent {found} bars outside of the requested range");
         tracing::warn!(found, "{message}");
         store::provider_health::record_failure(&engine.database, account, provider, &message, false).await?;
     }
@@ -142,7 +146,7 @@ fn sessions_of(fetched: &FetchResult<'_>, calendar: Calendar) -> Sessions {
 
 fn shaped<'a>(
     run: &'a ClaimedRun,
-    looked: Option<&CheckedBars>,
+    checked: Option<&CheckedBars>,
     fetched: &FetchResult<'_>,
     grace: SignedDuration,
 ) -> Shaped<'a> {
@@ -150,7 +154,7 @@ fn shaped<'a>(
     let asked = asked_range(&sessions, run.timeframe, run.slice, fetched.asked_at);
     let answered = fetched.answered.and_then(|answered| answered.intersection(&asked));
     let settled = fetched.asked_at.checked_sub(grace).unwrap_or(fetched.asked_at);
-    let (Some(answered), Some(looked)) = (answered, looked) else {
+    let (Some(answered), Some(checked)) = (answered, checked) else {
         return Shaped { run, covered: None, bars: Vec::new(), invalid: Vec::new() };
     };
     let frame = ShapeContext {
@@ -160,13 +164,13 @@ fn shaped<'a>(
         asked_at: fetched.asked_at,
         grace,
     };
-    let shaped = shape(looked, &frame);
+    let shaped = shape(checked, &frame);
     let covered = covered(run, sessions, answered.to().min(settled));
     Shaped { run, covered, bars: shaped.bars, invalid: shaped.invalid }
 }
 
-/// What of the slice counts as covered: up to the last bar that had ended for good, and of which the answer holds
-/// everything, `until` then. The same rule as makes a bar final.
+/// The part of the slice that counts as covered: up to the end of the last bar that was final and fully answered for
+/// at `until`. The same rule makes a bar final.
 fn covered(run: &ClaimedRun, sessions: Sessions, until: Timestamp) -> Option<Range> {
     if until >= run.slice.to() {
         return Some(run.slice);
@@ -178,18 +182,18 @@ fn covered(run: &ClaimedRun, sessions: Sessions, until: Timestamp) -> Option<Ran
 
 async fn write(
     engine: &Engine,
-    sound: &[Shaped<'_>],
+    accepted: &[Shaped<'_>],
     fetched: &FetchResult<'_>,
     requests: u32,
 ) -> Result<(), StoreError> {
     let provenance = &fetched.provenance;
     let mut tx = engine.database.begin().await?;
     calendar_exceptions::ensure_edition(&mut tx, fetched.calendars.number).await?;
-    let runs: Vec<&ClaimedRun> = sound.iter().map(|shaped| shaped.run).collect();
+    let runs: Vec<&ClaimedRun> = accepted.iter().map(|shaped| shaped.run).collect();
     let held: HashSet<Uuid> = runs::lock(&mut tx, &runs).await?.into_iter().collect();
-    let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = sound.iter().partition(|shaped| held.contains(&shaped.run.id));
+    let (mine, lost): (Vec<&Shaped<'_>>, Vec<_>) = accepted.iter().partition(|shaped| held.contains(&shaped.run.id));
     for shaped in lost {
-        tracing::warn!(run = %shaped.run.id, "Run {} went to another worker; nothing of it is written", shaped.run.id);
+        tracing::warn!(run = %shaped.run.id, "Run {} went to another worker; nothing is written for it", shaped.run.id);
     }
     let series: Vec<SeriesBars<'_>> = mine
         .iter()
@@ -213,14 +217,14 @@ async fn write(
         .collect();
     if !runs::finish(&mut tx, &outcomes, provenance).await? {
         tx.rollback().await.map_err(StoreError::from)?;
-        tracing::warn!("Runs went to another worker while they were stored; nothing was written");
+        tracing::warn!("Runs went to another worker while they were being stored; nothing was written");
         return Ok(());
     }
     let corrections = rereads::note(&mut tx, &outcomes).await?;
     tx.commit().await.map_err(StoreError::from)?;
     if corrections > 0 {
         counter!("barkeep_store_corrections_total").increment(corrections);
-        tracing::info!(corrections, "{corrections} final bars have changed, of {}", told(&runs));
+        tracing::info!(corrections, "{corrections} final bars were corrected: {}", symbols_of(&runs));
     }
     let (rows, quarantined) = (rows.iter().sum::<u64>(), mine.iter().map(|s| s.invalid.len()).sum::<usize>());
     counter!("barkeep_store_bars_total").increment(rows);
@@ -233,13 +237,13 @@ async fn write(
         quarantined,
         "Stored {rows} bars of {} runs, {}",
         mine.len(),
-        told(&runs)
+        symbols_of(&runs)
     );
     Ok(())
 }
 
-/// The symbols, or the first of them.
-fn told(runs: &[&ClaimedRun]) -> String {
+/// The symbols for a log message, or the first of them and a count.
+fn symbols_of(runs: &[&ClaimedRun]) -> String {
     let mut tickers: Vec<&str> = runs.iter().map(|run| run.ticker.as_str()).collect();
     tickers.sort_unstable();
     tickers.dedup();
@@ -249,10 +253,10 @@ fn told(runs: &[&ClaimedRun]) -> String {
     }
 }
 
-fn can_not_be_true(source: &dyn BarSource, run: &ClaimedRun, invalid: &[InvalidBar]) -> FetchError {
+fn bad_data(source: &dyn BarSource, run: &ClaimedRun, invalid: &[InvalidBar]) -> FetchError {
     let first = invalid.first().map_or_else(String::new, |i| format!(", the first at {}: {}", i.bar.start, i.reason));
     FetchError::BadData {
         provider: source.endpoint().provider.clone(),
-        message: format!("{} bars of {} can't be true{first}", invalid.len(), run.ticker),
+        message: format!("{} invalid bars of {}{first}", invalid.len(), run.ticker),
     }
 }

@@ -1,7 +1,6 @@
-//! What would be fetched, without fetching it: the requests that the queue and the gaps come to, why, and how few they
-//! could be.
+//! A dry run: the requests that the queue and the gaps would lead to, why, and the fewest that could do.
 //!
-//! In: all series that are kept, and what is queued. Out: [`DryRun`]. Writes nothing and asks no provider.
+//! In: all enabled series, and the queued runs. Out: [`DryRun`]. Writes nothing and sends no request for bars.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,30 +23,30 @@ use crate::{
     plan::{by_symbol, plan_symbol},
 };
 
-/// Beyond it the list would be of no use to anybody.
+/// A longer list would be of no use.
 const MOST_RUNS: i64 = 20_000;
 
-/// What would be sent.
+/// The requests that would be sent.
 #[derive(Debug, Serialize)]
 pub struct DryRun {
-    /// Those that would be asked.
+    /// The configured providers.
     pub providers: Vec<String>,
-    /// In the order in which they would be sent, were there one worker.
+    /// In the order in which a single worker would send them.
     pub requests: Vec<PlannedRequest>,
-    /// HTTP requests, pages counted, where every bar that could trade did.
+    /// HTTP requests, counting pages, if every possible bar had traded.
     pub total: usize,
-    /// Fewer than this can't do: the rows that are missing, in pages, for each kind of request.
+    /// A lower bound: the missing rows in full pages, for each kind of request.
     pub minimum: usize,
-    /// Runs that the requests answer: queued ones, and those that planning would queue.
+    /// Runs that the requests serve: queued ones, and those that planning would queue.
     pub queued: usize,
     pub to_be_queued: usize,
 }
 
-/// One request, and what for.
+/// One request, and the runs it serves.
 #[derive(Debug, Serialize)]
 pub struct PlannedRequest {
     pub provider: String,
-    /// What is asked for.
+    /// The base timeframe of the request.
     pub timeframe: Timeframe,
     pub symbols: Vec<Ticker>,
     pub from: Timestamp,
@@ -55,16 +54,16 @@ pub struct PlannedRequest {
     /// At most.
     pub rows: usize,
     pub pages: usize,
-    /// Timeframes that are made of it.
+    /// Timeframes resampled from it.
     pub serves: Vec<Timeframe>,
     pub runs: usize,
-    /// Who wants the run whose turn it is, and why it is missing.
+    /// Whose interest the head run serves, and why its slice is missing.
     pub wanted_by: &'static str,
     pub priority: i32,
     pub because: &'static str,
 }
 
-/// Sees what would be sent for the series of `tickers`, or all.
+/// Computes what would be sent for the series of `tickers`, or for all.
 pub async fn dry_run(engine: &Engine, tickers: Option<&[Ticker]>) -> Result<DryRun, StoreError> {
     let kept = definitions::kept(&engine.database, tickers).await?;
     let market = engine.market();
@@ -98,9 +97,10 @@ pub async fn dry_run(engine: &Engine, tickers: Option<&[Ticker]>) -> Result<DryR
     });
     let minimum = minimum(engine, &runs);
     let count = runs.len();
-    let whole = |d: &&Definition| gaps.get(&d.id).is_some_and(|gaps| windows.get(&d.id).is_some_and(|w| gaps == &[*w]));
+    let is_missing =
+        |d: &&Definition| gaps.get(&d.id).is_some_and(|gaps| windows.get(&d.id).is_some_and(|w| gaps == &[*w]));
     let history = History {
-        fresh: kept.iter().filter(whole).map(|d| (&d.ticker, d.timeframe)).collect(),
+        fresh: kept.iter().filter(is_missing).map(|d| (&d.ticker, d.timeframe)).collect(),
         ends: kept.iter().filter_map(|d| Some(((&d.ticker, d.timeframe), windows.get(&d.id)?.to()))).collect(),
     };
     let requests = packed(engine, runs, &history);
@@ -129,11 +129,11 @@ fn to_be_queued(definition: &Definition, slice: Range) -> QueuedRun {
     }
 }
 
-/// What is known of series before anything is fetched.
+/// The state of the series before anything is fetched.
 struct History<'a> {
-    /// Nothing of their windows is there.
+    /// Series whose whole window is missing.
     fresh: BTreeSet<(&'a Ticker, Timeframe)>,
-    /// Where their windows end.
+    /// The ends of the windows.
     ends: BTreeMap<(&'a Ticker, Timeframe), Timestamp>,
 }
 
@@ -146,12 +146,12 @@ impl History<'_> {
         } else if self.ends.get(&series).is_some_and(|end| run.slice.to() >= *end) {
             "new bars"
         } else {
-            "missing in between"
+            "interior gap"
         }
     }
 }
 
-/// Claims as workers do, until nothing is left.
+/// Packs runs as workers would, until none are left.
 fn packed(engine: &Engine, mut runs: Vec<QueuedRun>, history: &History<'_>) -> Vec<PlannedRequest> {
     let (rows, market) = (Rows::default(), engine.market());
     let mut requests = Vec::new();
@@ -171,13 +171,13 @@ fn packed(engine: &Engine, mut runs: Vec<QueuedRun>, history: &History<'_>) -> V
         let serves: BTreeSet<Timeframe> =
             candidates.iter().filter(|run| chosen.contains(&run.id)).map(|run| run.timeframe).collect();
         let provider = source.endpoint().provider.clone();
-        requests.push(described(provider, pack, &head, serves, history.because(&head)));
+        requests.push(planned_request(provider, pack, &head, serves, history.because(&head)));
         runs.retain(|run| !chosen.contains(&run.id));
     }
     requests
 }
 
-/// The first of the queue and the others, in the order in which the database gives them.
+/// The head of the queue and the other candidates, in the order of the database.
 fn candidates(runs: &[QueuedRun]) -> Vec<QueuedRun> {
     let head = &runs[0];
     let ends: BTreeSet<Timestamp> = runs
@@ -208,7 +208,7 @@ fn candidates(runs: &[QueuedRun]) -> Vec<QueuedRun> {
     candidates
 }
 
-fn described(
+fn planned_request(
     provider: String,
     pack: Pack,
     head: &QueuedRun,
@@ -237,9 +237,9 @@ fn described(
     }
 }
 
-/// However they are packed: all rows that must come, each counted once in the finest bars that it is wanted in, in full
-/// pages; and no more symbols a request than the provider takes. Stocks and crypto, and a stock's days, are asked for
-/// apart.
+/// A lower bound for any packing: all missing rows, each counted once in the finest base timeframe that needs it, in
+/// full pages; and no more symbols per request than the provider accepts. Stocks and crypto, and daily bars of
+/// stocks, take separate requests.
 fn minimum(engine: &Engine, runs: &[QueuedRun]) -> usize {
     let (counter, market) = (Rows::default(), engine.market());
     let mut kinds: BTreeMap<(AssetClass, bool), (usize, BTreeSet<&Ticker>)> = BTreeMap::new();
@@ -251,10 +251,10 @@ fn minimum(engine: &Engine, runs: &[QueuedRun]) -> usize {
             by_symbol.entry(&run.ticker).or_default().push((base, run));
         }
     }
-    for (ticker, mut of_symbol) in by_symbol {
-        of_symbol.sort_by_key(|(base, _)| *base);
+    for (ticker, mut symbol_runs) in by_symbol {
+        symbol_runs.sort_by_key(|(base, _)| *base);
         let (mut intraday, mut days) = (RangeSet::new(), RangeSet::new());
-        for (base, run) in of_symbol {
+        for (base, run) in symbol_runs {
             let taken = if base == Timeframe::D1 { &mut days } else { &mut intraday };
             let sessions = market.sessions_of(run.calendar);
             let asked = asked_range(&sessions, run.timeframe, run.slice, market.now);

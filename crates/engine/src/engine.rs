@@ -1,4 +1,4 @@
-//! What the stages share: the database, the provider, the market's clock, the signals and the stop sign.
+//! What the stages share: the database, the providers, the market's clock, the signals and the stop token.
 
 use std::sync::Arc;
 
@@ -22,24 +22,24 @@ pub struct Engine {
     pub signals: Signals,
     pub notifier: Notifier,
     pub foreground: Foreground,
-    /// Names this process's workers. Those of a dead process on the same data directory share the beginning.
+    /// The prefix of this process's worker names. A dead process on the same data directory had the same prefix.
     pub worker: Arc<str>,
     pub stop: CancellationToken,
 }
 
 impl Engine {
-    /// The market as this process knows it now.
+    /// The market's time and calendars as this process knows them.
     pub fn market(&self) -> Market {
         Market { now: self.clock.now(), calendars: self.calendars.current() }
     }
 
-    /// Slices were queued: tells the slots here, and those elsewhere.
+    /// Signals queued slices to the workers of this process and of others.
     pub fn notify_queued(&self) {
         self.signals.queued_here();
         self.notifier.queued();
     }
 
-    /// Runs ended: tells those who show it, here and elsewhere.
+    /// Signals ended runs to the event streams of this process and of others.
     pub fn notify_changed(&self) {
         self.signals.changed_here();
         self.notifier.changed();

@@ -1,7 +1,7 @@
-//! Bars from a provider, for runs that are fetched together.
+//! Fetches bars from a provider, for runs that are packed into one request.
 //!
-//! In: claimed runs. Out: [`FetchResult`]s: as many symbols at a time as a page completes, in one base timeframe. Holds: nothing
-//! is stored here; what had been fetched when a request failed has been handed out before.
+//! In: claimed runs. Out: [`FetchResult`]s: the symbols that each page completes, in one base timeframe. Holds:
+//! nothing is stored here; results of earlier pages have been returned before a later page fails.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,26 +19,26 @@ use crate::{calendar_exceptions, engine::Engine, market_now::Market};
 /// Longer than two bars of any timeframe, closed hours included.
 const FORMING_WITHIN: SignedDuration = SignedDuration::from_hours(24 * 24);
 
-/// Sessions that are asked for once more: of days one would be a single bar.
+/// Sessions before the slice that are fetched again: of daily bars a single one would be a single bar.
 const OVERLAP: usize = 3;
 
-/// What came for some symbols, whole, on its way from fetch to commit.
+/// The complete bars of some symbols, between fetch and commit.
 #[derive(Debug)]
 pub struct FetchResult<'a> {
     pub request: &'a BarsRequest,
-    /// The part of the requested range that was answered for.
+    /// The part of the requested range that the response covers.
     pub answered: Option<Range>,
     pub provenance: String,
     pub bars: BTreeMap<Ticker, Vec<Bar>>,
-    /// The market's time before the request went out: what had ended by then can be final.
+    /// The market's time before the request was sent: bars that had ended then can be final.
     pub asked_at: Timestamp,
-    /// The calendars that the request was made by.
+    /// The calendars that the request was computed with.
     pub calendars: Edition,
-    /// Not counted with an earlier result.
+    /// Requests that no earlier result has counted.
     pub requests: u32,
 }
 
-/// A request that is ready to be sent, and the market that it was made for.
+/// A request that is ready to be sent, with the market's time and calendars it was computed with.
 #[derive(Debug)]
 pub struct PreparedRequest {
     pub request: BarsRequest,
@@ -46,12 +46,12 @@ pub struct PreparedRequest {
     calendars: Edition,
 }
 
-/// The answer to a request, page by page.
+/// The response to a request, page by page.
 pub struct Fetching<'a> {
     prepared: &'a PreparedRequest,
     provider: &'a str,
     pages: Box<dyn BarPages + 'a>,
-    /// Of symbols that are not complete yet.
+    /// Bars of symbols that are not complete yet.
     partial: BTreeMap<Ticker, Vec<Bar>>,
     requests_counted: u32,
 }
@@ -60,7 +60,7 @@ impl PreparedRequest {
     /// The request to `source` that serves all of `runs`. `None` without runs.
     ///
     /// # Errors
-    /// Where the database is gone.
+    /// If the database is unreachable.
     pub async fn new(
         engine: &Engine,
         source: &dyn BarSource,
@@ -68,7 +68,7 @@ impl PreparedRequest {
         base: Timeframe,
         urgency: Urgency,
     ) -> Result<Option<Self>, StoreError> {
-        // After the claim: whoever planned these runs went by an edition that can be read by now.
+        // Read after the claim, so that it is the edition that these runs were planned under, or a later one.
         let calendars = calendar_exceptions::follow(&engine.database, &engine.calendars).await?;
         let market = Market { now: engine.clock.now(), calendars: calendars.calendars.clone() };
         let by_reference: Vec<&ClaimedRun> = runs.iter().collect();
@@ -78,14 +78,14 @@ impl PreparedRequest {
             && let Some(calendar) = runs.first().map(|run| run.calendar)
             && let Some(before) = sessions_before(&market.sessions_of(calendar), request.range.from())
         {
-            // With what is stored of the sessions before: a split that no provider lists shows there.
+            // Includes stored sessions before the slice: a split that no provider lists shows up there.
             let from = before.from().max(limits.earliest_of(request.timeframe, market.now)).min(request.range.from());
             request.range = Range::new(from, request.range.to()).unwrap_or(request.range);
         }
         Ok(Some(Self { request, asked_at: market.now, calendars }))
     }
 
-    /// Begins to fetch. Nothing is sent before the first result is asked for.
+    /// Starts fetching. Nothing is sent before the first result is polled.
     pub fn send<'a>(&'a self, source: &'a dyn BarSource) -> Fetching<'a> {
         Fetching {
             prepared: self,
@@ -98,12 +98,12 @@ impl PreparedRequest {
 }
 
 impl<'a> Fetching<'a> {
-    /// Fetches one page. `None`: there are no more. A page that completes no symbol has no bars in its result.
+    /// Fetches one page. `None`: there are no more. A page that completes no symbol returns a result without bars.
     ///
     /// # Errors
-    /// What the provider answered; the requests that this cost are [`Self::uncounted_requests`].
+    /// The provider's error; the requests that it cost are [`Self::uncounted_requests`].
     ///
-    /// Cancel-safe: dropping the future leaves nothing behind but requests spent.
+    /// Cancel-safe: dropping the future loses nothing but the requests already sent.
     pub async fn next_page(&mut self) -> Result<Option<FetchResult<'a>>, FetchError> {
         let began = Instant::now();
         let page = self.pages.next().await;
@@ -124,7 +124,7 @@ impl<'a> Fetching<'a> {
         }
         let bars: BTreeMap<Ticker, Vec<Bar>> =
             complete.iter().map(|ticker| (ticker.clone(), self.partial.remove(ticker).unwrap_or_default())).collect();
-        // Counted with the symbols that they completed.
+        // Requests are counted with the symbols that they complete.
         let requests = if bars.is_empty() { 0 } else { self.uncounted_requests() };
         self.requests_counted += requests;
         let PreparedRequest { request, asked_at, calendars } = self.prepared;
@@ -160,8 +160,8 @@ fn covering(runs: &[&ClaimedRun], base: Timeframe, market: &Market, urgency: Urg
     })
 }
 
-/// What is asked for a slice: from its first bar's start (a day's bar starts at midnight, before the open) on to its end,
-/// or to now where only the forming bar lies between.
+/// The range to request for a slice: from the start of its first bar (a daily bar starts at midnight, before the
+/// open) to its end, or to now if only the forming bar lies between.
 pub(crate) fn asked_range(sessions: &Sessions, timeframe: Timeframe, slice: Range, now: Timestamp) -> Range {
     let grid = Grid::Session(sessions.clone());
     let from = grid.bucket_of(timeframe, slice.from()).map_or(slice.from(), |b| b.from());
@@ -177,7 +177,7 @@ pub(crate) fn hull(a: Range, b: Range) -> Range {
     Range::new(a.from().min(b.from()), a.to().max(b.to())).unwrap_or(a)
 }
 
-/// The last sessions that have closed by then, from the midnight before them: there a day's bar starts.
+/// The last sessions closed before `at`, from the midnight before the first, where a daily bar starts.
 pub fn sessions_before(sessions: &Sessions, at: Timestamp) -> Option<Range> {
     let last = sessions.previous_session(at)?;
     let mut first = last;

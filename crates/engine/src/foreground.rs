@@ -1,8 +1,8 @@
-//! Who has the machine: while something is on its way that somebody waits for, background work of this process keeps still
-//! between its steps.
+//! Foreground before background: while this process works on a request that a user waits for, its background work
+//! pauses between its steps.
 //!
-//! In: whoever asks, and packs with interest under way. Out: background work that waits, never long. Whose request is sent
-//! first is the queue's to say; this is about processors and locks, of which a laptop has few.
+//! In: foreground work, marked by a guard. Out: background work that waits, never for long. The order of requests is
+//! decided by the queue; this is about processors and locks, of which a small machine has few.
 
 use std::{
     sync::Arc,
@@ -11,10 +11,10 @@ use std::{
 
 use tokio::sync::watch;
 
-/// From what somebody asked to the claim of what is to be fetched for it there are a few steps.
+/// Covers the few steps between a user's request and the claim of the runs that it needs.
 const LINGER: Duration = Duration::from_millis(150);
 
-/// Background work waits no longer than this for its next step: it is done too under endless interest.
+/// The longest wait of background work: it progresses even under constant interest.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ struct Urgent {
 }
 
 impl Urgent {
-    /// How long it keeps others still, as far as can be said. `None`: not at all.
+    /// How much longer background work should wait, as far as is known. `None`: not at all.
     fn left(&self) -> Option<Duration> {
         if self.under_way > 0 {
             return Some(PATIENCE);
@@ -33,7 +33,7 @@ impl Urgent {
     }
 }
 
-/// Cheap to clone; all clones are one.
+/// Cheap to clone; all clones share one state.
 #[derive(Clone, Debug)]
 pub struct Foreground(Arc<watch::Sender<Urgent>>);
 
@@ -44,25 +44,25 @@ impl Default for Foreground {
 }
 
 impl Foreground {
-    /// Somebody waits, until the guard is dropped and a moment longer.
-    #[must_use = "somebody waits for as long as the guard is held"]
+    /// Marks foreground work, until the guard is dropped and a moment longer.
+    #[must_use = "foreground work is marked while the guard is held"]
     pub fn enter(&self) -> ForegroundGuard {
         self.0.send_modify(|urgent| urgent.under_way += 1);
         ForegroundGuard(self.clone())
     }
 
-    /// Whether background work should let others go first.
+    /// Whether background work should yield.
     pub fn is_busy(&self) -> bool {
         self.0.borrow().left().is_some()
     }
 
-    /// Returns when nobody waits, or after a second.
+    /// Returns when no foreground work is in progress, or after a second.
     pub async fn wait_until_idle(&self) {
         let mut changes = self.0.subscribe();
         let quiet = async {
             loop {
                 let Some(left) = changes.borrow_and_update().left() else { return };
-                // A sender that is gone can't be: this holds one.
+                // Can't fail: `self` holds the sender.
                 let _ = tokio::time::timeout(left, changes.changed()).await;
             }
         };
@@ -70,7 +70,7 @@ impl Foreground {
     }
 }
 
-/// That somebody waits.
+/// Marks foreground work while it is held.
 #[derive(Debug)]
 pub struct ForegroundGuard(Foreground);
 
@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_keeps_still_where_nobody_waits() {
+    async fn background_work_does_not_wait_without_foreground_work() {
         let foreground = Foreground::default();
         assert!(!foreground.is_busy());
         assert!(tokio::time::timeout(Duration::from_millis(1), foreground.wait_until_idle()).await.is_ok());
     }
 
     #[tokio::test]
-    async fn background_work_goes_on_when_the_last_has_what_they_wait_for_and_a_moment_has_passed() {
+    async fn background_work_continues_a_moment_after_the_last_foreground_work_has_ended() {
         let foreground = Foreground::default();
         let (one, other) = (foreground.enter(), foreground.clone().enter());
         let began = Instant::now();
@@ -107,12 +107,12 @@ mod tests {
         assert!(foreground.is_busy());
         drop(other);
         assert!(still.await.is_ok());
-        assert!(began.elapsed() >= LINGER); // by the clock: at least, and a busy machine only makes it more
+        assert!(began.elapsed() >= LINGER); // by the clock: a lower bound, which a busy machine only exceeds
         assert!(!foreground.is_busy());
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_ever_does_not_stop_background_work() {
+    async fn endless_foreground_work_does_not_stop_background_work() {
         let foreground = Foreground::default();
         let _waits = foreground.enter();
         foreground.wait_until_idle().await;

@@ -1,7 +1,7 @@
-//! The stages that keep series complete: plan, dispatch, fetch, shape, commit; and what watches over the result: verify.
+//! The stages that keep series complete: plan, dispatch, fetch, shape, commit; and verify, which checks the result.
 //!
-//! In: definitions, coverage and the queue, from the store; bars, from the providers. Out: bars and coverage, in the store; signals.
-//! Nothing here listens, and nobody here knows HTTP.
+//! In: definitions, coverage and the queue, from the store; bars, from the providers. Out: bars and coverage, in the
+//! store; signals. Nothing here listens or knows HTTP.
 
 pub mod asset_lists;
 pub(crate) mod bases;

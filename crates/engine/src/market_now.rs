@@ -1,9 +1,9 @@
-//! The market at one moment, as the stages see it.
+//! The market at one moment, as the stages use it.
 
 use jiff::Timestamp;
 use market::{Calendar, Calendars, Sessions};
 
-/// The market at one moment: what time it is there, and the calendars to go by.
+/// The market at one moment: its time and the calendars in force.
 #[derive(Clone, Debug)]
 pub struct Market {
     pub now: Timestamp,

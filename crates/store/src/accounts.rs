@@ -1,4 +1,5 @@
-//! People who sign in with a password: where Barkeep keeps the users itself. Hashes are made and compared elsewhere.
+//! Users who sign in with a password, where Barkeep keeps the users itself. Hashes are computed and compared
+//! elsewhere.
 
 use std::time::Duration;
 
@@ -19,16 +20,16 @@ pub struct Account {
     pub id: Uuid,
     pub email: String,
     pub created_at: Timestamp,
-    /// When the password was last changed; `None` for whoever has none.
+    /// When the password was last changed; `None` without a password.
     pub password_since: Option<Timestamp>,
-    /// Symbols that they want, for whatever reason.
+    /// Number of symbols that the user tracks, from any source.
     pub symbols: i64,
 }
 
-/// Everybody but the anonymous user, by address.
+/// All users but the anonymous one, by address.
 ///
 /// # Errors
-/// Where the database is gone or not migrated, or its users are Supabase's.
+/// If the database is unreachable or not migrated, or its users are Supabase's.
 pub async fn all(database: &Database) -> Result<Vec<Account>, StoreError> {
     users::ensure_ours(database).await?;
     let mut tx = database.begin().await?;
@@ -56,10 +57,10 @@ pub async fn all(database: &Database) -> Result<Vec<Account>, StoreError> {
         .collect()
 }
 
-/// Gives somebody a password, in place of the one before; browsers that were signed in are signed out.
+/// Sets a user's password, replacing the previous one; the user's browsers are signed out.
 ///
 /// # Errors
-/// Where the database refuses or is gone, or its users are Supabase's.
+/// If the database rejects the statement or is unreachable, or its users are Supabase's.
 pub async fn set_password(database: &Database, user: Uuid, hash: &str) -> Result<(), StoreError> {
     users::ensure_ours(database).await?;
     let mut tx = database.begin().await?;
@@ -76,10 +77,10 @@ pub async fn set_password(database: &Database, user: Uuid, hash: &str) -> Result
     Ok(())
 }
 
-/// Removes a user and everything that is theirs. `false`: there is no such user.
+/// Removes a user and all of the user's data. `false`: there is no such user.
 ///
 /// # Errors
-/// [`StoreError::Refused`] for the users that Barkeep itself needs; where the database's users are Supabase's.
+/// [`StoreError::Refused`] for the users that Barkeep itself needs, or if the database's users are Supabase's.
 pub async fn remove(database: &Database, email: &str) -> Result<bool, StoreError> {
     users::ensure_ours(database).await?;
     let mut tx = database.begin().await?;
@@ -90,10 +91,10 @@ pub async fn remove(database: &Database, email: &str) -> Result<bool, StoreError
     match id {
         None => Ok(false),
         Some(users::LOCAL | users::ANONYMOUS) => {
-            Err(StoreError::Refused(format!("{email} is a user that Barkeep itself needs: it stays")))
+            Err(StoreError::Refused(format!("{email} is a user that Barkeep itself needs and can't be removed")))
         }
         Some(id) => {
-            // Interest first: what nobody wants any more is paused by its trigger.
+            // Interest first: its trigger pauses series without any other interest.
             query("delete from public.user_symbol_tracking where user_id = $1").bind(id).execute(&mut *tx).await?;
             query("delete from auth.users where id = $1").bind(id).execute(&mut *tx).await?;
             tx.commit().await?;
@@ -102,19 +103,19 @@ pub async fn remove(database: &Database, email: &str) -> Result<bool, StoreError
     }
 }
 
-/// Whether anybody has a password.
+/// Whether any user has a password.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn has_passwords(database: &Database) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select exists (select from barkeep.passwords)").fetch_one(&mut *tx).await?)
 }
 
-/// The user with that address and the hash of their password.
+/// The user with that address and the hash of the password.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn password_of(database: &Database, email: &str) -> Result<Option<(Uuid, String)>, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(
@@ -127,10 +128,10 @@ pub async fn password_of(database: &Database, email: &str) -> Result<Option<(Uui
     row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// How many wrong passwords came with an address within `span`.
+/// The number of failed sign-ins for an address within `span`.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn failed_sign_ins(database: &Database, address: &[u8], span: Duration) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select count(*) from barkeep.sign_in_failures where address = $1 and at > now() - $2")
@@ -140,10 +141,10 @@ pub async fn failed_sign_ins(database: &Database, address: &[u8], span: Duration
         .await?)
 }
 
-/// Notes a wrong password; those of before `span` are forgotten.
+/// Records a failed sign-in; those before `span` are deleted.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn record_failed_sign_in(database: &Database, address: &[u8], span: Duration) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_failures where at < now() - $1").bind(interval(span)).execute(&mut *tx).await?;
@@ -152,10 +153,10 @@ pub async fn record_failed_sign_in(database: &Database, address: &[u8], span: Du
     Ok(())
 }
 
-/// Forgets the wrong passwords that came with an address.
+/// Deletes the failed sign-ins of an address.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn clear_failed_sign_ins(database: &Database, address: &[u8]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_failures where address = $1").bind(address).execute(&mut *tx).await?;

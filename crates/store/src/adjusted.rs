@@ -1,7 +1,8 @@
-//! Stored bars as they are to be read: as traded, in today's shares, or as if dividends had been reinvested.
+//! Stored bars as requested: as traded, adjusted for splits, or for splits and dividends.
 //!
-//! In: bars as traded and the stock's actions, both from the database. Out: bars with the factors applied. Holds: nothing
-//! stored changes; a week in which a split falls is made anew from its days, since it mixes two price levels.
+//! In: bars as traded and the stock's corporate actions, both from the database. Out: bars with the factors applied.
+//! Holds: stored bars are not changed; a week with a split is resampled from its daily bars, since it mixes two price
+//! levels.
 
 use jiff::civil::Date;
 use market::{
@@ -18,22 +19,22 @@ use crate::{
     corporate_actions,
 };
 
-/// What is to be read.
+/// What to read.
 #[derive(Clone, Copy, Debug)]
 pub struct AdjustedQuery<'a> {
     pub ticker: &'a Ticker,
     pub timeframe: Timeframe,
-    /// `None`: all there are.
+    /// `None`: all stored bars.
     pub range: Option<Range>,
-    /// Of more the newest.
+    /// If there are more, the newest ones.
     pub limit: i64,
     pub adjustment: Adjustment,
 }
 
-/// The bars, oldest first; `None` where nobody has asked for the symbol.
+/// The bars, oldest first; `None` if there is no such symbol.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn read(
     database: &Database,
     user: Option<Uuid>,
@@ -57,15 +58,15 @@ pub async fn read(
         stored.bar = bar;
     }
     if timeframe == Timeframe::W1 {
-        mend_weeks(database, user, calendars, ticker, &steps, &mut stored).await?;
+        resample_weeks(database, user, calendars, ticker, &steps, &mut stored).await?;
     }
     Ok(Some(stored))
 }
 
-/// The factors that hold by now: what is announced for later days is not applied yet.
+/// The adjustment factors in effect now: actions announced for later days are not applied yet.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn steps(
     database: &Database,
     user: Option<Uuid>,
@@ -91,8 +92,8 @@ pub async fn steps(
     Ok(action::steps(&actions, Calendar::Xnys, adjustment, |date| closes.get(&date).copied()))
 }
 
-/// Weeks that a step falls into are made of shorter bars, each adjusted for itself, where there are any.
-async fn mend_weeks(
+/// Resamples weeks that contain a step from shorter adjusted bars, if any are stored.
+async fn resample_weeks(
     database: &Database,
     user: Option<Uuid>,
     calendars: &Calendars,

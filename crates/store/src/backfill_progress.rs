@@ -1,4 +1,4 @@
-//! How far the runs of some symbols have come: what a backfill shows.
+//! The progress of some symbols' runs, as a backfill shows it.
 
 use market::Ticker;
 use sqlx::Row;
@@ -10,21 +10,21 @@ use crate::{Database, StoreError, instant::Instant, statement::query};
 pub struct Progress {
     pub queued: i64,
     pub running: i64,
-    /// Ended since the given instant.
+    /// Ended at the given instant or later.
     pub succeeded: i64,
     pub failed: i64,
     pub rows: i64,
     pub requests: i64,
-    /// Why the first queued run waits, where something went wrong before.
+    /// The last error of the first queued run, if it had one.
     pub waiting_for: Option<String>,
-    /// The provider has refused our credentials since then.
+    /// The provider has rejected the credentials at the given instant or later.
     pub refused: bool,
 }
 
-/// How the runs of `tickers` stand; of ended ones those that ended at `since` (wall time) or later.
+/// The state of the runs of `tickers`; ended runs count if they ended at `since` (wall time) or later.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn for_symbols(
     database: &Database,
     tickers: &[Ticker],

@@ -1,4 +1,4 @@
-//! Links that sign somebody in: once, and not for long.
+//! Sign-in links, valid once and for a short time, and browser sessions.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::{
     statement::{interval, query, query_scalar},
 };
 
-/// Makes a link's code good for `user` for so long. Only the code's digest is kept.
+/// Stores a link's code for `user`, valid for `good_for`. Only the code's digest is stored.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn store_code(database: &Database, user: Uuid, digest: &[u8], good_for: Duration) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.sign_in_links where expires_at < now()").execute(&mut *tx).await?;
@@ -26,10 +26,10 @@ pub async fn store_code(database: &Database, user: Uuid, digest: &[u8], good_for
     Ok(())
 }
 
-/// Whom the code signs in; it is good for nothing afterwards. `None`: it never was, or was used, or its time is over.
+/// Redeems a code and returns its user; a code is valid once. `None`: it is unknown, used or expired.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn redeem_code(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
     let mut tx = database.begin().await?;
     let user =
@@ -41,10 +41,10 @@ pub async fn redeem_code(database: &Database, digest: &[u8]) -> Result<Option<Uu
     Ok(user)
 }
 
-/// Signs a browser in for so long. Only its token's digest is kept.
+/// Starts a browser session. Only its token's digest is stored.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn begin_session(
     database: &Database,
     user: Uuid,
@@ -63,10 +63,10 @@ pub async fn begin_session(
     Ok(())
 }
 
-/// Who was signed in with that token; `None` where nobody was, or is no more.
+/// The user of the session with that token; `None` if it is unknown, ended or expired.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn user_of_session(database: &Database, digest: &[u8]) -> Result<Option<Uuid>, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select user_id from barkeep.browser_sessions where digest = $1 and expires_at > now()")
@@ -75,10 +75,10 @@ pub async fn user_of_session(database: &Database, digest: &[u8]) -> Result<Optio
         .await?)
 }
 
-/// Signs a browser out.
+/// Ends a browser session.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn end_session(database: &Database, digest: &[u8]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.browser_sessions where digest = $1").bind(digest).execute(&mut *tx).await?;

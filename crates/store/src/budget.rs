@@ -1,7 +1,7 @@
-//! What each account with a provider still allows: one count for all workers of all processes.
+//! The request budget of each provider account: one count for all workers of all processes.
 //!
-//! In: every request before it is sent, and what its answer says. Out: leave to send, or how long to wait. Wall time. The
-//! arithmetic stands in the database, under one lock an account.
+//! In: every request before it is sent, and the rate limit in its response. Out: a permit to send it, or how long to
+//! wait. In wall time. The arithmetic is in the database, under one lock per account.
 
 use std::time::Duration;
 
@@ -21,40 +21,40 @@ use crate::{
     statement::{interval, query},
 };
 
-/// What an answer says of the account's budget; `None` where it is silent.
+/// The account's budget according to a response; `None` for what it doesn't say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answered {
     /// Requests per minute.
     pub limit: Option<i32>,
     /// Requests left until the reset.
     pub remaining: Option<i32>,
-    /// Unix seconds as sent, and how far off that is.
+    /// The reset in Unix seconds as sent, and the time until then.
     pub reset: Option<(i64, Duration)>,
-    /// The request was turned away, and nothing is to be sent for so long.
+    /// The provider throttled the request and asked to wait this long.
     pub turned_away: Option<Duration>,
 }
 
-/// How an account stands.
+/// The budget of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Standing {
     pub account: String,
     pub provider: String,
     pub requests_per_minute: i32,
-    /// Requests that could be sent now for what people ask for.
+    /// Requests that could be sent now for the foreground.
     pub left: i32,
-    /// Requests that could be sent now for background work, which leaves a fifth of the limit to the others.
+    /// Requests that could be sent now for the background, which leaves a fifth of the limit to the foreground.
     pub left_for_background: i32,
-    /// Until the next request may be sent for what people ask for; zero: now.
+    /// Until the next foreground request may be sent; zero: now.
     #[serde(rename = "wait_seconds", serialize_with = "seconds")]
     #[schema(value_type = f64)]
     pub wait: Duration,
-    /// Nothing may be sent before.
+    /// Nothing may be sent before this.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub blocked_until: Option<Timestamp>,
     /// `throttled` or `credentials`.
     pub blocked_reason: Option<String>,
     pub blocked_message: Option<String>,
-    /// Requests that were turned away so far (429).
+    /// Throttled requests so far (429).
     pub turned_away: i64,
 }
 
@@ -62,11 +62,11 @@ fn seconds<S: serde::Serializer>(wait: &Duration, serializer: S) -> Result<S::Ok
     serializer.serialize_f64(wait.as_secs_f64())
 }
 
-/// Makes sure that there is an account of that name. What was learnt of its limit stays, unless it comes with another one
-/// than last time.
+/// Creates the account if it doesn't exist. A limit learnt from responses is kept, unless the configured limit has
+/// changed.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn open(
     database: &Database,
     account: &str,
@@ -84,19 +84,19 @@ pub async fn open(
     Ok(())
 }
 
-/// No leave to send.
+/// Why no request may be sent now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotNow {
-    /// Ask again then; never zero.
+    /// Ask again after this long; never zero.
     Wait(Duration),
-    /// The provider has refused the key, in these words, and is left alone for a while.
+    /// The provider has rejected the key, with this message; no requests are sent for a while.
     Refused(String),
 }
 
-/// Leave for one request, by its name.
+/// Takes a permit for one request, and returns the request's id.
 ///
 /// # Errors
-/// Where the database is gone, or there is no such account. The inner error: why not now.
+/// If the database is unreachable, or there is no such account. The inner error: why not now.
 pub async fn take(database: &Database, account: &str, background: bool) -> Result<Result<Uuid, NotNow>, StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select request_id, wait, refused from barkeep.take_request($1, $2)")
@@ -112,10 +112,10 @@ pub async fn take(database: &Database, account: &str, background: bool) -> Resul
     })
 }
 
-/// Notes that a request was answered, and what the answer says.
+/// Records the response to a request, and the budget it states.
 ///
 /// # Errors
-/// Where the database is gone; the request then stays counted for a minute and a half.
+/// If the database is unreachable; the request then stays counted for a minute and a half.
 pub async fn record_response(
     database: &Database,
     account: &str,
@@ -137,10 +137,10 @@ pub async fn record_response(
     Ok(())
 }
 
-/// Sends nothing on that account for `wait`: the provider refuses its key.
+/// Blocks the account for `wait`: the provider has rejected its key.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn block(database: &Database, account: &str, wait: Duration, message: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.block_account($1, $2, $3)")
@@ -153,10 +153,10 @@ pub async fn block(database: &Database, account: &str, wait: Duration, message: 
     Ok(())
 }
 
-/// Tries an account whose key was refused again at once: whoever starts may bring better ones, or it was mended.
+/// Unblocks an account whose key was rejected: a process that starts may have a better one, or it was fixed.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn unblock(database: &Database, account: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.block_account($1, null, null)").bind(account).execute(&mut *tx).await?;
@@ -164,20 +164,20 @@ pub async fn unblock(database: &Database, account: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-/// How that account stands; of all accounts those used within a day.
+/// The budget of that account, if it was used within a day.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn account_budget(database: &Database, account: &str) -> Result<Option<Standing>, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(STANDING).bind(account).fetch_optional(&mut *tx).await?;
     row.as_ref().map(read).transpose()
 }
 
-/// How every account stands that was used within a day, the latest first.
+/// The budgets of all accounts that were used within a day, the last used first.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn account_budgets(database: &Database) -> Result<Vec<Standing>, StoreError> {
     let mut tx = database.begin().await?;
     query(STANDING).bind(None::<&str>).fetch_all(&mut *tx).await?.iter().map(read).collect()
@@ -189,10 +189,10 @@ const STANDING: &str = "select s.account, s.provider, s.requests_per_minute, s.l
     join barkeep.budgets b on b.account = s.account
     where $1 is not null or b.used_at > now() - interval '1 day'";
 
-/// Forgets accounts that nobody has used for a week. Returns how many.
+/// Deletes accounts that were not used for a week, and returns their number.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn forget_unused(database: &Database) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
     let gone = query("delete from barkeep.budgets where used_at < now() - interval '7 days'")
@@ -218,7 +218,7 @@ fn read(row: &PgRow) -> Result<Standing, StoreError> {
     })
 }
 
-/// An interval of less than a month, rounded up to the millisecond; zero where there is none.
+/// An interval of less than a month, rounded up to the millisecond; zero for null.
 fn wait(row: &PgRow, column: usize) -> Result<Duration, StoreError> {
     let Some(interval) = row.try_get::<Option<PgInterval>, _>(column)? else { return Ok(Duration::ZERO) };
     let micros = i64::from(interval.days) * 86_400_000_000 + interval.microseconds;

@@ -1,5 +1,5 @@
-//! The market's clock and the providers' grace: one setting in the database, so that planner, functions and every
-//! process agree on what time it is.
+//! The market's clock and the providers' grace: one setting in the database, so that the planner, SQL functions and
+//! all processes agree on the market's time.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,30 +14,30 @@ use crate::{
     statement::query,
 };
 
-/// A market clock as of the moment it was read: wall time plus a fixed offset, or an instant at which it stands.
+/// The market's clock as it was read: wall time plus a fixed offset, or frozen at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarketClock {
     offset: SignedDuration,
     /// The instant it was started from; `None` on wall time.
     pub as_of: Option<Timestamp>,
-    /// It shows `as_of` until another is put in its place.
-    stands: bool,
+    /// It shows `as_of` until another clock is set.
+    frozen: bool,
 }
 
 impl MarketClock {
     pub fn wall() -> Self {
-        Self { offset: SignedDuration::ZERO, as_of: None, stands: false }
+        Self { offset: SignedDuration::ZERO, as_of: None, frozen: false }
     }
 
-    /// A clock that stands at `instant`: what goes by it does not depend on how long anything takes. The database's own
+    /// A clock frozen at `instant`: what depends on it does not depend on how long anything takes. The database's own
     /// clock ([`start`]) runs on.
-    pub fn standing_at(instant: Timestamp) -> Self {
-        Self { offset: SignedDuration::ZERO, as_of: Some(instant), stands: true }
+    pub fn frozen_at(instant: Timestamp) -> Self {
+        Self { offset: SignedDuration::ZERO, as_of: Some(instant), frozen: true }
     }
 
-    /// What time it is on the market.
+    /// The market's time.
     pub fn now(&self) -> Timestamp {
-        if let Some(instant) = self.as_of.filter(|_| self.stands) {
+        if let Some(instant) = self.as_of.filter(|_| self.frozen) {
             return instant;
         }
         let wall = Timestamp::now();
@@ -45,7 +45,7 @@ impl MarketClock {
     }
 }
 
-/// The market's clock as this process knows it, for everybody in it: another process may set it. Cheap to clone.
+/// The market's clock as known to this process; another process may change it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SharedClock(Arc<RwLock<MarketClock>>);
 
@@ -54,7 +54,7 @@ impl SharedClock {
         Self(Arc::new(RwLock::new(clock)))
     }
 
-    /// What time it is on the market.
+    /// The market's time.
     pub fn now(&self) -> Timestamp {
         self.get().now()
     }
@@ -68,17 +68,17 @@ impl SharedClock {
     }
 }
 
-/// Starts the market's clock at `as_of`, or sets it back to wall time. Everything is due for planning again then.
+/// Starts the market's clock at `as_of`, or resets it to wall time. All series become due for planning.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<MarketClock, StoreError> {
     let mut tx = database.begin().await?;
     query("update barkeep.market_clock set as_of = $1, set_at = now()")
         .bind(as_of.map(Instant))
         .execute(&mut *tx)
         .await?;
-    // Due times and second looks are kept on the market's clock and mean nothing on another.
+    // Due times and rereads are in market time and invalid under another clock.
     due_now(&mut tx, Which::All, "the market's clock was set").await?;
     query(
         "with moved as (
@@ -98,10 +98,10 @@ pub async fn start(database: &Database, as_of: Option<Timestamp>) -> Result<Mark
     read(database).await
 }
 
-/// Reads the clock that the database runs on.
+/// Reads the clock from the database.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select as_of, barkeep.market_now(), now() from barkeep.market_clock").fetch_one(&mut *tx).await?;
@@ -109,15 +109,15 @@ pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
     let market: Instant = row.try_get(1)?;
     let wall: Instant = row.try_get(2)?;
     let offset = if as_of.is_some() { market.0.duration_since(wall.0) } else { SignedDuration::ZERO };
-    Ok(MarketClock { offset, as_of, stands: false })
+    Ok(MarketClock { offset, as_of, frozen: false })
 }
 
-/// Says how long after its end a bar of that calendar may still change or be held back. A change makes every series
-/// of the calendar due again. With `only_more` a shorter grace than is known changes nothing: of several processes
-/// the one that was held back knows best.
+/// Sets how long after its end a bar of that calendar may still change or be delayed. A change makes every series of
+/// the calendar due. With `only_more` a shorter grace than the stored one is ignored: of several processes, the one
+/// whose bars are delayed most determines it.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn set_grace(
     database: &Database,
     calendar: Calendar,

@@ -1,4 +1,4 @@
-//! Splits and dividends, kept beside bars as traded.
+//! Splits and dividends, stored beside bars as traded.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,15 +13,15 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// The source of an action that bars alone have shown.
+/// The source of an action that was detected in bars only.
 pub const NOTICED: &str = "noticed";
 
-/// Keeps what `source` says of a stock: all that it tells of between `from` and `to`, both included. What it told before
-/// and doesn't any more is forgotten, as a split that was called off; what was only noticed gives way to what a provider
-/// tells, and never the reverse. Returns how many are new or have changed.
+/// Replaces the actions of a stock from `source` between `from` and `to`, both included. Actions that `source` no
+/// longer lists are deleted, as a split that was called off; a detected action is replaced by one that a provider
+/// lists, and never the reverse. Returns the number of new or changed actions.
 ///
 /// # Errors
-/// Where the database refuses or is gone. Actions of symbols that are not there are passed over.
+/// If the database rejects the statement or is unreachable. Actions of unknown symbols are ignored.
 pub async fn store(
     database: &Database,
     ticker: &Ticker,
@@ -44,7 +44,7 @@ pub async fn store(
     });
     let (days, kinds): (Vec<String>, Vec<&str>) =
         actions.iter().map(|action| (action.ex_date.to_string(), kind(action))).unzip();
-    // A split that was noticed may have been dated some days off: the same ratio told of is the same split.
+    // A detected split may have been dated some days off: one with the same ratio from a provider is the same split.
     let forgotten = query(
         "delete from public.corporate_actions a
         using public.symbols s
@@ -98,7 +98,7 @@ pub async fn store(
     Ok(changed + forgotten)
 }
 
-/// One action of each kind a day, of those that make sense: dividends of one day add up, and splits multiply.
+/// One valid action of each kind per day: dividends of one day add up, and splits multiply.
 fn by_day(actions: &[Action]) -> Vec<Action> {
     let positive = |value: f64| value.is_finite() && value > 0.0;
     let mut days: BTreeMap<(Date, &str), Action> = BTreeMap::new();
@@ -132,10 +132,10 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-/// The actions of a stock, oldest first, as the service sees them or as `user` does.
+/// The actions of a stock, oldest first, as visible to the service or to `user`.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn for_symbol(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Action>, StoreError> {
     let mut tx = match user {
         Some(user) => database.begin_as(user).await?.0,
@@ -154,10 +154,10 @@ pub async fn for_symbol(database: &Database, user: Option<Uuid>, ticker: &Ticker
     rows.iter().map(action).collect()
 }
 
-/// Those of `symbols` that have split since a day: whose newest bars are not all in today's shares.
+/// Those of `symbols` with a split since a day: their newest bars are not all in today's shares.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn split_since(
     database: &Database,
     user: Uuid,
@@ -185,11 +185,11 @@ fn action(row: &PgRow) -> Result<Action, StoreError> {
     Ok(Action { ex_date: parsed(row, 0)?, kind })
 }
 
-/// Stocks that are kept and that no provider was asked about within a day, the longest ago first. Whoever is told so asks:
-/// nobody else is for the next five minutes.
+/// Enabled stocks that were not checked within a day, the least recently checked first. The caller has five minutes
+/// to check them before another process may.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn take_due(database: &Database, limit: i64) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -214,10 +214,10 @@ pub async fn take_due(database: &Database, limit: i64) -> Result<Vec<Ticker>, St
     rows.iter().map(|row| parsed(row, 0)).collect()
 }
 
-/// A provider has told what there is of these stocks: their turn comes again in a day.
+/// Marks these stocks as checked: they are due again in a day.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn mark_checked(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set actions_checked_at = now(), actions_known_at = now() where ticker = any ($1)")
@@ -228,10 +228,10 @@ pub async fn mark_checked(database: &Database, tickers: &[Ticker]) -> Result<(),
     Ok(())
 }
 
-/// None of the providers tells of splits: these stocks' turn comes again in a day, and nothing is known of them.
+/// No provider lists splits: these stocks are due again in a day, and their splits stay unknown.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn mark_unavailable(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set actions_checked_at = now() where ticker = any ($1)")
@@ -242,10 +242,10 @@ pub async fn mark_unavailable(database: &Database, tickers: &[Ticker]) -> Result
     Ok(())
 }
 
-/// Those of the stocks of which nobody knows whether they have split.
+/// Those of the stocks whose splits are unknown.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn never_checked(database: &Database, tickers: &[Ticker]) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(

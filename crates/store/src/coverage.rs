@@ -1,4 +1,4 @@
-//! What is missing, what can't be had, and how far each series has come.
+//! Gaps, unavailable ranges, and the coverage of each series.
 
 use std::collections::HashMap;
 
@@ -17,12 +17,12 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// How far one series has come.
+/// The coverage of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct SeriesCoverage {
     #[schema(value_type = String)]
     pub timeframe: Timeframe,
-    /// Bars stored, whatever the window.
+    /// Stored bars, in the window or not.
     pub bars: i64,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub earliest: Option<Timestamp>,
@@ -30,32 +30,32 @@ pub struct SeriesCoverage {
     pub latest: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_fetch: Option<Timestamp>,
-    /// What the calendar expects in the window, up to the last final bar.
+    /// Bars that the calendar expects in the window, up to the last final one.
     pub expected: i64,
-    /// Final bars in the window.
+    /// Final bars stored in the window.
     pub stored: i64,
-    /// Expected bars that nobody has answered for yet.
+    /// Expected bars that are not covered yet.
     pub missing: i64,
     /// `complete`, `filling`, `failing`, `unknown`, `unchecked`, `paused` or `not tracked`.
     pub state: String,
     pub reason: Option<String>,
     pub priority: i32,
-    /// Expected bars that were answered for and in which nothing traded.
+    /// Expected bars that are covered and in which nothing traded.
     pub no_trade: i64,
-    /// Bars of the window that no provider can give; not among the expected ones.
+    /// Bars of the window that no provider can supply; not among the expected ones.
     pub unavailable: i64,
-    /// Runs that were given up, until they are tried again.
+    /// Failed runs that are not retried yet.
     pub failed_runs: i64,
-    /// Up to when it is known what there is.
+    /// The end of the covered range.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub fresh_to: Option<Timestamp>,
 }
 
-/// The gaps of series, oldest first, by definition: the one thing that planning asks. Each in its definition's window,
-/// or in one of `window_days` where that is longer. Sessions that are to be read once more come with them.
+/// The gaps of series, oldest first, by definition: the input of planning. Each within its definition's window, or
+/// within one of `window_days` if that is longer. Sessions that are due for a reread are included.
 ///
 /// # Errors
-/// Where the database is gone, or its sessions don't reach that far.
+/// If the database is unreachable, or its sessions don't reach that far.
 pub async fn gaps(
     tx: &mut ServiceTx,
     definitions: &[Definition],
@@ -89,7 +89,8 @@ pub async fn gaps(
     Ok(gaps)
 }
 
-/// The windows of series, by definition: whole sessions up to the last final bar. A series without one has none yet.
+/// The windows of series, by definition: whole sessions up to the last final bar. A series without a final bar has
+/// none yet.
 ///
 /// # Errors
 /// As [`gaps`].
@@ -109,10 +110,10 @@ pub async fn windows(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<H
     rows.iter().map(|row| Ok((row.try_get(0)?, range(row, 1)?))).collect()
 }
 
-/// What a provider has answered for, of one series.
+/// The covered ranges of one series.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn covered(database: &Database, ticker: &Ticker, timeframe: Timeframe) -> Result<RangeSet, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -129,10 +130,10 @@ pub async fn covered(database: &Database, ticker: &Ticker, timeframe: Timeframe)
     rows.iter().map(|row| range(row, 0)).collect()
 }
 
-/// Notes that a range can't be had, so that it is no gap any more.
+/// Marks a range as unavailable, so that it is no gap any more.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn mark_unavailable(
     tx: &mut ServiceTx,
     definition: &Definition,
@@ -157,10 +158,10 @@ pub async fn mark_unavailable(
     Ok(())
 }
 
-/// The coverage of a symbol, three timeframes or more, as the service sees it or as `user` does.
+/// The coverage of a symbol, in three timeframes or more, as visible to the service or to `user`.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn of_symbol(
     database: &Database,
     user: Option<Uuid>,
@@ -170,10 +171,10 @@ pub async fn of_symbol(
     Ok(found.into_iter().flat_map(|(_, series)| series).collect())
 }
 
-/// The same of many symbols at once, in the order given.
+/// The same for many symbols at once, in the order given.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn of_symbols(
     database: &Database,
     user: Option<Uuid>,
@@ -233,7 +234,7 @@ fn series_coverage(row: &PgRow) -> Result<SeriesCoverage, StoreError> {
         last_fetch: instant_or_none(row, 4)?,
         expected: row.try_get(5)?,
         stored: row.try_get(6)?,
-        // What a user doesn't track nobody tells them of: by what they see of it.
+        // Gaps are hidden from users who don't track the symbol: computed from the bars they can see.
         missing: match row.try_get::<&str, _>(8)? {
             "not tracked" => row.try_get::<i64, _>(5)?.saturating_sub(row.try_get(6)?).max(0),
             _ => row.try_get(7)?,
@@ -244,7 +245,7 @@ fn series_coverage(row: &PgRow) -> Result<SeriesCoverage, StoreError> {
         fresh_to: instant_or_none(row, 11)?,
         unavailable: row.try_get::<Option<i64>, _>(12)?.unwrap_or(0),
         failed_runs: row.try_get(13)?,
-        // What was answered for and has no bar.
+        // Covered and without a bar.
         no_trade: row
             .try_get::<i64, _>(5)?
             .saturating_sub(row.try_get::<i64, _>(6)?)
@@ -253,10 +254,10 @@ fn series_coverage(row: &PgRow) -> Result<SeriesCoverage, StoreError> {
     })
 }
 
-/// The symbols that are kept for anybody, by name.
+/// The symbols with enabled series, by name.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn wanted_symbols(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query("select distinct symbol from public.job_definitions where enabled order by symbol")
@@ -265,10 +266,10 @@ pub async fn wanted_symbols(database: &Database) -> Result<Vec<Ticker>, StoreErr
     rows.iter().map(|row| parsed(row, 0)).collect()
 }
 
-/// Expected bars of the series in `range`, which begins at most `window_days` ago, that nobody has answered for.
+/// Expected bars of the series in `range`, which begins at most `window_days` ago, that are not covered.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn missing_in(
     database: &Database,
     ticker: &Ticker,

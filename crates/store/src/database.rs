@@ -1,7 +1,7 @@
-//! The pool, and the transactions in which every statement runs.
+//! The connection pool, and the transactions in which every statement runs.
 //!
-//! Holds: nothing here relies on session state and statements are unnamed, so that a transaction-mode pooler may stand
-//! between. Statements of users run in a [`UserTx`], under row level security as that user.
+//! Holds: nothing here relies on session state and statements are unnamed, so that a transaction-mode pooler may be
+//! used. Statements of users run in a [`UserTx`], under row level security as that user.
 
 use std::{str::FromStr, time::Duration};
 
@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use crate::{StoreError, statement::query};
 
-/// A process that stopped in the middle of a transaction (suspended, or its network gone) holds its locks no longer than
-/// this: others would wait for it. Here rather than in a statement of its own, for the sake of a round trip.
+/// If a process stops in the middle of a transaction (suspended, or its network gone), its locks are released after
+/// this time. Part of `begin` rather than a separate statement, to save a round trip.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '15s'";
 
-/// A transaction of the service: sees and writes everything.
+/// A transaction of the service: reads and writes everything.
 pub type ServiceTx = Transaction<'static, Postgres>;
 
 /// The database. Cheap to clone.
@@ -26,8 +26,8 @@ pub struct Database {
     pool: PgPool,
 }
 
-/// A transaction in which Postgres sees one user: role `authenticated`, claims set. User-owned tables are reachable
-/// for users' requests in no other way.
+/// A transaction as one user: role `authenticated`, claims set. Requests of users have no other access to user-owned
+/// tables.
 #[derive(Debug)]
 pub struct UserTx(pub(crate) ServiceTx);
 
@@ -35,7 +35,7 @@ impl Database {
     /// Connects to `url`, with at most `connections` connections at a time.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where `url` is no PostgreSQL URL, [`StoreError::Unreachable`] where nobody answers.
+    /// [`StoreError::Refused`] if `url` is not a PostgreSQL URL, [`StoreError::Unreachable`] if no server answers.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
         let options = Self::options(url)?;
         let pooled = PgPoolOptions::new()
@@ -45,7 +45,7 @@ impl Database {
             .await;
         let error = match pooled {
             Ok(pool) => return Ok(Self { pool }),
-            // The pool has kept trying and says only that it did. Once more without it, for the reason.
+            // The pool retries and reports only a timeout. One more attempt without it, for the reason.
             Err(sqlx::Error::PoolTimedOut) => {
                 match tokio::time::timeout(Duration::from_secs(3), options.connect()).await {
                     Ok(Err(reason)) => reason,
@@ -56,9 +56,9 @@ impl Database {
         };
         Err(match StoreError::from(error) {
             StoreError::Other(other) => StoreError::Unreachable(other.to_string()),
-            // Nobody has asked for anything yet: it is the URL's role that is not let in.
+            // No user is involved yet: the URL's role was rejected.
             StoreError::Unauthenticated(message) => StoreError::Unreachable(message),
-            told => told,
+            other => other,
         })
     }
 
@@ -68,16 +68,17 @@ impl Database {
                 "the database URL can't be read ({problem}): write postgresql://USER:PASSWORD@HOST:5432/NAME"
             ))
         };
-        // sqlx reads a URL of any other kind of server too, and would look for PostgreSQL there.
+        // sqlx accepts URLs of any scheme and would connect to PostgreSQL there.
         if !url.starts_with("postgresql://") && !url.starts_with("postgres://") {
             return Err(unreadable("it does not begin with postgresql://"));
         }
         let options = PgConnectOptions::from_str(url).map_err(|error| unreadable(&error.to_string()))?;
         Ok(options
             .application_name("barkeep")
-            // Digits of floats sent as text, which none are; poolers don't know the setting and refuse it.
+            // Only affects floats sent as text, of which there are none; poolers don't know the setting and reject
+            // it.
             .extra_float_digits(None)
-            // See `statement`: nothing is prepared for a later use.
+            // See `statement`: no statement is prepared for later use.
             .statement_cache_capacity(0)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(5))
             .log_statements(tracing::log::LevelFilter::Trace))
@@ -95,7 +96,7 @@ impl Database {
         Ok(self.pool.begin_with(BEGIN).await?)
     }
 
-    /// Begins a transaction that Postgres sees as `user`'s.
+    /// Begins a transaction as `user`.
     ///
     /// # Errors
     /// As [`Database::begin`].
@@ -116,7 +117,7 @@ impl Database {
 
 impl UserTx {
     /// # Errors
-    /// Where the database refuses or is gone; nothing is written then.
+    /// If the database rejects it or is unreachable; nothing is written then.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.0.commit().await?)
     }

@@ -1,4 +1,4 @@
-//! Which series are kept, and which of them are due for planning.
+//! Definitions: which series are kept, and which of them are due for planning.
 
 use std::collections::HashMap;
 
@@ -12,24 +12,24 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// A series that somebody wants kept.
+/// A series to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
     pub id: Uuid,
     pub ticker: Ticker,
     pub timeframe: Timeframe,
     pub calendar: Calendar,
-    /// A person asked for it, as opposed to being kept up in the background.
+    /// Foreground: a user tracks it, as opposed to being kept in the background only.
     pub by_interest: bool,
     pub priority: i32,
     pub window_days: i32,
 }
 
-/// The definitions that are due on the market's clock, of at most `symbols` symbols: all of a symbol's together, and the
-/// symbols first that people asked for. `tickers` narrows it to theirs.
+/// The definitions that are due on the market's clock, of at most `symbols` symbols: all of a symbol's together,
+/// symbols with interest first. `tickers` restricts it to their series.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn due(database: &Database, tickers: Option<&[Ticker]>, symbols: i64) -> Result<Vec<Definition>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -58,10 +58,10 @@ pub async fn due(database: &Database, tickers: Option<&[Ticker]>, symbols: i64) 
     rows.iter().map(definition).collect()
 }
 
-/// Every series that is kept, whether it is due or not. `tickers` narrows it to theirs.
+/// Every enabled series, whether it is due or not. `tickers` restricts it to their series.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn kept(database: &Database, tickers: Option<&[Ticker]>) -> Result<Vec<Definition>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -77,15 +77,15 @@ pub async fn kept(database: &Database, tickers: Option<&[Ticker]>) -> Result<Vec
     rows.iter().map(definition).collect()
 }
 
-/// Of `definitions` those that are still due, locked with their series until the transaction ends: another planner may have
-/// been faster.
+/// Those of `definitions` that are still due, locked with their series until the transaction ends: another planner
+/// may have been faster.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn lock_due(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<Vec<Definition>, StoreError> {
     let rows =
         query("select id, window_days from barkeep.lock_due($1)").bind(ids(definitions)).fetch_all(&mut **tx).await?;
-    // Read now and held: who widens the window meanwhile makes the series due again after this.
+    // Read under the lock: a later change of the window makes the series due again.
     let mut windows = HashMap::new();
     for row in &rows {
         windows.insert(row.try_get::<Uuid, _>(0)?, row.try_get::<i32, _>(1)?);
@@ -94,12 +94,12 @@ pub async fn lock_due(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<
     Ok(definitions.iter().filter_map(due).collect())
 }
 
-/// Notes that the series were planned: next when their next bar is final, or when an empty session or one that has just
-/// ended is to be asked for once more, whichever comes first. What was delisted days ago gets no next bar: a look a day is
-/// enough.
+/// Marks the series as planned. They are due again when their next bar is final, or when an empty session or one that
+/// has just ended is due for a reread, whichever comes first. A symbol that was delisted days ago has no next bar:
+/// its series are due once a day.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn mark_planned(tx: &mut ServiceTx, definitions: &[Definition]) -> Result<(), StoreError> {
     query(
         "update public.job_definitions d
@@ -127,10 +127,10 @@ fn ids(definitions: &[Definition]) -> Vec<Uuid> {
     definitions.iter().map(|definition| definition.id).collect()
 }
 
-/// The series could not be planned: its turn comes again in five minutes.
+/// Postpones a series that could not be planned: it is due again in five minutes.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn postpone(database: &Database, definition: &Definition) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.job_definitions set next_due_at = barkeep.market_now() + interval '5 minutes' where id = $1")
@@ -141,21 +141,21 @@ pub async fn postpone(database: &Database, definition: &Definition) -> Result<()
     Ok(())
 }
 
-/// Which series are made due.
+/// Which series to make due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which<'a> {
     All,
     OfCalendar(Calendar),
     OfSymbols(&'a [&'a str]),
-    /// By their definitions' ids.
+    /// By the ids of their definitions.
     These(&'a [Uuid]),
 }
 
-/// Has the planner look at series now, and not only when their next bar asks for it: the one way to do so from here
-/// (`barkeep.make_due`). The reason is kept until they are planned.
+/// Makes series due now instead of at the end of their next bar, by calling `barkeep.make_due`, which all code does.
+/// The reason is kept until they are planned.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub(crate) async fn due_now(tx: &mut ServiceTx, which: Which<'_>, reason: &'static str) -> Result<(), StoreError> {
     let (calendar, symbols, ids) = match which {
         Which::All => (None, None, None),
@@ -180,24 +180,24 @@ pub(crate) async fn due_now(tx: &mut ServiceTx, which: Which<'_>, reason: &'stat
     Ok(())
 }
 
-/// Makes every definition of `tickers` due now, for somebody who waits for the result.
+/// Makes every definition of `tickers` due now, for a user who waits for the result.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn make_due(database: &Database, tickers: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     let symbols: Vec<&str> = tickers.iter().map(Ticker::as_str).collect();
     query("select barkeep.lock_interest($1)").bind(&symbols).execute(&mut *tx).await?;
-    due_now(&mut tx, Which::OfSymbols(&symbols), "somebody waits for it").await?;
+    due_now(&mut tx, Which::OfSymbols(&symbols), "a user waits for it").await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Makes sure that `tickers` are kept in `timeframes` without anybody tracking them: symbols and definitions that are
-/// missing are made, at background priority. `window_days` widens the windows that are smaller.
+/// Ensures that `tickers` are kept in `timeframes` without any user tracking them: creates missing symbols and
+/// definitions, with background priority. `window_days` extends smaller windows.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn ensure_background(
     database: &Database,
     tickers: &[Ticker],
@@ -231,7 +231,7 @@ pub async fn ensure_background(
     .bind(window_days)
     .execute(&mut *tx)
     .await?;
-    // Those that were there, in the order in which everybody locks them.
+    // Existing definitions, in the order in which all transactions lock them.
     let kept: Vec<Uuid> = query_scalar(
         "update public.job_definitions d
         set window_days = greatest(d.window_days, coalesce($3, barkeep.window_days(d.timeframe))),

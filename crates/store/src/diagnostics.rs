@@ -1,7 +1,7 @@
-//! What can be wrong with a database, as facts: for those who say how to mend it.
+//! What can be wrong with a database, as facts, for commands that tell users how to fix it.
 //!
-//! Out: [`Diagnostics`]. Each stands for a defect that a system of this kind has had. Changes nothing: what has to be tried out
-//! is rolled back.
+//! Out: [`Diagnostics`]. Each field covers a defect that a system of this kind has had. Changes nothing: trial calls
+//! are rolled back.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -23,65 +23,65 @@ const PUBLIC: [&str; 7] = [
     "public.orchestrator_heartbeat",
 ];
 
-/// What a look at the database found.
+/// Findings about the database.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostics {
-    /// As the server says it: `15.18`.
+    /// As reported by the server: `15.18`.
     pub server_version: String,
     /// The instant from which the market's clock runs; `None` on wall time.
     pub as_of: Option<Timestamp>,
-    /// Triggers that should be there and enabled, and aren't.
+    /// Triggers that are missing or disabled.
     pub triggers_missing: Vec<String>,
     pub symbols: i64,
-    /// Tables without row level security, enabled and forced.
+    /// Tables without enabled and forced row level security.
     pub open_tables: Vec<String>,
-    /// Tables that anonymous clients may write, or read though they shouldn't.
+    /// Tables that anonymous clients may write, or read although they shouldn't.
     pub anonymous_may: Vec<String>,
-    /// Series that somebody tracks and that have no definition.
+    /// Tracked series without a definition.
     pub definitions_missing: i64,
-    /// Definitions whose priority is not that of the highest live interest in them.
+    /// Definitions whose priority differs from that of their highest live interest.
     pub wrong_priorities: i64,
-    /// Queued runs that aren't ranked as their definition says.
+    /// Queued runs whose rank differs from their definition's.
     pub wrong_ranks: i64,
     /// Pairs of queued or running slices of one series that overlap.
     pub overlaps: i64,
-    /// Queued slices without a minute in which the market is open.
+    /// Queued slices without a minute of an open session.
     pub slices_in_closed_hours: i64,
-    /// Running runs whose lease has ended for longer than it takes to notice.
+    /// Running runs whose lease ran out longer ago than it takes to requeue them.
     pub stale_runs: i64,
-    /// Series with bars from before there were computers on exchanges, or from the future.
+    /// Series with bars from before electronic trading, or from the future.
     pub series_out_of_time: i64,
     /// Series with bars that should have become final days ago.
     pub stale_provisional: i64,
-    /// Functions of which outside queries rely and that can't run, with the reason.
+    /// Functions used by external queries that fail, with the reason.
     pub broken_functions: Vec<String>,
-    /// Up to when the sessions of the calendar that ends first are known.
+    /// The end of the known sessions, of the calendar where it comes first.
     pub sessions_until: Option<Timestamp>,
-    /// Whether `cron.job` shows the scheduler's job.
+    /// Whether `cron.job` lists the scheduler's job.
     pub schedule_shown: bool,
-    /// Rows of interest, whose they are, and when the last came.
+    /// Rows of interest, how many users they belong to, and when the last was added.
     pub tracking_rows: i64,
     pub tracking_users: i64,
     pub last_sync: Option<Timestamp>,
-    /// Symbols that no provider knows, though somebody wants them.
+    /// Tracked symbols that no provider knows.
     pub unknown_symbols: Vec<String>,
-    /// Bars set apart because they can't be true.
+    /// Quarantined bars.
     pub quarantined: i64,
 }
 
 /// The server's wall clock.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn clock(database: &Database) -> Result<Timestamp, StoreError> {
     let mut tx = database.begin().await?;
     instant(&query("select clock_timestamp()").fetch_one(&mut *tx).await?, 0)
 }
 
-/// Looks at everything.
+/// Runs all checks.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn collect(database: &Database) -> Result<Diagnostics, StoreError> {
     let broken_functions = broken_functions(database).await?;
     let mut tx = database.begin().await?;
@@ -228,7 +228,7 @@ pub async fn collect(database: &Database) -> Result<Diagnostics, StoreError> {
     })
 }
 
-/// Calls each function that outside queries rely on; what they did is rolled back.
+/// Calls each function that external queries use; their effects are rolled back.
 async fn broken_functions(database: &Database) -> Result<Vec<String>, StoreError> {
     let mut broken = Vec::new();
     for (name, call) in [

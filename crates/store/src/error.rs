@@ -1,17 +1,17 @@
-//! What can go wrong with the database, told apart by what the caller does next.
+//! Errors of the database, by what the caller does next.
 
 /// A failed statement or connection.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The caller's input, refused by the database in words that are meant for people.
+    /// The caller's input was rejected by the database, with a message for users.
     #[error("{0}")]
     Refused(String),
 
-    /// A user's statement without a user.
+    /// A user's statement without a valid user.
     #[error("{0}")]
     Unauthenticated(String),
 
-    /// No connection to be had: wait and try again.
+    /// No connection: wait and retry.
     #[error("the database can't be reached ({0}): check that PostgreSQL runs and that DATABASE_URL is right")]
     Unreachable(String),
 
@@ -19,19 +19,19 @@ pub enum StoreError {
     #[error("the database lacks what this version needs ({0}): run `barkeep migrate`")]
     NotMigrated(String),
 
-    /// Other migrations than this version has: nothing is read or written.
+    /// The database's migrations differ from this version's: nothing is read or written.
     #[error("{what}: {remedy}")]
     OtherSchema { what: String, remedy: String },
 
-    /// Something that this version can't read or should not meet.
-    #[error("the database holds what can't be: {0}")]
+    /// Data that this version can't read or that should not exist.
+    #[error("the database contains invalid data: {0}")]
     Corrupt(String),
 
     /// Real and simulated bars in one database.
     #[error("{0}")]
     WrongKind(String),
 
-    /// Made by sessions that another process has changed meanwhile: do it anew.
+    /// Computed with sessions that another process has changed meanwhile: do it again.
     #[error("the market's sessions have changed meanwhile")]
     SessionsChanged,
 
@@ -43,7 +43,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(database) if database.constraint() == Some("user_symbol_tracking_user_id_fkey") => {
-                Self::Unauthenticated("There is no such user any more: sign in again".to_owned())
+                Self::Unauthenticated("This user no longer exists: sign in again".to_owned())
             }
             sqlx::Error::Database(database) => match database.code().as_deref() {
                 Some("22023" | "BK001") => Self::Refused(database.message().to_owned()),
@@ -66,16 +66,16 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
-    /// Whether the server has chosen this transaction to give way to another (deadlock, serialization): the same, done
-    /// anew, will do.
-    pub fn gave_way(&self) -> bool {
+    /// Whether the server aborted this transaction in favour of another one (deadlock, serialization failure):
+    /// retrying the same will do.
+    pub fn is_conflict(&self) -> bool {
         match self {
             Self::Other(sqlx::Error::Database(error)) => matches!(error.code().as_deref(), Some("40P01" | "40001")),
             _ => false,
         }
     }
 
-    /// Whether the same may work later without anybody mending anything here.
+    /// Whether the same may work later without a fix on this side.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable(_))
     }

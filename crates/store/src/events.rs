@@ -1,5 +1,5 @@
-//! What happens in the database, as hints to those who wait: a notification says only that there is something to see.
-//! With none of them everything still happens, at the pace of those who look by themselves.
+//! Events in the database, as hints to waiting tasks: a notification says only that something has changed. Without
+//! notifications everything still happens, at the rate of periodic polling.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -24,22 +24,22 @@ const WAKE: &str = "barkeep_wake";
 const QUEUE: &str = "barkeep_queue";
 /// Runs ended.
 const EVENTS: &str = "barkeep_events";
-/// Its listener hears itself, or nothing.
+/// Used to test whether the listener receives notifications.
 const ECHO: &str = "barkeep_echo";
 
-/// Other traffic may keep a pooler from giving the same process twice in a row.
+/// Other traffic may keep a pooler from assigning the same server process twice in a row.
 const TRIES: usize = 10;
 
-/// An echo takes a moment; behind a transaction-mode pooler it never comes.
+/// An echo takes a moment; behind a transaction-mode pooler it never arrives.
 const ECHO_WITHIN: Duration = Duration::from_secs(3);
 
-/// Who hears nothing tries again this often.
+/// How often a process without notifications tries to listen again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(300);
 
-/// NOTIFY takes a lock on the whole server when its transaction commits: not more often than this.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+/// NOTIFY takes a lock on the whole server when its transaction commits: it is sent no more often than this.
+const NOTIFY_EVERY: Duration = Duration::from_millis(100);
 
-/// Counters that go up when the database says that something happened.
+/// Counters that are incremented on notifications.
 #[derive(Clone, Debug)]
 pub struct Signals {
     /// Interest arrived or changed: time to plan, and perhaps to fetch in another order.
@@ -62,7 +62,7 @@ struct Senders {
 }
 
 impl Signals {
-    /// Of which none ever comes, but for this process's own.
+    /// Signals of this process only, without notifications from the database.
     pub fn without_notifications() -> Self {
         let (wake_tx, wake) = watch::channel(0);
         let (queue_tx, queue) = watch::channel(0);
@@ -72,12 +72,12 @@ impl Signals {
         Self { wake, queue, events, hears, senders: Arc::new(senders) }
     }
 
-    /// How often to look without a signal: `usual`, or `alone` where none arrives.
+    /// How often to poll: `usual` in addition to signals, or `alone` if none arrive.
     pub fn period(&self, usual: Duration, alone: Duration) -> Duration {
         if *self.hears.borrow() == Some(false) { alone } else { usual }
     }
 
-    /// In this process something became due: those who plan here need not wait for the database to say so.
+    /// Something became due in this process: its planner need not wait for the notification.
     pub fn wake_here(&self) {
         up(&self.senders.wake);
     }
@@ -104,24 +104,24 @@ fn up(counter: &watch::Sender<u64>) {
 }
 
 /// Listens until `stop`, reconnecting with backoff. Every (re)connection counts as a signal, since one may have been
-/// missed. Whether anything arrives is tried out: behind a transaction-mode pooler nothing does.
+/// missed. Whether notifications arrive is tested: behind a transaction-mode pooler none do.
 pub fn listen(database: &Database, stop: CancellationToken) -> Signals {
     let signals = Signals::without_notifications();
     signals.senders.hears.send_replace(None);
-    let (told, pool) = (signals.clone(), database.pool().clone());
+    let (counters, pool) = (signals.clone(), database.pool().clone());
     tokio::spawn(async move {
         let mut pause = Duration::from_millis(200);
         while !stop.is_cancelled() {
             let heard_until = tokio::time::Instant::now();
             tokio::select! {
                 () = stop.cancelled() => return,
-                ended = hear(&pool, &told) => {
+                ended = receive(&pool, &counters) => {
                     if let Err(error) = ended {
-                        tracing::warn!(%error, "Not hearing the database's notifications; the tick goes on without them");
+                        tracing::warn!(%error, "Not receiving the database's notifications; polling goes on without them");
                     }
                 }
             }
-            pause = if *told.hears.borrow() == Some(false) {
+            pause = if *counters.hears.borrow() == Some(false) {
                 LISTEN_AGAIN
             } else if heard_until.elapsed() > Duration::from_secs(30) {
                 Duration::from_millis(200)
@@ -137,10 +137,10 @@ pub fn listen(database: &Database, stop: CancellationToken) -> Signals {
     signals
 }
 
-/// One connection's notifications, until it is lost or turns out to hear nothing.
-async fn hear(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error> {
+/// Receives one connection's notifications, until it is lost or turns out to receive none.
+async fn receive(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error> {
     if is_shared(pool).await? {
-        hears_nothing(signals);
+        no_notifications(signals);
         return Ok(());
     }
     let mut listener = PgListener::connect_with(pool).await?;
@@ -156,12 +156,12 @@ async fn hear(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error> {
             match tokio::time::timeout_at(deadline, listener.try_recv()).await {
                 Ok(heard) => heard?,
                 Err(_) => {
-                    hears_nothing(signals);
+                    no_notifications(signals);
                     return Ok(());
                 }
             }
         };
-        // `None`: the connection was lost and a notification may be with it.
+        // `None`: the connection was lost, perhaps with a notification.
         let Some(notification) = heard else { return Ok(()) };
         if !echoed {
             echoed = true;
@@ -176,22 +176,21 @@ async fn hear(pool: &PgPool, signals: &Signals) -> Result<(), sqlx::Error> {
     }
 }
 
-fn hears_nothing(signals: &Signals) {
+fn no_notifications(signals: &Signals) {
     if signals.senders.hears.send_replace(Some(false)) != Some(false) {
-        tracing::warn!("Notifications don't arrive (a pooler in transaction mode?): looking more often instead");
+        tracing::warn!("Notifications don't arrive (a pooler in transaction mode?): polling more often instead");
     }
 }
 
-/// Whether a pooler in transaction mode stands between: two clients that are both connected have one server process between
-/// them. To LISTEN there would make that process send what it hears to whoever has it next, who expects nothing of the
-/// kind.
+/// Whether there is a transaction-mode pooler: then two connected clients share a server process. LISTEN would make
+/// that process send notifications to any client that uses it next, which doesn't expect them.
 async fn is_shared(pool: &PgPool) -> Result<bool, sqlx::Error> {
     let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
     let mut seen = HashSet::new();
     for _ in 0..TRIES {
         let first = served_by(&mut one).await?;
         let second = served_by(&mut other).await?;
-        // Without a pooler each keeps its own.
+        // Without a pooler each connection keeps its own process.
         if first == second || seen.len() == 2 && !(seen.contains(&first) && seen.contains(&second)) {
             return Ok(true);
         }
@@ -200,7 +199,7 @@ async fn is_shared(pool: &PgPool) -> Result<bool, sqlx::Error> {
     Ok(false)
 }
 
-/// The server process that has this connection's transaction.
+/// The server process that runs this connection's transaction.
 async fn served_by(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let process = query_scalar("select pg_backend_pid()").fetch_one(&mut *tx).await?;
@@ -214,16 +213,16 @@ async fn notify(pool: &PgPool, channel: &'static str) -> Result<(), sqlx::Error>
     tx.commit().await
 }
 
-/// Tells workers that slices were queued, by somebody who is no worker.
+/// Notifies workers of queued slices, from a process that is no worker.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn notify_queued(database: &Database) -> Result<(), StoreError> {
     Ok(notify(database.pool(), QUEUE).await?)
 }
 
-/// Tells other processes, after the fact and at most some times a second, so that no transaction of ours waits for the
-/// lock that NOTIFY takes. Cheap to clone.
+/// Notifies other processes after commits, at most some times a second, so that none of the transactions waits for
+/// the lock that NOTIFY takes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Notifier {
     queue: Arc<Notify>,
@@ -231,16 +230,16 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Tells until `stop`.
+    /// Sends notifications until `stop`.
     pub fn start(database: &Database, stop: CancellationToken) -> Self {
         let notifier = Self { queue: Arc::default(), events: Arc::default() };
         for (due, channel) in [(Arc::clone(&notifier.queue), QUEUE), (Arc::clone(&notifier.events), EVENTS)] {
-            tokio::spawn(tell(database.pool().clone(), due, channel, stop.clone()));
+            tokio::spawn(forward(database.pool().clone(), due, channel, stop.clone()));
         }
         notifier
     }
 
-    /// Who tells nobody.
+    /// A notifier that sends nothing.
     pub fn disabled() -> Self {
         Self { queue: Arc::default(), events: Arc::default() }
     }
@@ -256,38 +255,38 @@ impl Notifier {
     }
 }
 
-async fn tell(pool: PgPool, due: Arc<Notify>, channel: &'static str, stop: CancellationToken) {
+async fn forward(pool: PgPool, due: Arc<Notify>, channel: &'static str, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = due.notified() => {}
         }
         if let Err(error) = notify(&pool, channel).await {
-            tracing::debug!(%error, channel, "Others could not be told; they look for themselves");
+            tracing::debug!(%error, channel, "The notification could not be sent; other processes will poll");
         }
-        tokio::time::sleep(TELL_EVERY).await;
+        tokio::time::sleep(NOTIFY_EVERY).await;
     }
 }
 
-/// A series that got something.
+/// A series that has changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SeriesChanged {
     pub symbol: Ticker,
     pub timeframe: Timeframe,
     pub rows_written: i64,
-    /// Covered until then.
+    /// The end of the covered range.
     pub to: Option<Timestamp>,
     #[serde(skip)]
     pub changed_at: Timestamp,
 }
 
-/// The series that `user` tracks and that changed after `since` (wall time), oldest first: as many as there are.
+/// The series that `user` tracks and that changed after `since` (wall time), oldest first, without a limit.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn changes(database: &Database, user: Uuid, since: Timestamp) -> Result<Vec<SeriesChanged>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
-    // Bounded by what somebody may track: some hundred symbols.
+    // Bounded by how many symbols a user may track: some hundreds.
     let rows = query(
         "select symbol, timeframe, last_rows_written, to_ts, updated_at
         from public.coverage_status

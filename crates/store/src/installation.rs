@@ -1,4 +1,4 @@
-//! Whether this database holds simulated or real bars.
+//! Whether this database contains simulated or real bars.
 
 use sqlx::Row;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// What a database's bars are.
+/// The kind of bars in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bars {
     Simulated,
@@ -28,17 +28,17 @@ impl Bars {
 /// Whether nothing was ever fetched into the database.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn is_fresh(database: &Database) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select bars is null from barkeep.installation").fetch_one(&mut *tx).await?)
 }
 
-/// Takes the database for one kind of bars, coming from `endpoint`. What another endpoint could not give may be had
-/// from this one: it is asked again.
+/// Claims the database for one kind of bars, from `endpoint`. Ranges that were unavailable at another endpoint may be
+/// available at this one: they are planned again.
 ///
 /// # Errors
-/// [`StoreError::WrongKind`] where it holds the other kind already.
+/// [`StoreError::WrongKind`] if it contains the other kind.
 pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select bars, endpoint from barkeep.installation for update").fetch_one(&mut *tx).await?;
@@ -46,12 +46,14 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
     let before: Option<String> = row.try_get(1)?;
     if held.as_deref().is_some_and(|held| held != bars.as_str()) {
         return Err(StoreError::WrongKind(match bars {
-            Bars::Simulated => "this database holds real bars, and simulated ones must not mix with them: set \
+            Bars::Simulated => "this database contains real bars, and simulated ones must not mix with them: set \
                 APCA_API_KEY_ID and APCA_API_SECRET_KEY, or choose another database for simulated bars"
                 .to_owned(),
-            Bars::Real => "this database holds simulated bars, and real ones must not mix with them: choose another \
+            Bars::Real => {
+                "this database contains simulated bars, and real ones must not mix with them: choose another \
                 database (--database-url) for the real ones"
-                .to_owned(),
+                    .to_owned()
+            }
         }));
     }
     if before.as_deref() != Some(endpoint) {

@@ -1,10 +1,10 @@
 //! All SQL: the schema and the statements.
 //!
-//! In: typed values from the stages. Out: rows as typed values. No HTTP and no provider is known here.
+//! In: typed values from the stages. Out: rows as typed values. Nothing here knows HTTP or providers.
 //!
-//! What must hold however it is called stands in the database itself (`supabase/migrations`): constraints, policies, the
-//! definition of a gap, the order of the queue, the fence around an outcome. The modules here say what the stages need
-//! of it.
+//! What must hold for every caller is in the database itself (`supabase/migrations`): constraints, policies, the
+//! definition of a gap, the order of the queue, the fence around an outcome. The modules here are what the stages
+//! need of it.
 
 pub mod accounts;
 pub mod adjusted;

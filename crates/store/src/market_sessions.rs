@@ -1,9 +1,9 @@
-//! The sessions of every calendar, as rows: what gaps and expected counts are computed from in the database. And the
-//! exceptions from the rules, which all processes on a database share.
+//! The sessions of every calendar as rows, from which the database computes gaps and expected bars; and the
+//! exceptions to the rules, which all processes on a database share.
 //!
-//! In: the calendars, and whoever's list of exceptions came last. Out: `barkeep.market_sessions`, everything that a
-//! change touches brought into line in the same transaction, and an edition by which a process knows whether what it
-//! goes by is still in force.
+//! In: the calendars, and the list of exceptions that was applied last. Out: `barkeep.market_sessions`, with
+//! everything that a change affects updated in the same transaction, and an edition by which a process knows whether
+//! its calendars are current.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,30 +25,30 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// As far back as the calendars are exact.
+/// The first year for which the calendars are exact.
 const FIRST_YEAR: i16 = 1990;
 
-/// How many years beyond this one are kept; `migrate` goes on as time does.
+/// How many years after the current one are kept; `migrate` extends them.
 const YEARS_AHEAD: i16 = 4;
 
-/// The calendars of a database, and which edition of its exceptions they follow.
+/// The calendars of a database, and the edition of their exceptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edition {
     pub number: i64,
     pub calendars: Calendars,
 }
 
-/// The edition that this process goes by, for everybody in it. Cheap to clone; all clones are one.
+/// The edition that this process uses. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
 pub struct SharedCalendars(Arc<RwLock<Edition>>);
 
 impl SharedCalendars {
-    /// The rules alone, until an edition of a database is put in their place.
+    /// The rules alone, until the edition of a database is set.
     pub fn by_rules() -> Self {
         Self(Arc::new(RwLock::new(Edition { number: 0, calendars: Calendars::default() })))
     }
 
-    /// The edition and its calendars, as they are now.
+    /// The current edition with its calendars.
     pub fn edition(&self) -> Edition {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -62,19 +62,20 @@ impl SharedCalendars {
     }
 }
 
-/// What a change of the exceptions came to.
+/// Result of a change of the exceptions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
-    /// Days whose session came, went, or begins or ends at another time.
+    /// Days with a new, removed or changed session.
     pub days: i64,
-    /// Stored bars that lie in no session any more.
+    /// Stored bars that lie outside of every session now.
     pub bars_outside: i64,
 }
 
-/// The edition that stays in force until the transaction ends. To be asked before anything else in it.
+/// Locks the edition until the transaction ends, and returns it. To be called before anything else in the
+/// transaction.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn lock_shared(tx: &mut ServiceTx) -> Result<i64, StoreError> {
     Ok(query_scalar("select barkeep.lock_sessions_shared()").fetch_one(&mut **tx).await?)
 }
@@ -88,12 +89,12 @@ pub async fn edition(database: &Database) -> Result<i64, StoreError> {
     Ok(query_scalar("select edition from barkeep.session_edition").fetch_one(&mut *tx).await?)
 }
 
-/// The edition in force, whole.
+/// The edition in force with its exceptions.
 ///
 /// # Errors
-/// As [`lock_shared`]; where the table holds what no file could say.
+/// As [`lock_shared`]; if the table contains what no file could express.
 pub async fn read(tx: &mut ServiceTx) -> Result<Edition, StoreError> {
-    // One statement: what it sees is one edition.
+    // One statement, so that it reads one edition.
     let rows = query(
         "select e.edition, x.calendar, x.session_date::text,
             extract(hour from x.early_close)::int, extract(minute from x.early_close)::int, e.stock_hours
@@ -128,18 +129,18 @@ fn corrupt(why: &dyn std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("barkeep.session_exceptions: {why}"))
 }
 
-/// Puts `exceptions` in force for all processes, in place of those before, and plans again what they touch. `None`: they
-/// were in force already.
+/// Applies `exceptions` for all processes, replacing the previous ones, and plans again what they affect. `None`:
+/// they were in force already.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Option<Replaced>, StoreError> {
     let mut tx = database.begin().await?;
     if read(&mut tx).await?.calendars.exceptions() == exceptions {
         return Ok(None);
     }
     lock(&mut tx).await?;
-    // Once more: another process may have read the same file.
+    // Checked again under the lock: another process may have applied the same file.
     if read(&mut tx).await?.calendars.exceptions() == exceptions {
         return Ok(None);
     }
@@ -171,13 +172,13 @@ pub async fn apply(database: &Database, exceptions: &Exceptions) -> Result<Optio
     Ok(Some(replaced))
 }
 
-/// Makes `barkeep.market_sessions` say what the calendars say, with the exceptions that are in force.
+/// Fills `barkeep.market_sessions` from the calendars, with the exceptions in force.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub(crate) async fn fill(tx: &mut ServiceTx) -> Result<(), StoreError> {
     let calendars = read(tx).await?.calendars;
-    // Nobody waits where there is nothing to be done, as at nearly every start.
+    // Without changes, as at nearly every start, no lock is taken.
     if outdated(tx, &calendars).await?.is_empty() {
         return Ok(());
     }
@@ -187,7 +188,7 @@ pub(crate) async fn fill(tx: &mut ServiceTx) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Holds the sessions alone until the transaction ends: whoever stores or plans by them waits.
+/// Locks the sessions exclusively until the transaction ends: transactions that store or plan by them wait.
 async fn lock(tx: &mut ServiceTx) -> Result<(), StoreError> {
     query("select pg_advisory_xact_lock(hashtextextended('barkeep sessions', 0))").execute(&mut **tx).await?;
     Ok(())
@@ -203,11 +204,11 @@ async fn replace_all(tx: &mut ServiceTx, calendars: &Calendars) -> Result<Replac
     Ok(replaced)
 }
 
-/// The calendars whose rows aren't their sessions, with these.
+/// The calendars whose rows differ from their sessions, with these sessions.
 async fn outdated(tx: &mut ServiceTx, calendars: &Calendars) -> Result<Vec<(Calendar, Vec<Session>)>, StoreError> {
     let last_year = TimeZone::UTC.to_datetime(Timestamp::now()).year().max(2026) + YEARS_AHEAD;
     let (Ok(from), Ok(to)) = (Date::new(FIRST_YEAR, 1, 1), Date::new(last_year + 1, 1, 1)) else {
-        return Err(StoreError::Corrupt(format!("the clock says that the year is {last_year} less {YEARS_AHEAD}")));
+        return Err(StoreError::Corrupt(format!("the clock's year is {last_year} less {YEARS_AHEAD}")));
     };
     let mut outdated = Vec::new();
     for calendar in Calendar::ALL {
@@ -219,7 +220,7 @@ async fn outdated(tx: &mut ServiceTx, calendars: &Calendars) -> Result<Vec<(Cale
     Ok(outdated)
 }
 
-/// Compares by count and by sums of opens and closes, weighed by their day, so that days which swap places are seen.
+/// Compares counts and sums of opens and closes, weighted by day, so that swapped days are detected.
 async fn is_filled(tx: &mut ServiceTx, calendar: Calendar, sessions: &[Session]) -> Result<bool, StoreError> {
     let sum = |instants: &dyn Fn(&Session) -> Timestamp| -> i64 {
         sessions.iter().map(|s| (instants(s).as_second() / 60) * i64::from(s.date.day_of_year())).sum()

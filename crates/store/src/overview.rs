@@ -1,4 +1,4 @@
-//! What people see of the work: runs, how many there are of each kind, gaps, and what each user watches.
+//! The work as users see it: runs, totals, gaps, and each user's watchlist.
 
 use jiff::Timestamp;
 use market::{Range, Ticker, Timeframe};
@@ -13,7 +13,7 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// A run as people see it. Instants are UTC wall time, but for the slice, which is market time.
+/// A run as shown to users. Instants are UTC wall time, except for the slice, which is market time.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Run {
     pub id: Uuid,
@@ -31,16 +31,16 @@ pub struct Run {
     pub progress_percent: i32,
     pub rows_written: i64,
     pub provider: Option<String>,
-    /// How often it was claimed, and how often the provider failed it.
+    /// How often it was claimed, and how often the provider failed.
     pub attempt: i32,
     pub failures: i32,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
-    /// `interest`, `schedule`, or whoever queued it.
+    /// `interest`, `schedule`, or the caller that queued it.
     pub triggered_by: String,
     pub priority: i32,
     pub by_interest: bool,
-    /// Not before.
+    /// The run is not claimed before this.
     #[schema(value_type = String, format = DateTime)]
     pub run_after: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -51,20 +51,21 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
 }
 
-/// RunFilter runs.
+/// Which runs to return.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter<'a> {
-    /// All where empty.
+    /// All if empty.
     pub statuses: &'a [&'a str],
     pub tickers: Option<&'a [Ticker]>,
-    /// At most; the default is none.
+    /// At most this many; the default is none.
     pub limit: i64,
 }
 
-/// The runs that `user` may see, or all for the service: queued ones in the order of the queue, others the latest first.
+/// The runs visible to `user`, or all for the service: queued ones in the order of the queue, others the latest
+/// first.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn runs(database: &Database, user: Option<Uuid>, which: &RunFilter<'_>) -> Result<Vec<Run>, StoreError> {
     let mut tx = begin(database, user).await?;
     let rows = query(
@@ -87,11 +88,11 @@ pub async fn runs(database: &Database, user: Option<Uuid>, which: &RunFilter<'_>
     rows.iter().map(run).collect()
 }
 
-/// How the queue stands.
+/// Totals of the queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Totals {
     pub queued: i64,
-    /// Of them what people asked for.
+    /// Those of the foreground.
     pub queued_by_interest: i64,
     pub running: i64,
     pub failed: i64,
@@ -99,21 +100,21 @@ pub struct Totals {
     pub success_last_hour: i64,
     pub failed_last_hour: i64,
     pub rows_last_hour: i64,
-    /// Since when the run waits that people asked for and that waits the longest.
+    /// When the longest waiting foreground run was queued.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub waiting_since: Option<Timestamp>,
-    /// Running ones whose lease has ended: their worker is gone.
+    /// Running runs whose lease ran out: their worker is dead.
     pub lost: i64,
-    /// Series that are kept, and of them those that are due for planning.
+    /// Enabled series, and those of them that are due for planning.
     pub series: i64,
     pub due: i64,
     pub suspended: i64,
 }
 
-/// The totals of what `user` may see, or of all for the service.
+/// The totals of what is visible to `user`, or of all for the service.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn totals(database: &Database, user: Option<Uuid>) -> Result<Totals, StoreError> {
     let mut tx = begin(database, user).await?;
     let row = query(
@@ -165,7 +166,7 @@ pub async fn totals(database: &Database, user: Option<Uuid>) -> Result<Totals, S
 /// How many runs were claimed at `since` (wall time) or later.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn claimed_since(database: &Database, since: Timestamp) -> Result<i64, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar("select count(*) from public.job_runs where started_at >= $1")
@@ -176,7 +177,7 @@ pub async fn claimed_since(database: &Database, since: Timestamp) -> Result<i64,
 
 /// Half-open, as JSON.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "the shape of a range for those who read the description of the API")]
+#[expect(dead_code, reason = "the shape of a range in the API's description")]
 struct Span {
     #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
@@ -194,19 +195,19 @@ pub struct Gap {
     #[serde(flatten)]
     #[schema(value_type = Span)]
     pub range: Range,
-    /// Open market time in it.
+    /// Hours of open sessions in it.
     pub hours: f64,
-    /// What the calendar expects in it.
+    /// Bars that the calendar expects in it.
     pub bars: i64,
-    /// What of it is under way already, or why nothing is.
+    /// What is queued or running for it, or why nothing is.
     pub state: String,
     pub reason: Option<String>,
 }
 
-/// The gaps of every series that is kept, of `tickers` or all, at most `limit`.
+/// The gaps of all enabled series, or of those of `tickers`, at most `limit`.
 ///
 /// # Errors
-/// Where the database is gone, or its sessions don't reach that far.
+/// If the database is unreachable, or its sessions don't reach that far.
 pub async fn gaps(database: &Database, tickers: Option<&[Ticker]>, limit: i64) -> Result<Vec<Gap>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -255,7 +256,7 @@ pub async fn gaps(database: &Database, tickers: Option<&[Ticker]>, limit: i64) -
         .collect()
 }
 
-/// A symbol on somebody's watchlist.
+/// A symbol on a user's watchlist.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Watched {
     #[schema(value_type = String)]
@@ -268,10 +269,10 @@ pub struct Watched {
     pub added_at: Timestamp,
 }
 
-/// The user's watchlist, in the order in which it was made.
+/// The user's watchlist, in its order.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn watchlist(database: &Database, user: Uuid) -> Result<Vec<Watched>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     let rows = query(
@@ -303,10 +304,10 @@ pub async fn watchlist(database: &Database, user: Uuid) -> Result<Vec<Watched>, 
         .collect()
 }
 
-/// What the user searched for and hasn't been forgotten yet, the latest first.
+/// The user's searches that have not expired, the latest first.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn recent_searches(database: &Database, user: Uuid, limit: i64) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     let rows = query(
@@ -324,11 +325,11 @@ pub async fn recent_searches(database: &Database, user: Uuid, limit: i64) -> Res
     rows.iter().map(|row| parsed(row, 0)).collect()
 }
 
-/// Runs that ended well in a minute, of what `user` may see: by the last five minutes, or by as many of them as there was
-/// work in.
+/// Successful runs per minute, of those visible to `user`: over the last five minutes, or over as many of them as
+/// there was work in.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn pace(database: &Database, user: Uuid) -> Result<f64, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     Ok(query_scalar(
@@ -340,10 +341,10 @@ pub async fn pace(database: &Database, user: Uuid) -> Result<f64, StoreError> {
     .await?)
 }
 
-/// Everything that the user tracks, for whatever reason, by name.
+/// Everything that the user tracks, from any source, by name.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn tracked(database: &Database, user: Uuid) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     let rows = query(
@@ -362,7 +363,7 @@ pub async fn tracked(database: &Database, user: Uuid) -> Result<Vec<Ticker>, Sto
 /// Those of `tickers` that have a definition.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn kept(database: &Database, tickers: &[Ticker]) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query("select distinct symbol from public.job_definitions where symbol = any ($1)")

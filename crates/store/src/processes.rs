@@ -1,4 +1,4 @@
-//! Which parts of Barkeep are at work on this database.
+//! The processes of Barkeep that use this database, and their roles.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,13 +12,13 @@ use crate::{
     statement::{interval, query, query_scalar},
 };
 
-/// A process that says so this often lives.
+/// How often a process sends a heartbeat.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(20);
 
-/// One that hasn't for this long is taken for dead.
+/// A process without a heartbeat for this long counts as dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(70);
 
-/// What a process does.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -39,22 +39,22 @@ impl Role {
     }
 }
 
-/// What a process says of itself.
+/// What a process reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessInfo {
-    /// As the worker of its runs.
+    /// The prefix of its worker names.
     pub name: String,
     pub parts: Vec<Role>,
     pub host: String,
     pub pid: u32,
     pub version: &'static str,
-    /// Packs at a time.
+    /// Packs executed at a time.
     pub slots: u16,
-    /// Where it takes HTTP.
+    /// Where its server listens.
     pub address: Option<String>,
 }
 
-/// A process as the database knows it.
+/// A process according to the database.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Process {
     pub name: String,
@@ -64,17 +64,17 @@ pub struct Process {
     pub version: String,
     pub slots: i32,
     pub address: Option<String>,
-    /// Whether notifications reach it; `None`: not known yet.
+    /// Whether it receives notifications; `None`: not known yet.
     pub hears: Option<bool>,
     pub started_at: Timestamp,
     pub last_seen: Timestamp,
     pub alive: bool,
 }
 
-/// Notes that the process lives. `hears`: whether notifications reach it.
+/// Records a heartbeat. `hears`: whether the process receives notifications.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn heartbeat(database: &Database, process: &ProcessInfo, hears: Option<bool>) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
@@ -97,10 +97,10 @@ pub async fn heartbeat(database: &Database, process: &ProcessInfo, hears: Option
     Ok(())
 }
 
-/// Notes that processes have ended whose name begins with `prefix`: this one, or earlier ones that are known to be dead.
+/// Removes processes whose name begins with `prefix`: this one on exit, or earlier ones that are known to be dead.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn deregister(database: &Database, prefix: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("delete from barkeep.processes where starts_with(name, $1)").bind(prefix).execute(&mut *tx).await?;
@@ -108,10 +108,10 @@ pub async fn deregister(database: &Database, prefix: &str) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Every process that was seen within a day, the latest first.
+/// Every process with a heartbeat within a day, the latest first.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn all(database: &Database) -> Result<Vec<Process>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -129,7 +129,7 @@ pub async fn all(database: &Database) -> Result<Vec<Process>, StoreError> {
 /// Whether a process other than those whose name begins with `own` plans or works on this database.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn others_running(database: &Database, own: &str) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar(
@@ -144,10 +144,10 @@ pub async fn others_running(database: &Database, own: &str) -> Result<bool, Stor
     .await?)
 }
 
-/// Where the server listens that was started last, of those alive.
+/// The address of the server that was started last, of those alive.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn server(database: &Database) -> Result<Option<SocketAddr>, StoreError> {
     let serving = all(database).await?.into_iter().filter(|process| process.alive);
     Ok(serving.filter_map(|process| process.address?.parse().ok()).next())
@@ -156,7 +156,7 @@ pub async fn server(database: &Database) -> Result<Option<SocketAddr>, StoreErro
 /// Whether a process other than `own` plans on this database.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn others_plan(database: &Database, own: &str) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     Ok(query_scalar(

@@ -1,4 +1,4 @@
-//! How the providers fare, shared by all processes, and whose bars are better.
+//! Provider health: failures and circuits, shared by all processes, and the ranks of feeds.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,10 +11,10 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// From this many failures in a row on a provider rests.
+/// After this many failures in a row a provider's circuit opens.
 pub const FAILING: i32 = 3;
 
-/// How one provider fares, by its account.
+/// The health of one provider account.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ProviderHealth {
     pub account: String,
@@ -26,18 +26,18 @@ pub struct ProviderHealth {
     pub last_failed_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_good_at: Option<Timestamp>,
-    /// Until then it is left alone.
+    /// The end of the circuit's open period.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub resting_until: Option<Timestamp>,
-    /// Nobody was there at all, the last time.
+    /// The provider was unreachable at the last failure.
     pub unreachable: bool,
 }
 
-/// Notes that a request failed, and not by our fault; returns how many in a row by now. `unreachable`: nobody was there at
-/// all.
+/// Records a failed request that was the provider's fault; returns the number of failures in a row. `unreachable`:
+/// the provider could not be reached at all.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn record_failure(
     database: &Database,
     account: &str,
@@ -57,10 +57,10 @@ pub async fn record_failure(
     Ok(in_a_row)
 }
 
-/// Whether a provider that has failed again and again may be tried: by one at a time.
+/// Whether this caller may probe a provider whose circuit is open: only one at a time may.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn begin_probe(database: &Database, account: &str) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let may = query_scalar("select barkeep.try_provider($1)").bind(account).fetch_one(&mut *tx).await?;
@@ -68,10 +68,10 @@ pub async fn begin_probe(database: &Database, account: &str) -> Result<bool, Sto
     Ok(may)
 }
 
-/// Notes that it has answered.
+/// Records a successful response, which closes the circuit.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn record_success(database: &Database, account: &str, provider: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.provider_answered($1, $2)").bind(account).bind(provider).execute(&mut *tx).await?;
@@ -79,10 +79,10 @@ pub async fn record_success(database: &Database, account: &str, provider: &str) 
     Ok(())
 }
 
-/// How all of them fare that were ever asked here.
+/// The health of all providers that were ever used with this database.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn all(database: &Database) -> Result<Vec<ProviderHealth>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -108,10 +108,10 @@ pub async fn all(database: &Database) -> Result<Vec<ProviderHealth>, StoreError>
         .collect()
 }
 
-/// Ranks feeds: those named first are the better ones. What is not named keeps the rank that it has.
+/// Ranks feeds, the best first. Feeds that are not listed keep their ranks.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn rank_feeds(database: &Database, feeds: &[String]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(

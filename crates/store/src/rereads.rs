@@ -1,13 +1,14 @@
-//! The last session, read once more after it has ended: trades are reported late. Which sessions, and when, is the
-//! database's to know; what of it is due is planned with the gaps ([`crate::coverage::gaps`]).
+//! Rereads: each session is fetched once more after it has ended, since trades are reported late. The database
+//! decides which sessions and when; due ones are planned with the gaps ([`crate::coverage::gaps`]).
 
 use crate::{ServiceTx, StoreError, instant::Instant, runs::Outcome, statement::query_scalar};
 
-/// Notes what runs were answered for, in the transaction that ends them: a session that has only just ended, or hasn't
-/// yet, is read once more; one whose turn that was has had it. Returns how many final bars this transaction has changed.
+/// Records what the runs' outcomes cover, in their transaction: a session that has only just ended, or not yet, is
+/// scheduled for a reread; one that was due for its reread has had it. Returns the number of final bars that this
+/// transaction has changed.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn note(tx: &mut ServiceTx, outcomes: &[Outcome<'_>]) -> Result<u64, StoreError> {
     let covered = || outcomes.iter().filter_map(|outcome| Some((outcome.run, outcome.covered?)));
     let changed: i64 = query_scalar("select barkeep.note_rereads($1, $2, $3, $4)")

@@ -1,4 +1,4 @@
-//! Columns as the types they stand for.
+//! Typed access to columns.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -8,7 +8,7 @@ use sqlx::{Row, postgres::PgRow};
 
 use crate::{StoreError, instant::Instant};
 
-/// A text column that holds a ticker, a timeframe or the like.
+/// A text column that contains a ticker, a timeframe or the like.
 pub(crate) fn parsed<T>(row: &PgRow, column: usize) -> Result<T, StoreError>
 where
     T: FromStr,
@@ -26,7 +26,7 @@ pub(crate) fn instant_or_none(row: &PgRow, column: usize) -> Result<Option<Times
     Ok(row.try_get::<Option<Instant>, _>(column)?.map(|i| i.0))
 }
 
-/// Two timestamptz columns, one after the other.
+/// Two consecutive timestamptz columns.
 pub(crate) fn range(row: &PgRow, column: usize) -> Result<Range, StoreError> {
     Range::new(instant(row, column)?, instant(row, column + 1)?).map_err(|error| StoreError::Corrupt(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Who is alive.
+//! Heartbeats of the planner, and readiness.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use crate::{Database, StoreError, row::instant_or_none, statement::query};
 /// The name under which the planner reports.
 pub const SCHEDULER: &str = "orchestrator-tick";
 
-/// Notes that `name` lives.
+/// Records a heartbeat of `name`.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn heartbeat(database: &Database, name: &str, status: &str, message: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
@@ -31,7 +31,7 @@ pub async fn heartbeat(database: &Database, name: &str, status: &str, message: &
     Ok(())
 }
 
-/// What a round of planning did.
+/// Result of a round of planning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PlanningRound {
     /// Series that were due.
@@ -41,10 +41,10 @@ pub struct PlanningRound {
     pub errors: Vec<String>,
 }
 
-/// Notes that the scheduler lives and has planned a round.
+/// Records a heartbeat of the scheduler with the result of a round of planning.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn record_round(
     database: &Database,
     status: &str,
@@ -72,15 +72,15 @@ pub async fn record_round(
 /// The scheduler's last round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastRound {
-    /// How many there were so far.
+    /// Number of rounds so far.
     pub number: i64,
-    /// `None`: there was none since the schema came.
+    /// `None`: there was none since the schema was created.
     pub results: Option<PlanningRound>,
     pub seen: Option<Timestamp>,
 }
 
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn last_round(database: &Database) -> Result<LastRound, StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select rounds, results, last_seen from public.orchestrator_heartbeat where name = $1")
@@ -94,10 +94,10 @@ pub async fn last_round(database: &Database) -> Result<LastRound, StoreError> {
     })
 }
 
-/// Wakes whoever plans, wherever.
+/// Wakes the planners of all processes.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn wake(database: &Database) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.wake()").execute(&mut *tx).await?;
@@ -108,25 +108,25 @@ pub async fn wake(database: &Database) -> Result<(), StoreError> {
 /// The scheduler's status before its first round.
 pub const STARTING: &str = "starting";
 
-/// The scheduler's status while the provider can't be reached; the message says why.
+/// The scheduler's status while the provider can't be reached; the message gives the reason.
 pub const WAITING: &str = "waiting for the provider";
 
-/// The scheduler's status after its end.
+/// The scheduler's status after it has stopped.
 pub const STOPPED: &str = "stopped";
 
-/// What `/readyz` wants to know.
+/// The data for `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// Seconds since the planner was last seen; `None` where it never was.
+    /// Seconds since the planner's last heartbeat; `None` if there was none.
     pub scheduler_seen_secs_ago: Option<i64>,
     pub scheduler_status: String,
     pub scheduler_message: Option<String>,
 }
 
-/// Asks the database whether it is there and the scheduler alive.
+/// Asks the database whether the scheduler is alive.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn readiness(database: &Database) -> Result<Readiness, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(

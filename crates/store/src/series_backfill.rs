@@ -1,4 +1,4 @@
-//! One series as whoever needs it now wants to know it: what is missing, and what is done about it.
+//! The backfill of one series: what is missing, and what is queued for it.
 
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
@@ -11,24 +11,25 @@ use crate::{Database, StoreError, row::instant_or_none, statement::query};
 pub struct SeriesBackfill {
     pub definition: Uuid,
     pub suspended: bool,
-    /// Covered from and to, market time; `None` where nothing is.
+    /// Covered from and to, market time; `None` if nothing is.
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
-    /// Gaps in the window asked about.
+    /// Gaps in the requested window.
     pub gaps: i64,
     pub queued: i64,
     pub running: i64,
     pub failed: i64,
-    /// Ended well within the last day.
+    /// Successful runs within the last day.
     pub succeeded: i64,
     pub rows: i64,
 }
 
-/// The series as `user`, who tracks it, sees it; gaps of the last `window_days`, as far as it is kept. `None`: it isn't kept.
+/// The series as visible to `user`, who tracks it; gaps of the last `window_days`, within its window. `None`: there
+/// is no such definition.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn for_series(
     database: &Database,
     user: Uuid,

@@ -1,7 +1,7 @@
-//! Statements without a name: a named one stays on the connection that prepared it, where it is a leak, and behind a
-//! transaction-mode pooler that connection is another's in the next transaction.
+//! Unnamed statements: a named one stays on the connection that prepared it, where it is a leak, and behind a
+//! transaction-mode pooler that connection serves another client in the next transaction.
 //!
-//! A cache of capacity 0 alone doesn't do it: sqlx names every statement that isn't said to be for one use.
+//! A cache of capacity 0 alone is not enough: sqlx names every statement that isn't marked as not persistent.
 
 use std::time::Duration;
 

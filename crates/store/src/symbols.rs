@@ -1,15 +1,15 @@
-//! What is known of a symbol beyond its bars.
+//! Symbols: checks against asset lists, suspension, calendars.
 
 use market::{Calendar, Ticker};
 use uuid::Uuid;
 
 use crate::{Database, StoreError, statement::query};
 
-/// Those of the symbols that the provider's asset list should be asked about: they have no bars, and nobody has looked
-/// within a day. Whoever is told so looks: nobody else is for the next five minutes.
+/// Those of the symbols that are due for a symbol check: they have no bars, and were not checked within a day. The
+/// caller has five minutes to check them before another process may.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn take_unchecked(database: &Database, symbols: &[Uuid]) -> Result<Vec<Ticker>, StoreError> {
     if symbols.is_empty() {
         return Ok(Vec::new());
@@ -35,10 +35,10 @@ pub async fn take_unchecked(database: &Database, symbols: &[Uuid]) -> Result<Vec
     rows.iter().map(|row| crate::row::parsed(row, 0)).collect()
 }
 
-/// Nothing more is asked for `ticker`, for the reason given, until a later look finds it.
+/// Suspends `ticker` for this reason: no bars are requested until a later check finds it.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select barkeep.suspend_symbol($1, $2)").bind(ticker.as_str()).bind(reason).execute(&mut *tx).await?;
@@ -46,10 +46,10 @@ pub async fn suspend(database: &Database, ticker: &Ticker, reason: &str) -> Resu
     Ok(())
 }
 
-/// The asset list knows `ticker`; name and exchange are kept where there were none.
+/// Confirms that an asset list contains `ticker`; name and exchange are stored if unknown.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn confirm_listed(
     database: &Database,
     ticker: &Ticker,
@@ -67,10 +67,10 @@ pub async fn confirm_listed(
     Ok(())
 }
 
-/// Notes that the asset list could not be asked about `ticker`: its turn comes again in an hour.
+/// Postpones the check of `ticker` after an error: it is due again in an hour.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn postpone_check(database: &Database, ticker: &Ticker) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("update public.symbols set listing_checked_at = now() - interval '23 hours' where ticker = $1")
@@ -81,11 +81,11 @@ pub async fn postpone_check(database: &Database, ticker: &Ticker) -> Result<(), 
     Ok(())
 }
 
-/// Symbols to be looked up once more: suspended ones whose last look is a day old, and ones without bars of which nothing
-/// could be learnt before. Whoever is told so looks: nobody else is for the next five minutes.
+/// Symbols that are due for a repeated check: suspended ones after a day, and ones without bars whose check failed.
+/// The caller has five minutes to check them before another process may.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn take_due_for_recheck(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -113,10 +113,10 @@ pub async fn take_due_for_recheck(database: &Database) -> Result<Vec<Ticker>, St
     rows.iter().map(|row| crate::row::parsed(row, 0)).collect()
 }
 
-/// The calendar that a symbol's sessions follow; that of its spelling where nobody has asked for it yet.
+/// The calendar of a symbol; the one implied by its spelling if the symbol doesn't exist yet.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn calendar(database: &Database, ticker: &Ticker) -> Result<Calendar, StoreError> {
     let mut tx = database.begin().await?;
     let row = query(
@@ -131,10 +131,10 @@ pub async fn calendar(database: &Database, ticker: &Ticker) -> Result<Calendar, 
     crate::row::parsed(&row, 0)
 }
 
-/// The id of a symbol that somebody has asked for.
+/// The id of a symbol, if it exists.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn id(database: &Database, ticker: &Ticker) -> Result<Option<Uuid>, StoreError> {
     let mut tx = database.begin().await?;
     let row =

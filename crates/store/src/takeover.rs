@@ -1,15 +1,15 @@
-//! People and their interest, taken from one database to another: from the simulated bars' to the real ones'.
+//! Copies users and their interest from one database to another: from simulated bars to real ones.
 
 use sqlx::{Row, types::Json};
 use uuid::Uuid;
 
 use crate::{Database, ServiceTx, StoreError, statement::query};
 
-/// Copies users, what they track and how they arrange it from `from` to `to`, where what is there already stays. Symbols and
-/// definitions follow from it. Returns how many rows of interest came along.
+/// Copies users, their interest and their watchlists from `from` to `to`; existing rows there are kept. Symbols and
+/// definitions follow from it. Returns the number of copied rows of interest.
 ///
 /// # Errors
-/// Where one of the databases refuses or is gone; nothing is written then.
+/// If one of the databases rejects a statement or is unreachable; nothing is written then.
 pub async fn copy_interest(from: &Database, to: &Database) -> Result<u64, StoreError> {
     let mut old = from.begin().await?;
     let rows = query(
@@ -24,7 +24,7 @@ pub async fn copy_interest(from: &Database, to: &Database) -> Result<u64, StoreE
     .await?;
     let lists = lists(&mut old).await?;
     let mut new = to.begin().await?;
-    // Before the interest, which would have a list made where there is none.
+    // Before the interest, whose trigger would create a list for users without one.
     for list in &lists {
         query("insert into auth.users (id, email) values ($1, $2) on conflict do nothing")
             .bind(list.user)
@@ -122,7 +122,7 @@ async fn lists(tx: &mut ServiceTx) -> Result<Vec<List>, StoreError> {
 }
 
 impl List {
-    /// Its symbols in their order. `held`: which of the user's lists has what, as `NAME TICKER`.
+    /// Adds the list's symbols in their order. `held`: the contents of the user's lists, as `NAME TICKER`.
     async fn arrange(&self, tx: &mut ServiceTx, held: &[String]) -> Result<(), StoreError> {
         query(
             "insert into barkeep.watchlist_items as held (watchlist_id, symbol_id, position)
@@ -139,7 +139,8 @@ impl List {
         .bind(&self.tickers)
         .execute(&mut **tx)
         .await?;
-        // For want of another list it came onto the first, if that isn't this one.
+        // The trigger added it to the first list, for lack of another one; it is removed there if that isn't this
+        // list.
         query(
             "delete from barkeep.watchlist_items i
             using barkeep.watchlists l, public.symbols s

@@ -1,4 +1,4 @@
-//! Interest in, as the user it belongs to.
+//! Interest: written as the user it belongs to.
 
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{Database, StoreError, statement::query_scalar};
 
-/// Why somebody wants a symbol; fixes its priority.
+/// Why a user tracks a symbol; determines its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Priority 300, until removed.
@@ -19,7 +19,7 @@ pub enum Source {
     RecentSearch,
 }
 
-/// The text names no source.
+/// The text is not a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Invalid source. Must be: watchlist, recent_search, or chart_view")]
 pub struct InvalidSource;
@@ -47,7 +47,7 @@ impl std::str::FromStr for Source {
     }
 }
 
-/// What clients decode: all seven fields, always.
+/// The response that clients decode: all seven fields, always.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Synced {
     pub success: bool,
@@ -59,11 +59,11 @@ pub struct Synced {
     pub source: String,
 }
 
-/// Tracks `tickers` for `user`. Symbols that don't exist yet are made; definitions and the queue's order follow in the
+/// Tracks `tickers` for `user`. Missing symbols are created; definitions and the order of the queue follow in the
 /// same transaction. Duplicates count as requested, not as tracked.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where the user tracks too many already; then nothing is written.
+/// [`StoreError::Refused`] if the user would track too many symbols; then nothing is written.
 pub async fn sync(
     database: &Database,
     user: Uuid,
@@ -82,10 +82,10 @@ pub async fn sync(
     Ok(synced)
 }
 
-/// Whether the user wants a series already, and has said so lately enough: saying it again would change nothing.
+/// Whether the user tracks a series already, and confirmed it recently enough: doing so again would change nothing.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn is_wanted(
     database: &Database,
     user: Uuid,
@@ -108,10 +108,10 @@ pub async fn is_wanted(
     .await?)
 }
 
-/// Takes `user`'s interest in `tickers` back, from one source or from all. Returns how many symbols it was.
+/// Removes `user`'s interest in `tickers`, from one source or from all. Returns the number of symbols.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn untrack(
     database: &Database,
     user: Uuid,
@@ -128,10 +128,10 @@ pub async fn untrack(
     Ok(gone.into())
 }
 
-/// Takes back the interest that has run out: a chart view after 30 days, a search after 7. Returns how many.
+/// Removes expired interest: a chart view after 30 days, a search after 7. Returns the number of rows.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn expire(database: &Database) -> Result<i32, StoreError> {
     let mut tx = database.begin().await?;
     let expired = query_scalar("select barkeep.expire_interest()").fetch_one(&mut *tx).await?;

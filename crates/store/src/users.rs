@@ -1,4 +1,4 @@
-//! Who there is. Users live in `auth.users`: Supabase's where it exists, else one that Barkeep made.
+//! Users, in `auth.users`: Supabase's if it exists, else created by Barkeep.
 
 use sqlx::Row;
 use uuid::{Uuid, uuid};
@@ -8,20 +8,20 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// Whom requests with the `anon` key count as, where Barkeep made the users itself.
+/// The user of requests with the `anon` key, where Barkeep keeps the users itself.
 pub const ANONYMOUS: Uuid = uuid!("00000000-0000-4000-8000-00000000a000");
 
-/// The person at this machine, for the command line.
+/// The user of the command line.
 pub const LOCAL: Uuid = uuid!("00000000-0000-4000-8000-000000000001");
 
-/// The id of the user with that address; made where Barkeep keeps the users itself.
+/// The id of the user with that address; created if Barkeep keeps the users itself.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where there is none and users are Supabase's to make.
+/// [`StoreError::Refused`] if there is none and users are created by Supabase.
 pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreError> {
     let email = email.trim().to_lowercase();
     if email.len() > 254 || !email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
-        return Err(StoreError::Refused(format!("'{email}' is no e-mail address")));
+        return Err(StoreError::Refused(format!("'{email}' is not an e-mail address")));
     }
     let mut tx = database.begin().await?;
     let found: Option<Uuid> =
@@ -31,7 +31,7 @@ pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreErr
     }
     if !ours(&mut tx).await? {
         return Err(StoreError::Refused(format!(
-            "there is no user {email}, and users of this database are made by its own sign-up: sign up there first"
+            "there is no user {email}, and users of this database are created by Supabase Auth: sign up there first"
         )));
     }
     let id = query_scalar(
@@ -48,23 +48,23 @@ pub async fn by_email(database: &Database, email: &str) -> Result<Uuid, StoreErr
 /// Whether there is such a user.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn exists(database: &Database, user: Uuid) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select exists (select from auth.users where id = $1)").bind(user).fetch_one(&mut *tx).await?;
     Ok(row.try_get(0)?)
 }
 
-/// Fails where the users are another's to make, with where to go.
+/// Fails if users are managed by Supabase, with a hint where to go.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where Supabase keeps them; where the database is gone.
+/// [`StoreError::Refused`] if Supabase manages them; if the database is unreachable.
 pub async fn ensure_ours(database: &Database) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     match ours(&mut tx).await? {
         true => Ok(()),
         false => Err(StoreError::Refused(
-            "the users of this database are made and kept by its own sign-up (Supabase Auth): go there".to_owned(),
+            "the users of this database are managed by Supabase Auth: use that instead".to_owned(),
         )),
     }
 }

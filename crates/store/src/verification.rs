@@ -1,4 +1,4 @@
-//! What the last look at each series found.
+//! Results of the last verification of each series.
 
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
@@ -12,7 +12,7 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// One series as it was found.
+/// Result for one series.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Verified {
     pub symbol: Ticker,
@@ -21,10 +21,10 @@ pub struct Verified {
     pub findings: i64,
 }
 
-/// Keeps what was found of a series. `findings`: an array.
+/// Stores the result for a series. `findings`: an array.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn store(
     database: &Database,
     ticker: &Ticker,
@@ -51,10 +51,10 @@ pub async fn store(
     Ok(())
 }
 
-/// Series in which something was found, the latest first.
+/// Series with findings, the latest first.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn with_findings(database: &Database) -> Result<Vec<Verified>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
@@ -77,10 +77,10 @@ pub async fn with_findings(database: &Database) -> Result<Vec<Verified>, StoreEr
         .collect()
 }
 
-/// Kept symbols that nobody has looked at for a day, the longest ago first.
+/// Enabled symbols that were not verified for a day, the least recently verified first.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn due(database: &Database, limit: i64) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let tickers: Vec<String> = query_scalar(

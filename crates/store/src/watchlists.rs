@@ -1,7 +1,8 @@
-//! How somebody arranges what they watch: lists, and the order in each.
+//! Watchlists: lists of a user, and the order in each.
 //!
-//! In: what they do with their lists. Out: rows of theirs, and interest that comes and goes with them. Holds: what is on a list
-//! is watched, and what is watched is on a list (triggers of `user_symbol_tracking` see to it, whoever writes there).
+//! In: a user's changes of the lists. Out: the user's rows, and interest that follows them. Holds: a symbol on a list
+//! is tracked, and a symbol tracked from a watchlist is on a list (ensured by triggers of `user_symbol_tracking`,
+//! whatever writes there).
 
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
@@ -17,14 +18,14 @@ use crate::{
     tracking::{self, Source, Synced},
 };
 
-/// More lists than anybody can tell apart.
+/// The maximum number of lists.
 const MOST_LISTS: i64 = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Watchlist {
     pub id: Uuid,
     pub name: String,
-    /// Symbols on it.
+    /// Number of symbols on it.
     pub symbols: i64,
 }
 
@@ -38,10 +39,10 @@ pub struct Item {
     pub added_at: Timestamp,
 }
 
-/// The user's lists, in their order; none before they have watched anything.
+/// The user's lists, in their order; none before the first symbol.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn of(database: &Database, user: Uuid) -> Result<Vec<Watchlist>, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     let rows = query(
@@ -58,10 +59,10 @@ pub async fn of(database: &Database, user: Uuid) -> Result<Vec<Watchlist>, Store
         .collect()
 }
 
-/// What is on a list of the user's, in its order, from the `skip`th on and at most `limit`.
+/// The symbols of a user's list, in its order, from the `skip`th on and at most `limit`.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn items(
     database: &Database,
     user: Uuid,
@@ -96,10 +97,10 @@ pub async fn items(
         .collect()
 }
 
-/// The user's first list, which is made where they have none.
+/// The user's first list, created if there is none.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn first(database: &Database, user: Uuid) -> Result<Uuid, StoreError> {
     let mut tx = database.begin_as(user).await?;
     query(
@@ -120,10 +121,10 @@ pub async fn first(database: &Database, user: Uuid) -> Result<Uuid, StoreError> 
     Ok(id)
 }
 
-/// Changes whenever the user's lists do.
+/// A hash that changes whenever the user's lists do.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn state(database: &Database, user: Uuid) -> Result<String, StoreError> {
     let mut tx = database.begin_as(user).await?.0;
     Ok(query_scalar(
@@ -142,10 +143,11 @@ pub async fn state(database: &Database, user: Uuid) -> Result<String, StoreError
     .await?)
 }
 
-/// Begins to watch `tickers`, on `list` or on the first. What is watched already and on another list is on this one too then.
+/// Adds `tickers` to `list`, or to the first list if they are on none. A symbol that is on another list is then on
+/// both.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where the user tracks too many already, or has no such list; then nothing is written.
+/// [`StoreError::Refused`] if the user would track too many symbols, or has no such list; then nothing is written.
 pub async fn add(
     database: &Database,
     user: Uuid,
@@ -185,10 +187,11 @@ pub async fn add(
     Ok(synced)
 }
 
-/// Takes a symbol off a list of the user's; what is on none of them any more is watched no more. `false`: it wasn't there.
+/// Removes a symbol from a user's list; one that is on no list any more is not tracked any more. `false`: it wasn't
+/// there.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn remove(database: &Database, user: Uuid, list: Uuid, ticker: &Ticker) -> Result<bool, StoreError> {
     let mut tx = database.begin_as(user).await?;
     let gone = query(
@@ -202,24 +205,24 @@ pub async fn remove(database: &Database, user: Uuid, list: Uuid, ticker: &Ticker
     .await?
     .rows_affected();
     let names = [ticker.as_str()];
-    untrack_strays(&mut tx, user, &names).await?;
+    untrack_unlisted(&mut tx, user, &names).await?;
     tx.commit().await?;
     Ok(gone > 0)
 }
 
-/// Takes a symbol off all of the user's lists: it is watched no more. `false`: it was on none.
+/// Removes a symbol from all of the user's lists: it is not tracked any more. `false`: it was on none.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn remove_everywhere(database: &Database, user: Uuid, ticker: &Ticker) -> Result<bool, StoreError> {
     let gone = tracking::untrack(database, user, std::slice::from_ref(ticker), Some(Source::Watchlist)).await?;
     Ok(gone > 0)
 }
 
-/// Puts the symbols of a list in the order given; what isn't named keeps its place behind them.
+/// Puts the symbols of a list in the given order, before those that aren't given.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn reorder(database: &Database, user: Uuid, list: Uuid, order: &[Ticker]) -> Result<(), StoreError> {
     let mut tx = database.begin_as(user).await?;
     query(
@@ -241,14 +244,14 @@ pub async fn reorder(database: &Database, user: Uuid, list: Uuid, order: &[Ticke
     tx.commit().await
 }
 
-/// Makes a list, behind the others.
+/// Creates a list, behind the others.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where the name is empty, too long or taken, or there are 50 lists.
+/// [`StoreError::Refused`] if the name is empty, too long or taken, or there are 50 lists.
 pub async fn create(database: &Database, user: Uuid, name: &str) -> Result<Uuid, StoreError> {
     let name = named(name)?;
     let mut tx = database.begin_as(user).await?;
-    // Whoever names a second list has a first, even if nothing is on it yet.
+    // A user who creates a second list has a first one, even if it is empty.
     query(
         "insert into barkeep.watchlists (user_id, name)
         select $1, 'Watchlist' where not exists (select from barkeep.watchlists where user_id = $1) and $2 <> 'Watchlist'
@@ -276,13 +279,13 @@ pub async fn create(database: &Database, user: Uuid, name: &str) -> Result<Uuid,
     .fetch_optional(&mut *tx.0)
     .await?;
     tx.commit().await?;
-    id.ok_or_else(|| StoreError::Refused(format!("You have a list '{name}' already")))
+    id.ok_or_else(|| StoreError::Refused(format!("You already have a list '{name}'")))
 }
 
-/// Gives a list another name.
+/// Renames a list.
 ///
 /// # Errors
-/// As [`create`], or where there is no such list.
+/// As [`create`], or if there is no such list.
 pub async fn rename(database: &Database, user: Uuid, list: Uuid, name: &str) -> Result<(), StoreError> {
     let name = named(name)?;
     let mut tx = database.begin_as(user).await?;
@@ -299,15 +302,15 @@ pub async fn rename(database: &Database, user: Uuid, list: Uuid, name: &str) -> 
     .await?
     .rows_affected();
     if renamed == 0 {
-        return Err(StoreError::Refused(format!("You have a list '{name}' already")));
+        return Err(StoreError::Refused(format!("You already have a list '{name}'")));
     }
     tx.commit().await
 }
 
-/// Removes a list; what is on none of the others is watched no more.
+/// Removes a list; symbols that are on no other list are not tracked any more.
 ///
 /// # Errors
-/// [`StoreError::Refused`] where there is no such list.
+/// [`StoreError::Refused`] if there is no such list.
 pub async fn delete(database: &Database, user: Uuid, list: Uuid) -> Result<(), StoreError> {
     let mut tx = database.begin_as(user).await?;
     own(&mut tx, user, list).await?;
@@ -322,12 +325,12 @@ pub async fn delete(database: &Database, user: Uuid, list: Uuid) -> Result<(), S
     .await?;
     query("delete from barkeep.watchlists where id = $1").bind(list).execute(&mut *tx.0).await?;
     let names: Vec<&str> = tickers.iter().map(String::as_str).collect();
-    untrack_strays(&mut tx, user, &names).await?;
+    untrack_unlisted(&mut tx, user, &names).await?;
     tx.commit().await
 }
 
-/// Those of `tickers` that are on none of the user's lists are watched no more.
-async fn untrack_strays(tx: &mut UserTx, user: Uuid, tickers: &[&str]) -> Result<(), StoreError> {
+/// Removes the interest in those of `tickers` that are on none of the user's lists.
+async fn untrack_unlisted(tx: &mut UserTx, user: Uuid, tickers: &[&str]) -> Result<(), StoreError> {
     query(
         "select public.untrack_user_symbols(array_agg(s.ticker), 'watchlist')
         from public.symbols s
@@ -352,7 +355,7 @@ async fn own(tx: &mut UserTx, user: Uuid, list: Uuid) -> Result<(), StoreError> 
         .bind(user)
         .fetch_one(&mut *tx.0)
         .await?;
-    if is_own { Ok(()) } else { Err(StoreError::Refused("There is no such list of yours any more".to_owned())) }
+    if is_own { Ok(()) } else { Err(StoreError::Refused("This list no longer exists".to_owned())) }
 }
 
 fn named(name: &str) -> Result<&str, StoreError> {

@@ -155,7 +155,8 @@ begin
     end if;
     v_excess := v_under_way + v_answered - (p_budget.requests_per_minute - p_kept);
     if v_excess >= 0 then
-        -- Beyond the answered ones: slots of requests under way, free a minute after their answer at the soonest.
+        -- Beyond the answered ones: slots of requests in progress, released a minute after their response at the
+        -- earliest.
         v_until := greatest(v_until, coalesce((
             select min(f.frees_at)
             from (
@@ -192,7 +193,7 @@ CREATE FUNCTION barkeep.canonical_ticker(p_text text) RETURNS text
         else regexp_replace(replace(upper(w.word collate "C"), '/', '-'), '^(.*)-([A-Z])$', '\1.\2')
     end
     from (
-        -- White space as Unicode has it.
+        -- White space as defined by Unicode.
         select regexp_replace(
             p_text,
             '^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+'
@@ -342,7 +343,7 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
             on d.symbol = s.name and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
         where f.timeframe in ('m15', 'h1', 'h4') or d.id is not null
     ),
-    -- The same for most series: once each.
+    -- The same for most series: computed once each.
     common as materialized (
         select k.calendar, k.timeframe, k.window_days, w.span,
             case when not isempty(w.span) then
@@ -392,7 +393,7 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
         offset 0
     ) e on true
     left join lateral (
-        -- What was answered for in whole has no gap; get_coverage_gaps says what one is.
+        -- A completely covered window has no gap; get_coverage_gaps defines what one is.
         select case
             when v.span <@ (c.covered + c.unavailable) and not exists (
                 select from barkeep.empty_sessions x
@@ -409,14 +410,14 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
         offset 0
     ) g on true
     left join lateral (
-        -- Also why queued runs wait, where something went wrong before.
+        -- Also the last error of queued runs.
         select count(*) filter (where j.status = 'failed') as failed, max(j.error_message) as error_message
         from public.job_runs j
         where j.job_def_id = w.def_id
             and (j.status = 'failed' or (j.status = 'queued' and j.error_code <> 'stopped'))
     ) r on true
     left join lateral (
-        select format('%s bars of the provider can''t be true and are not stored (barkeep.quarantined_bars)', count(*))
+        select format('%s invalid bars from the provider are quarantined (barkeep.quarantined_bars)', count(*))
             as reason
         from barkeep.quarantined_bars x
         where x.symbol = w.ticker and x.ts >= lower(v.span) and x.series = w.timeframe
@@ -458,7 +459,7 @@ CREATE FUNCTION barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_
     with gone as (
         delete from public.ohlc_bars_v2 o
         where o.symbol_id = any (p_symbol_ids) and o.timeframe = any (p_timeframes) and o.ts <@ p_ranges
-            -- For the index, which knows no multiranges.
+            -- For the index, which doesn't support multiranges.
             and o.ts >= coalesce(lower(p_ranges), '-infinity') and o.ts <= coalesce(upper(p_ranges), 'infinity')
         returning 1
     )
@@ -534,7 +535,7 @@ CREATE FUNCTION barkeep.final_until(p_calendar text, p_timeframe text, p_at time
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    -- Branches, so that a call plans the one query that it needs, and once a session.
+    -- Branches, so that a call plans only the query that it needs, once per database session.
     if p_timeframe = 'd1' then
         return (
             select max(s.close_at) from barkeep.market_sessions s
@@ -618,7 +619,8 @@ begin
             ), '{}') as noted
         from answered a
     ),
-    -- What was asked for a second time and came back empty again is believed; what waits for that keeps its turn.
+    -- Sessions that were requested a second time and are empty again count as verified; those not yet due keep their
+    -- due time.
     believed_in_part as (
         update barkeep.empty_sessions e
         set ranges = e.ranges - a.closed
@@ -632,9 +634,9 @@ begin
         where e.symbol = a.symbol and e.timeframe = a.timeframe and not isempty(a.noted)
             and e.recheck_at <= v_now and e.ranges <@ a.closed
     ),
-    -- Sessions that are covered as a whole by now, though their answer may have brought no more than the last of their
-    -- bars; and that no bar starts in, by the day. Written so that each look goes by its index, whatever is known of the
-    -- tables: they may have been filled a second ago.
+    -- Sessions that are completely covered now, though this response may have covered only the last of their bars, and
+    -- in which no bar starts. Written so that each lookup uses its index whatever the statistics say: the tables may
+    -- have been filled a second ago.
     empty as (
         select a.symbol, a.timeframe, range_agg(s.session) - a.noted as ranges
         from series a
@@ -668,7 +670,7 @@ begin
     from series a
     where c.symbol = a.symbol and c.timeframe = a.timeframe;
 
-    -- What the answer left open is looked at again soon, not only when the next bar is due.
+    -- What the response left uncovered is planned again soon, not only when the next bar is due.
     perform barkeep.make_due(
         array(
             select r.job_def_id
@@ -676,7 +678,7 @@ begin
             join public.job_runs r on r.id = u.id
             where u.f = u.t or u.t < r.slice_to
         ),
-        'an answer left something open', v_now + interval '1 minute'
+        'a response was incomplete', v_now + interval '1 minute'
     );
     return true;
 end
@@ -711,10 +713,10 @@ begin
             execute $cron$select cron.schedule('orchestrator-tick', '* * * * *', 'select barkeep.wake()')$cron$;
             return 'pg_cron';
         exception
-            -- No right to, or not preloaded, or another database is the one that pg_cron works in: our own schedule
-            -- does the same. The block's rollback brings the view back.
+            -- No privilege, or not preloaded, or pg_cron runs in another database: Barkeep's own schedule does the
+            -- same. The block's rollback restores the view.
             when others then
-                raise notice 'pg_cron is offered but could not be used here: %', sqlerrm;
+                raise notice 'pg_cron is available but could not be used: %', sqlerrm;
         end;
     end if;
     if exists (select from pg_extension where extname = 'pg_cron') then
@@ -849,7 +851,7 @@ CREATE FUNCTION barkeep.lock_sessions_shared() RETURNS bigint
     AS $$
 begin
     perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
-    -- A statement of its own, so that it sees what was committed while this one waited.
+    -- A separate statement, so that it sees what was committed while this one waited.
     return (select e.edition from barkeep.session_edition e);
 end
 $$;
@@ -875,8 +877,8 @@ CREATE FUNCTION barkeep.make_due(p_definitions uuid[], p_reason text, p_at times
 declare
     v_sooner int;
 begin
-    -- First, and by a statement of its own: a planner that holds one is about to say when it is due next. In one order,
-    -- whoever changes several of them.
+    -- Locked first, by a separate statement: a planner that holds one is about to set its next due time. Always in this
+    -- order, for every transaction that changes several of them.
     perform from public.job_definitions d where d.id = any (p_definitions) order by d.id for no key update;
     update public.job_definitions d
     set next_due_at = p_at, due_reason = p_reason
@@ -955,7 +957,7 @@ begin
         delete from barkeep.rereads where symbol = any (p_symbols) and isempty(ranges);
     end if;
 
-    -- The few sessions that are of now, before any series is looked at: most answers are of older ones.
+    -- The few current sessions first, before any series: most responses are of older ones.
     with of_now as materialized (
         select m.*
         from barkeep.market_calendars k
@@ -978,7 +980,7 @@ begin
         on conflict (symbol, timeframe, due_at) do nothing
         returning symbol, timeframe, due_at
     )
-    select count(barkeep.make_due(n.definitions, 'a session is read once more', n.due_at)) into v_noted
+    select count(barkeep.make_due(n.definitions, 'a session is due for a reread', n.due_at)) into v_noted
     from (
         select noted.due_at, array_agg(d.id) as definitions
         from noted join public.job_definitions d on d.symbol = noted.symbol and d.timeframe = noted.timeframe
@@ -1018,7 +1020,7 @@ declare
     v_next uuid[];
     v_at timestamptz;
 begin
-    -- No use in waiting for one's turn where there is nothing.
+    -- If there is no such run, no lock is taken.
     if not exists (
         select from public.job_runs r
         where r.status = 'queued' and r.by_interest = p_by_interest and r.run_after <= clock_timestamp()
@@ -1079,7 +1081,7 @@ begin
         limit 100
     ) q;
 
-    -- Looked up by id before anything else, for the same reason: rather than each symbol's.
+    -- Selected by id first, for the same reason: rather than by symbol.
     return query
     with runs as materialized (
         select r.* from public.job_runs r
@@ -1178,7 +1180,7 @@ CREATE FUNCTION barkeep.readmit_failed() RETURNS integer
                 when r.error_code in ('refused', 'unavailable', 'worker_lost') then interval '1 day'
                 else interval '5 minutes'
             end
-            -- Another run may have been queued for the same since.
+            -- Another run may have been queued for the same range since.
             and not exists (
                 select from public.job_runs o
                 where o.job_def_id = r.job_def_id and o.id <> r.id
@@ -1241,7 +1243,7 @@ CREATE FUNCTION barkeep.refresh_definitions(p_symbols text[]) RETURNS void
 declare
     v_resumed uuid[];
 begin
-    -- Rows in one order, whoever changes several of them.
+    -- Locks rows in one order, as every transaction that changes several of them does.
     perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
     with wanted as (
         select d.id, d.enabled, s.active, d.base_priority, max(t.priority) as interest
@@ -1269,15 +1271,15 @@ begin
             and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest)
     )
     select array_agg(n.id) into v_resumed from settled n where n.enabled and not n.was_enabled;
-    -- Nobody has looked at them while they were paused.
-    perform barkeep.make_due(v_resumed, 'somebody is interested again');
+    -- They were not planned while they were paused.
+    perform barkeep.make_due(v_resumed, 'it is tracked again');
 
     update public.job_runs r
     set priority = d.priority,
         by_interest = d.by_interest,
         rank_at = r.created_at - d.priority * interval '6 seconds',
         status = case when d.enabled then r.status else 'cancelled' end,
-        error_message = case when d.enabled then r.error_message else 'Nobody is interested in it any more' end,
+        error_message = case when d.enabled then r.error_message else 'No user tracks this series any more' end,
         finished_at = case when d.enabled then r.finished_at else now() end,
         updated_at = now()
     from public.job_definitions d
@@ -1297,7 +1299,7 @@ CREATE FUNCTION barkeep.release_leases(p_worker_prefix text DEFAULT NULL::text) 
         set status = case when attempt >= 25 then 'failed' else 'queued' end,
             error_code = case when attempt >= 25 then 'worker_lost' end,
             error_message = case
-                when attempt >= 25 then 'No worker saw it through in 25 tries; "barkeep backfill" with the symbol queues it again'
+                when attempt >= 25 then 'No worker finished it in 25 claims; "barkeep backfill" with the symbol queues it again'
             end,
             finished_at = case when attempt >= 25 then clock_timestamp() end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
@@ -1349,15 +1351,15 @@ begin
     ),
     changed as (
         select
-            case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as stands,
-            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as stood,
+            case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as hours_after,
+            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as hours_before,
             new.o - m.open_at as later
         from new
         full join (select * from barkeep.market_sessions where calendar = p_calendar) m on m.session_date = new.day
         where (new.o, new.c) is distinct from (m.open_at, m.close_at)
     )
-    select range_agg(stands - stood), range_agg(stood - stands), count(*),
-        range_agg(stands + stood) filter (where later <> interval '0')
+    select range_agg(hours_after - hours_before), range_agg(hours_before - hours_after), count(*),
+        range_agg(hours_after + hours_before) filter (where later <> interval '0')
     into v_opened, v_closed, v_changed, v_moved
     from changed;
     if v_changed = 0 then
@@ -1379,9 +1381,9 @@ begin
     select p_calendar, d::date, o, c, e
     from unnest(p_dates, p_opens, p_closes, p_earlies) as s (d, o, c, e);
 
-    -- Runs before coverage before definitions, as everybody locks them.
+    -- Runs before coverage before definitions, the order in which all transactions lock them.
     update public.job_runs r
-    set status = 'cancelled', error_code = null, error_message = 'The market is closed then',
+    set status = 'cancelled', error_code = null, error_message = 'The market is closed in this slice',
         finished_at = clock_timestamp(), updated_at = clock_timestamp()
     from (
         select r.id from public.job_runs r
@@ -1397,9 +1399,9 @@ begin
     ) closed
     where r.id = closed.id;
 
-    -- Slices were cut by the old grid: running ones too are planned again, and their workers' outcomes refused.
+    -- Slices were cut by the old grid: running ones too are planned again, and their workers' outcomes rejected.
     update public.job_runs r
-    set status = 'cancelled', error_code = null, error_message = 'Sessions open at another time now',
+    set status = 'cancelled', error_code = null, error_message = 'Session opening times have changed',
         finished_at = clock_timestamp(), updated_at = clock_timestamp()
     from (
         select r.id from public.job_runs r
@@ -1423,7 +1425,7 @@ begin
     delete from barkeep.empty_sessions where isempty(ranges);
 
     with cut as (
-        -- By timeframe the last bars of sessions that end earlier than they did and not where a bar would.
+        -- By timeframe the last bars of sessions that now end earlier, within a bar.
         select f.timeframe, range_agg(tstzrange(date_bin(f.step, m.close_at, m.open_at), m.close_at)) as ranges
         from (
             select t.timeframe, barkeep.timeframe_step(t.timeframe) as step
@@ -1436,12 +1438,12 @@ begin
     ),
     next as (
         select c.symbol, c.timeframe, case
-            -- What has to be fetched for every day is fetched in one piece: nights would cut it in hundreds.
+            -- What has to be fetched for every day is fetched as one range: nights would cut it into hundreds.
             when c.timeframe = any (v_anew) then c.covered - tstzmultirange(tstzrange(lower(v_moved), upper(v_moved)))
-            -- A day is a day in whatever hours.
+            -- Daily and weekly bars are the same in any hours.
             when v_moved is not null and c.timeframe in ('d1', 'w1') then c.covered
             else c.covered - v_opened - coalesce(cut.ranges, '{}') + coalesce((
-            -- Only where it fills the time between covered sessions, or goes on from one.
+            -- Only where it fills the time between covered sessions, or continues one.
             select range_agg(r) from unnest(v_closed) as r
             where c.covered && tstzrange(lower(r) - interval '1 microsecond', upper(r) + interval '1 microsecond')
             ), '{}')
@@ -1452,13 +1454,13 @@ begin
     )
     update public.coverage_status c
     set covered = next.covered, from_ts = lower(next.covered), to_ts = upper(next.covered),
-        -- Who has no extended hours may have regular ones.
+        -- A provider without extended hours may have regular ones.
         unavailable = c.unavailable - coalesce(v_moved, '{}'), updated_at = now()
     from next
     where next.symbol = c.symbol and next.timeframe = c.timeframe
         and (next.covered <> c.covered or c.unavailable && v_moved);
 
-    -- Those without coverage of it too, and those whose next bar is due at another time now.
+    -- Series without coverage of it too, and series whose next bar is due at another time now.
     perform barkeep.make_due(array(
         select d.id from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol and s.calendar = p_calendar
@@ -1466,7 +1468,7 @@ begin
             and upper(v_opened + v_closed) > barkeep.market_now() - make_interval(days => d.window_days + 8)
     ), 'its sessions have changed');
 
-    -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
+    -- By series, for the index. A daily bar begins at its midnight, before the session.
     if not isempty(v_closed) and v_moved is null then
         select coalesce(sum(found.n), 0) into v_outside
         from public.symbols s
@@ -1519,7 +1521,7 @@ begin
     end if;
     v_budget.requests_per_minute := coalesce(nullif(greatest(p_limit, 0), 0), v_budget.requests_per_minute);
     if p_remaining is not null then
-        -- Answers overtake one another: within a window the smallest rest is the newest.
+        -- Responses overtake one another: within a window the smallest remainder is the newest.
         if v_budget.told_until > v_now and v_budget.told_reset = coalesce(p_reset, 0) then
             v_budget.told_remaining := least(v_budget.told_remaining, p_remaining);
         elsif v_budget.told_until is null or v_budget.told_until <= v_now
@@ -1558,7 +1560,7 @@ begin
     new.rank_at := new.created_at - v_definition.priority * interval '6 seconds';
     if not v_definition.enabled or v_definition.suspended_at is not null then
         new.status := 'cancelled';
-        new.error_message := coalesce(v_definition.suspended_reason, 'Nobody is interested in it any more');
+        new.error_message := coalesce(v_definition.suspended_reason, 'No user tracks this series any more');
         new.finished_at := clock_timestamp();
     end if;
     return new;
@@ -1573,7 +1575,7 @@ declare
     v_again timestamptz := barkeep.market_now() + interval '1 hour';
 begin
     new.status := 'cancelled';
-    new.error_message := 'Reading it once more failed: ' || coalesce(new.error_message, 'no reason given');
+    new.error_message := 'The reread failed: ' || coalesce(new.error_message, 'no reason given');
     with over as (
         delete from barkeep.rereads r
         where r.symbol = new.symbol and r.timeframe = new.timeframe and r.due_at <= barkeep.market_now()
@@ -1586,7 +1588,7 @@ begin
     where upper(over.ranges) > barkeep.market_now() - interval '1 day'
     having count(*) > 0
     on conflict (symbol, timeframe, due_at) do update set ranges = rereads.ranges + excluded.ranges;
-    perform barkeep.make_due(array[new.job_def_id], 'reading a session once more failed', v_again);
+    perform barkeep.make_due(array[new.job_def_id], 'a reread failed', v_again);
     return new;
 end
 $$;
@@ -1631,7 +1633,7 @@ begin
         returning id
     )
     select array_agg(id) into v_resumed from resumed;
-    perform barkeep.make_due(v_resumed, 'a provider knows its symbol now');
+    perform barkeep.make_due(v_resumed, 'a provider lists its symbol now');
 end
 $$;
 
@@ -1693,7 +1695,7 @@ CREATE FUNCTION barkeep.suspend_symbol(p_symbol text, p_reason text) RETURNS voi
     AS $$
 begin
     perform barkeep.lock_interest(array[p_symbol]);
-    -- In one order, whoever changes several of them.
+    -- In one order, as every transaction that changes several of them does.
     perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
     update public.symbols
     set listing = case when delisted_at is null then 'unknown' else listing end,
@@ -1777,7 +1779,7 @@ declare
 begin
     select * into v_budget from barkeep.budgets b where b.account = p_account for update;
     if not found then
-        raise exception 'There is no account %', p_account;
+        raise exception 'Account % does not exist', p_account;
     end if;
     v_now := clock_timestamp();
     delete from barkeep.budget_requests q
@@ -1895,10 +1897,10 @@ begin
     if not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at > v_now)
         or not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at <= v_now)
     then
-        raise exception 'The sessions of % do not reach to %', p_calendar, v_now
+        raise exception 'The sessions of calendar % do not reach %', p_calendar, v_now
         using hint = 'Run "barkeep migrate", which fills barkeep.market_sessions from the calendar.';
     end if;
-    -- By the day: for min(open_at) every session before it would be read.
+    -- By date: min(open_at) would read every earlier session.
     select open_at into v_from from barkeep.market_sessions
     where calendar = p_calendar and session_date >= v_day
     order by session_date
@@ -1919,7 +1921,7 @@ declare
     v_user uuid;
 begin
     if tg_op = 'INSERT' then
-        -- Users are capped, so that one of them can't fill the queue for all.
+        -- Users are capped, so that one user can't fill the queue for all.
         for v_user in select distinct user_id from changed order by user_id loop
             perform barkeep.lock_user(v_user);
             if (select count(distinct symbol_id) from public.user_symbol_tracking where user_id = v_user)
@@ -1948,7 +1950,7 @@ begin
         on conflict (symbol, timeframe, job_type) do nothing;
     end if;
     perform barkeep.refresh_definitions(v_symbols);
-    -- A hint, without content: whoever misses it finds the same at the next tick.
+    -- A hint without content: a process that misses it finds the same at its next tick.
     perform pg_notify('barkeep_wake', '');
     return null;
 end
@@ -1973,7 +1975,7 @@ declare
     v_count int;
 begin
     perform barkeep.lock_series(p_symbol, p_timeframe);
-    -- Held, so that whoever changes the interest in it meanwhile finds the new runs and ranks them too.
+    -- Locked, so that a concurrent change of its interest finds the new runs and ranks them too.
     select * into v_definition
     from public.job_definitions d
     where d.id = p_job_def_id
@@ -2140,7 +2142,7 @@ CREATE FUNCTION public.reset_stale_running_jobs(p_minutes integer DEFAULT 60, p_
             finished_at = case when r.failures >= p_max_attempts then clock_timestamp() end,
             error_code = case when r.failures >= p_max_attempts then 'worker_lost' else r.error_code end,
             error_message = case
-                when r.failures >= p_max_attempts then 'Its worker is gone, and it had failed often enough before'
+                when r.failures >= p_max_attempts then 'Its worker was lost, and it had failed too often before'
                 else r.error_message
             end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
@@ -2163,7 +2165,7 @@ declare
     v_updated int;
 begin
     if v_user is null then
-        raise exception 'Nobody is signed in' using errcode = '28000', hint = 'Send a token whose sub is a user.';
+        raise exception 'Not signed in' using errcode = '28000', hint = 'Send a token whose sub is a user.';
     end if;
     if coalesce(cardinality(p_symbols), 0) = 0 then
         raise exception 'No symbols provided' using errcode = '22023';
@@ -2174,7 +2176,7 @@ begin
     select f into v_bad from unnest(p_timeframes) f where barkeep.window_days(f) is null limit 1;
     if found or coalesce(cardinality(p_timeframes), 0) = 0 then
         raise exception 'Invalid timeframe: %', coalesce(v_bad, 'none given')
-        using errcode = '22023', hint = 'm1, m5, m15, m30, h1, h4, d1 and w1 are.';
+        using errcode = '22023', hint = 'Valid timeframes are m1, m5, m15, m30, h1, h4, d1 and w1.';
     end if;
     select s into v_bad from unnest(p_symbols) s where barkeep.canonical_ticker(s) is null limit 1;
     if found then
@@ -2182,12 +2184,12 @@ begin
     end if;
     select array_agg(t order by t) into v_tickers
     from (select distinct barkeep.canonical_ticker(s) as t from unnest(p_symbols) s) d;
-    -- The trigger counts what there is; this keeps one call from taking all of the server's locks.
+    -- The trigger enforces the limit; this check keeps one call from taking all of the server's locks.
     if cardinality(v_tickers) > barkeep.symbols_allowed(v_user) then
         raise exception 'At most % symbols per user', barkeep.symbols_allowed(v_user) using errcode = 'BK001';
     end if;
 
-    -- The user before the symbols, as the trigger does.
+    -- The user before the symbols, as in the trigger.
     perform barkeep.lock_user(v_user);
     perform barkeep.lock_interest(v_tickers);
     insert into public.symbols (ticker, asset_type, calendar)
@@ -2258,7 +2260,7 @@ begin
     from public.user_symbol_tracking t
     join public.symbols s on s.id = t.symbol_id
     where t.user_id = auth.uid() and s.ticker in (select barkeep.canonical_ticker(p) from unnest(p_symbols) p);
-    -- Before the rows, as whoever tracks the same symbols at this moment does.
+    -- Before the rows, as a concurrent call that tracks the same symbols does.
     perform barkeep.lock_interest(v_tickers);
     with gone as (
         delete from public.user_symbol_tracking t
@@ -2615,7 +2617,7 @@ CREATE TABLE public.job_definitions (
     suspended_at timestamp with time zone,
     suspended_reason text,
     next_due_at timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
-    due_reason text DEFAULT 'it is new'::text,
+    due_reason text DEFAULT 'new series'::text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT job_definitions_base_priority_check CHECK (((base_priority >= 0) AND (base_priority <= 1000))),

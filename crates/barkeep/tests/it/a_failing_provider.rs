@@ -147,7 +147,7 @@ async fn what_never_comes_right_ends_with_its_reason_and_stores_nothing_untrue()
     );
 }
 
-/// A bar of a time that nobody asked for is kept apart, its provider is said to have sent it, and all else is stored.
+/// A bar outside of the requested range is quarantined, counts as a failure of its provider, and all else is stored.
 async fn sends_strays() {
     let trial = Trial::with_faults("stray=1").await;
     assert_eq!(trial.backfill(&["KO"]).await.0, Some(0));
@@ -156,11 +156,11 @@ async fn sends_strays() {
     assert!(sqlx::query_scalar::<_, bool>(oldest).fetch_one(&mut sql).await.unwrap(), "none is stored");
     let apart: Vec<(String, String)> =
         sqlx::query_as("select symbol, reason from barkeep.quarantined_bars").fetch_all(&mut sql).await.unwrap();
-    let says = |(symbol, reason): &(String, String)| symbol == "KO" && reason.contains("nobody asked for its time");
+    let says = |(symbol, reason): &(String, String)| symbol == "KO" && reason.contains("out of range");
     assert!(!apart.is_empty() && apart.iter().all(says), "{apart:?}");
     let told = "select last_error from barkeep.provider_health";
     let told: Option<String> = sqlx::query_scalar(told).fetch_one(&mut sql).await.unwrap();
-    assert!(told.is_some_and(|told| told.contains("bars of times that nobody asked for")));
+    assert!(told.is_some_and(|told| told.contains("bars outside of the requested range")));
 }
 
 /// Five tries, then the series is shown as failing, with `reason`.
@@ -189,7 +189,7 @@ async fn fails_always(fault: &str, reason: &str) {
     assert_eq!(trial.backfill(&["KO"]).await.0, Some(0), "{fault}: once it is over, the same command completes it");
 }
 
-/// A bar that can't be true is kept apart with its reason, and the others are stored.
+/// An invalid bar is quarantined with its reason, and the others are stored.
 async fn is_insane_always() {
     let (sound, spoilt) = (Trial::new(|_| {}).await, Trial::with_faults("insane=1").await);
     let ((sound_code, _), (code, summary)) = tokio::join!(sound.backfill(&["KO"]), spoilt.backfill(&["KO"]));

@@ -147,10 +147,10 @@ async fn what_cannot_be_done_with_users_says_what_can() {
     let served = Served::start().await;
     for (args, password, says) in [
         (&["add", "ann@example.com", "--password-stdin"][..], "short", "at least 10 are required"),
-        (&["add", "not an address", "--password-stdin"], PASSWORD, "is no e-mail address"),
+        (&["add", "not an address", "--password-stdin"], PASSWORD, "is not an e-mail address"),
         (&["password", "eve@example.com", "--password-stdin"], PASSWORD, "barkeep user add eve@example.com"),
         (&["remove", "eve@example.com"], "", "there is no user eve@example.com"),
-        (&["remove", "local@barkeep.localhost"], "", "it stays"),
+        (&["remove", "local@barkeep.localhost"], "", "can't be removed"),
         (&["add", "ann@example.com"], "", "--password-stdin"),
     ] {
         let (is_done, said) = user(&served, args, password);

@@ -70,7 +70,7 @@ async fn a_file_closes_a_session_and_its_gap_goes_away_and_reopens_it_and_it_is_
     // What can't be meant changes nothing.
     std::fs::write(&file, format!("{HEADER}XNYS,2026-11-19,shut\n")).unwrap();
     eventually("it has been looked at", async || {
-        std::fs::read_to_string(&log).unwrap().contains("Sessions stay as they are").then_some(())
+        std::fs::read_to_string(&log).unwrap().contains("Sessions are unchanged").then_some(())
     })
     .await;
     assert_eq!(gaps().await, 0);

@@ -1,4 +1,4 @@
-//! One pack from claim to outcome: each page is stored as it comes, as far as symbols are complete by then.
+//! Executes one pack from claim to outcome: each page is stored as it arrives, for the symbols that it completes.
 
 use std::{
     sync::Arc,
@@ -23,8 +23,8 @@ use crate::{
 
 const RENEW_EVERY: Duration = Duration::from_secs(20);
 
-/// Fetches and commits a pack until each of its runs has an outcome. A dropped future leaves the runs to the end of their
-/// leases.
+/// Fetches and commits a pack until each of its runs has an outcome. If the future is dropped, the runs are requeued
+/// when their leases run out.
 pub async fn execute(engine: &Engine, pack: ClaimedPack, scope: &Scope) {
     let ClaimedPack { source, pack, runs } = pack;
     let first = runs.first().map_or_else(String::new, |run| run.id.to_string());
@@ -50,12 +50,12 @@ struct Execution<'a> {
     source: Arc<dyn BarSource>,
     base: Timeframe,
     urgency: Urgency,
-    /// Without an outcome yet.
+    /// Runs without an outcome yet.
     open: Vec<ClaimedRun>,
     symbols_without_bars: Vec<uuid::Uuid>,
 }
 
-/// Why fetching ended before its end.
+/// Why fetching stopped early.
 enum Interrupted {
     Fetch { error: FetchError, requests: u32 },
     Store(StoreError),
@@ -68,9 +68,9 @@ impl From<StoreError> for Interrupted {
 }
 
 impl Execution<'_> {
-    /// Until every run has its outcome. An error: the database could not take one.
+    /// Continues until every run has its outcome. An error: the database did not accept one.
     async fn run(&mut self) -> Result<(), StoreError> {
-        // Refused packs are split: parts still to be asked for, the first last.
+        // Refused packs are split: the parts still to be requested, the next one last.
         let mut parts = vec![self.open.iter().map(|run| run.ticker.clone()).collect::<Vec<_>>()];
         while let Some(mut part) = parts.pop() {
             part.sort();
@@ -84,7 +84,7 @@ impl Execution<'_> {
                 fetched = self.fetch_and_commit(&runs) => fetched,
                 () = renew_leases(engine, &all) => {
                     if !self.open.is_empty() {
-                        tracing::warn!("Runs went to other workers; what was fetched is dropped");
+                        tracing::warn!("All runs went to other workers; the fetched bars are dropped");
                     }
                     self.open.clear();
                     return Ok(());
@@ -98,13 +98,13 @@ impl Execution<'_> {
                 Ok(()) => {}
                 Err(Interrupted::Store(error)) => return Err(error),
                 Err(Interrupted::Fetch { error: FetchError::Refused { message, .. }, .. }) if part.len() > 1 => {
-                    tracing::info!(symbols = part.len(), message, "A pack was refused: splitting it");
+                    tracing::info!(symbols = part.len(), message, "The provider refused a pack; splitting it");
                     let (suspects, others) = failure::split(part, &message);
                     parts.push(others);
                     parts.push(suspects);
                 }
                 Err(Interrupted::Fetch { error, requests }) => {
-                    // What concerns the whole account concerns parts that weren't asked for as well.
+                    // A failure of the whole account also applies to parts that weren't requested yet.
                     let concerns_all = matches!(
                         error,
                         FetchError::Throttled { .. }
@@ -125,7 +125,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Fetches the bars of `runs`, all pages, and commits what is complete with each.
+    /// Fetches the bars of `runs`, page by page, and commits the completed symbols of each page.
     async fn fetch_and_commit(&mut self, runs: &[ClaimedRun]) -> Result<(), Interrupted> {
         let (engine, source) = (self.engine, Arc::clone(&self.source));
         let prepared = PreparedRequest::new(engine, source.as_ref(), runs, self.base, self.urgency).await?;
@@ -135,7 +135,7 @@ impl Execution<'_> {
         let mut fetching = prepared.send(source.as_ref());
         let mut last_page = Instant::now();
         loop {
-            // Stopped for so long, this process may have lost its runs: then nothing more is asked for.
+            // If this process was suspended for this long it may have lost its runs; then it sends no more requests.
             let renewed = async || runs::renew(&engine.database, runs, LEASE).await;
             if last_page.elapsed() >= LEASE && renewed().await.is_ok_and(|held| held.is_empty()) {
                 self.open.clear();
@@ -152,8 +152,8 @@ impl Execution<'_> {
             if result.bars.is_empty() {
                 continue;
             }
-            let of_runs: Vec<&ClaimedRun> = runs.iter().collect();
-            if let Some(unknown) = unadjust(engine, source.as_ref(), &of_runs, &mut result).await? {
+            let run_refs: Vec<&ClaimedRun> = runs.iter().collect();
+            if let Some(unknown) = unadjust(engine, source.as_ref(), &run_refs, &mut result).await? {
                 let error = cannot_be_unadjusted(source.as_ref(), &unknown);
                 return Err(Interrupted::Fetch { error, requests: result.requests });
             }
@@ -176,33 +176,32 @@ impl Execution<'_> {
     }
 }
 
-/// Bars that a provider has adjusted are of no use where nobody knows by what.
+/// Adjusted bars can't be used if the splits behind the adjustment are unknown.
 fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown) -> FetchError {
     let provider = source.endpoint().provider.clone();
     match unknown {
         SplitsUnknown::Now => FetchError::Server {
             provider,
             status: 503,
-            message: "its bars are adjusted for splits, and which there were could not be asked for".to_owned(),
+            message: "its bars are adjusted for splits, and the splits could not be fetched".to_owned(),
         },
         SplitsUnknown::Ever => FetchError::Unavailable {
             provider,
-            message:
-                "its bars are adjusted for splits, and no provider that is set up tells of them (Alpaca, Massive and \
+            message: "its bars are adjusted for splits, and no configured provider lists splits (Alpaca, Massive and \
                       Yahoo do)"
-                    .to_owned(),
+                .to_owned(),
         },
     }
 }
 
-/// Renews the leases; ends when all of them are lost.
+/// Renews the leases; returns when all of them are lost.
 async fn renew_leases(engine: &Engine, runs: &[ClaimedRun]) {
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
         match runs::renew(&engine.database, runs, LEASE).await {
             Ok(held) if held.is_empty() => return,
             Ok(_) => {}
-            // The fence decides in the end; a database that is gone for a moment need not cost the fetch.
+            // The fence decides in the end; a short outage of the database need not waste the fetch.
             Err(error) => tracing::warn!(%error, "Leases could not be renewed"),
         }
     }

@@ -1,7 +1,9 @@
-//! Does with a failed fetch what its kind asks for.
+//! Handles a failed fetch according to the kind of its error.
 //!
-//! Throttled: all workers wait as told, the runs are not to blame. Credentials: nothing is sent on that account until
-//! they are mended, runs stay queued. Refused: of several symbols, split; of one, its end. All else: backoff, five times.
+//! In: the runs of a request and its [`FetchError`]. Out: the runs requeued, or failed with the reason. Throttled:
+//! all workers wait as long as the provider asked; the runs count no failure. Credentials: nothing is sent on that
+//! account until they are fixed; runs stay queued. Refused: a pack of several symbols is split, a single symbol's run
+//! fails. Everything else: retry with backoff, five times.
 
 use std::time::Duration;
 
@@ -18,20 +20,21 @@ use store::{
 use super::unknown_symbols::check_symbol;
 use crate::engine::Engine;
 
-/// Refused keys are tried again this often: somebody may have mended them at the provider's.
-const CREDENTIALS_AGAIN: Duration = Duration::from_secs(60);
+/// Rejected credentials are retried at this interval: they may have been fixed at the provider.
+const RETRY_CREDENTIALS: Duration = Duration::from_secs(60);
 
-/// What has to wait for one provider lets others pass for so long.
-const PASSED_FOR: Duration = Duration::from_secs(5);
-const PASSED_AT_MOST: Duration = Duration::from_secs(60);
+/// Runs that wait for a provider are requeued for this long, so that other runs are claimed first.
+const REQUEUE_MIN: Duration = Duration::from_secs(5);
+const REQUEUE_MAX: Duration = Duration::from_secs(60);
 
-/// Back in the queue for whoever may ask next. Not less, or slots would spin where the account can't be read.
-const AT_ONCE: Duration = Duration::from_secs(1);
+/// The delay for runs that another provider may serve now. Not shorter, or slots would spin when the account can't be
+/// read.
+const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// Puts the runs back or ends them, as the error asks for. `requests`: what the failure cost.
+/// Requeues the runs or fails them, according to the error. `requests`: how many requests the failure cost.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the outcome or is unreachable.
 pub async fn handle(
     engine: &Engine,
     source: &dyn BarSource,
@@ -40,31 +43,31 @@ pub async fn handle(
     requests: u32,
 ) -> Result<(), StoreError> {
     let Some(first) = runs.first() else { return Ok(()) };
-    // Whom these don't keep from asking: another provider.
+    // These block one provider only; another one may serve the runs.
     let waits =
         matches!(error, FetchError::Throttled { .. } | FetchError::Refusing { .. } | FetchError::Credentials { .. });
     let elsewhere = waits && another_has_it(engine, source, runs);
     let (retry_after, counts, terminal) = match error {
-        // The account's wait is everybody's, and may be lifted; the run itself need not wait.
+        // The wait belongs to the account and may be lifted early; the run itself need not wait.
         FetchError::Throttled { .. } => {
-            tracing::info!(%error, "Waiting as told");
-            (AT_ONCE, false, false)
+            tracing::info!(%error, "The provider asked to wait");
+            (RETRY_SOON, false, false)
         }
-        FetchError::Refusing { .. } => (AT_ONCE, false, false),
+        FetchError::Refusing { .. } => (RETRY_SOON, false, false),
         FetchError::Credentials { .. } => {
-            tracing::error!(%error, "Nothing can be fetched until this is mended; what is queued stays queued");
-            budget::block(&engine.database, source.account(), CREDENTIALS_AGAIN, &error.to_string()).await?;
+            tracing::error!(%error, "The provider rejected the credentials; runs stay queued until this is fixed");
+            budget::block(&engine.database, source.account(), RETRY_CREDENTIALS, &error.to_string()).await?;
             match elsewhere {
-                true => (AT_ONCE, false, false),
-                false => (CREDENTIALS_AGAIN, false, false),
+                true => (RETRY_SOON, false, false),
+                false => (RETRY_CREDENTIALS, false, false),
             }
         }
         FetchError::Unavailable { .. } if another_has_it(engine, source, runs) => {
-            tracing::info!(%error, "Another provider is asked");
+            tracing::info!(%error, "Switching to another provider");
             for run in runs {
                 engine.routes.avoid(source.account(), &run.ticker, run.timeframe);
             }
-            (AT_ONCE, false, false)
+            (RETRY_SOON, false, false)
         }
         FetchError::Refused { .. } | FetchError::Unavailable { .. } => (Duration::ZERO, true, true),
         FetchError::BadData { .. } | FetchError::Server { .. } | FetchError::Transport { .. } => {
@@ -78,17 +81,18 @@ pub async fn handle(
                 unreachable,
             )
             .await?;
-            // Where it fails whatever it is asked, the run is not to blame, and somebody else takes over.
+            // If the provider fails every request, the run is not to blame, and another provider takes over.
             match in_a_row >= FAILING && another_has_it(engine, source, runs) {
-                true => (AT_ONCE, false, false),
+                true => (RETRY_SOON, false, false),
                 false => (backoff(first.failures), true, false),
             }
         }
     };
     let code = if elsewhere { "throttled" } else { error.code() };
     let message = error.to_string();
-    put_back(engine, runs, error, Failure { code, message, retry_after, counts, terminal, requests }).await?;
-    // The request named this symbol alone. Where the words don't blame it, whoever keeps the asset list may know it.
+    record(engine, runs, error, Failure { code, message, retry_after, counts, terminal, requests }).await?;
+    // The request was for this symbol alone. If the message doesn't name it, the asset list may settle whether it
+    // exists.
     if let FetchError::Refused { tickers, message, .. } = error
         && let [ticker] = tickers.as_slice()
     {
@@ -100,46 +104,41 @@ pub async fn handle(
     Ok(())
 }
 
-/// The same for runs that bars which can't be true have spoilt, each with its reason. It is one answer, whatever was to be made
-/// of it, and so one failure of the provider.
-pub(crate) async fn handle_spoilt(
+/// The same for runs with invalid bars, each with its reason. They come from one response, however many timeframes
+/// were to be resampled from it, and so count as one failure of the provider.
+pub(crate) async fn handle_invalid(
     engine: &Engine,
     source: &dyn BarSource,
-    spoilt: &[(&ClaimedRun, FetchError)],
+    invalid: &[(&ClaimedRun, FetchError)],
     requests: u32,
 ) -> Result<(), StoreError> {
-    let Some((_, first)) = spoilt.first() else { return Ok(()) };
+    let Some((_, first)) = invalid.first() else { return Ok(()) };
     let (account, provider) = (source.account(), &source.endpoint().provider);
     let in_a_row =
         store::provider_health::record_failure(&engine.database, account, provider, &first.to_string(), false).await?;
     let mut requests = requests;
-    for (run, error) in spoilt {
+    for (run, error) in invalid {
         let runs = std::slice::from_ref(*run);
         let taken_over = in_a_row >= FAILING && another_has_it(engine, source, runs);
         let failure = Failure {
             code: error.code(),
             message: error.to_string(),
-            retry_after: if taken_over { AT_ONCE } else { backoff(run.failures) },
+            retry_after: if taken_over { RETRY_SOON } else { backoff(run.failures) },
             counts: !taken_over,
             terminal: false,
             requests: std::mem::take(&mut requests),
         };
-        put_back(engine, runs, error, failure).await?;
+        record(engine, runs, error, failure).await?;
     }
     Ok(())
 }
 
-/// Writes the outcome, and tells of it.
-async fn put_back(
-    engine: &Engine,
-    runs: &[ClaimedRun],
-    error: &FetchError,
-    failure: Failure,
-) -> Result<(), StoreError> {
+/// Records the failure of the runs, with a log message if it counts.
+async fn record(engine: &Engine, runs: &[ClaimedRun], error: &FetchError, failure: Failure) -> Result<(), StoreError> {
     if let Some(first) = runs.first().filter(|_| failure.counts) {
         tracing::warn!(
             run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
-            "Fetching {} runs failed, {} {} for one", runs.len(), first.ticker, first.timeframe
+            "Fetching {} runs failed, among them {} {}", runs.len(), first.ticker, first.timeframe
         );
     }
     runs::record_failure(&engine.database, runs, &failure).await?;
@@ -147,10 +146,10 @@ async fn put_back(
     Ok(())
 }
 
-/// The process ends: put back as they were, so that the next one need not wait for the leases to end.
+/// On shutdown: requeues the runs unchanged, so that the next process need not wait for the leases to run out.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the outcome or is unreachable.
 pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let failure = Failure {
         code: "stopped",
@@ -164,20 +163,20 @@ pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(),
     Ok(())
 }
 
-/// No provider has what these are to be made of, or not any more, since where history ends moves on: planning looks again at
-/// what of them can be had.
+/// No provider has all that these runs need, or not any more, since the start of available history moves on: their
+/// series are planned again.
 pub(crate) async fn plan_again(engine: &Engine, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let Some(first) = runs.first() else { return Ok(()) };
     tracing::info!(
         run = %first.id, symbol = %first.ticker, timeframe = %first.timeframe,
-        "Nobody has all that run {} asks for; its series is planned again", first.id
+        "No provider has all that run {} needs; its series is planned again", first.id
     );
     runs::plan_again(&engine.database, runs).await?;
     engine.signals.wake_here();
     Ok(())
 }
 
-/// Who has them may not be asked now: they come again in a while, and others pass meanwhile.
+/// The capable providers accept no requests now: the runs are requeued with a delay, and others are claimed first.
 pub(crate) async fn requeue_until_allowed(
     engine: &Engine,
     runs: &[ClaimedRun],
@@ -185,8 +184,8 @@ pub(crate) async fn requeue_until_allowed(
 ) -> Result<(), StoreError> {
     let failure = Failure {
         code: "throttled",
-        message: "the provider that has it may not be asked now".to_owned(),
-        retry_after: wait.clamp(PASSED_FOR, PASSED_AT_MOST),
+        message: "the provider that has these bars accepts no requests now".to_owned(),
+        retry_after: wait.clamp(REQUEUE_MIN, REQUEUE_MAX),
         counts: false,
         terminal: false,
         requests: 0,
@@ -195,36 +194,36 @@ pub(crate) async fn requeue_until_allowed(
     Ok(())
 }
 
-/// Whether all of the runs could be asked for elsewhere.
+/// Whether another provider could serve all of the runs.
 fn another_has_it(engine: &Engine, source: &dyn BarSource, runs: &[ClaimedRun]) -> bool {
     let market = engine.market();
     runs.iter().all(|run| engine.routes.has_another(source.account(), &run.as_queued(), &market))
 }
 
-/// Runs whose outcome the database refused go back with the reason; where the database is gone their leases run out. That
-/// sessions have changed meanwhile is nobody's fault.
+/// Requeues runs whose outcome the database rejected, with the reason; if the database is unreachable, their leases
+/// run out. Sessions that changed meanwhile count as no failure.
 pub async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &StoreError) {
     let Some(first) = runs.first() else { return };
     if error.is_unreachable() {
         return;
     }
-    let made_anew = matches!(error, StoreError::SessionsChanged);
+    let sessions_changed = matches!(error, StoreError::SessionsChanged);
     let failure = Failure {
         code: "store",
-        message: format!("what was fetched could not be stored: {error}"),
-        retry_after: if made_anew { AT_ONCE } else { backoff(first.failures) },
-        counts: !made_anew,
+        message: format!("the fetched bars could not be stored: {error}"),
+        retry_after: if sessions_changed { RETRY_SOON } else { backoff(first.failures) },
+        counts: !sessions_changed,
         terminal: false,
         requests: 0,
     };
     if let Err(error) = runs::record_failure(&engine.database, runs, &failure).await {
-        tracing::warn!(%error, "Runs could not be put back; their leases run out");
+        tracing::warn!(%error, "Runs could not be requeued; they return when their leases run out");
     }
 }
 
-/// Splits the symbols of a refused request: into those that its words name and the others, else into halves.
-pub(crate) fn split(tickers: Vec<Ticker>, words: &str) -> (Vec<Ticker>, Vec<Ticker>) {
-    let (named, others): (Vec<_>, Vec<_>) = tickers.iter().cloned().partition(|ticker| names(words, ticker));
+/// Splits the symbols of a refused request: into those that its message names and the others, else into halves.
+pub(crate) fn split(tickers: Vec<Ticker>, message: &str) -> (Vec<Ticker>, Vec<Ticker>) {
+    let (named, others): (Vec<_>, Vec<_>) = tickers.iter().cloned().partition(|ticker| names(message, ticker));
     if !named.is_empty() && !others.is_empty() {
         return (named, others);
     }
@@ -233,17 +232,17 @@ pub(crate) fn split(tickers: Vec<Ticker>, words: &str) -> (Vec<Ticker>, Vec<Tick
     (first, second)
 }
 
-/// Whether the symbol is among the words.
-fn names(words: &str, ticker: &Ticker) -> bool {
+/// Whether the message names the symbol.
+fn names(message: &str, ticker: &Ticker) -> bool {
     let pair = ticker.as_str().replace('-', "/");
-    words
+    message
         .split(|c: char| !(c.is_ascii_alphanumeric() || "./-".contains(c)))
         .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
         .any(|word| word == ticker.as_str() || word == pair)
 }
 
-/// 2 s, 4 s, 8 s, ... up to a minute, and up to half as much again, so that runs that failed together don't come back
-/// together.
+/// 2 s, 4 s, 8 s, ... up to a minute, plus up to half as much of jitter, so that runs that failed together are not
+/// retried together.
 fn backoff(failures: i32) -> Duration {
     let base = Duration::from_secs(2).saturating_mul(1 << failures.clamp(0, 5)).min(Duration::from_secs(60));
     base.mul_f64(rand::random_range(1.0..1.5))
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_names_a_symbol_points_at_it() {
+    fn a_refusal_that_names_a_symbol_separates_it() {
         let (suspects, others) = split(tickers(&["AAPL", "AB-CD", "A"]), "invalid symbol: AB-CD");
         assert_eq!((suspects, others), (tickers(&["AB-CD"]), tickers(&["AAPL", "A"])));
         let (suspects, _) = split(tickers(&["BTC-USD", "ETH-USD"]), "invalid symbol: ETH/USD does not match ^[A-Z]+$");
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_that_names_nobody_or_everybody_is_halved() {
+    fn a_refusal_that_names_no_symbol_or_all_of_them_is_halved() {
         for words in ["bad request", "A, B and C are bad"] {
             let (first, second) = split(tickers(&["A", "B", "C"]), words);
             assert_eq!((first.len(), second.len()), (1, 2), "{words}");

@@ -1,7 +1,7 @@
-//! Claims runs in packs and sees them through: fetch, shape, store, each run with an outcome of its own.
+//! Claims runs in packs and executes them: fetch, shape, store, each run with an outcome of its own.
 //!
-//! In: `job_runs`. Out: bars and coverage, or a failure told apart by what is to be done. Holds: a worker that lost its
-//! lease writes nothing; nobody claims what the budget doesn't allow to be asked for; no transaction is held across a
+//! In: `job_runs`. Out: bars and coverage, or a failure classified by what to do next. Holds: a worker that lost its
+//! lease writes nothing; a run is claimed only if the budget allows its request; no transaction is held across a
 //! request.
 
 mod execute;
@@ -25,34 +25,35 @@ pub use self::{
 };
 use crate::{bases::Rows, engine::Engine};
 
-/// A worker that isn't heard of for this long has lost its runs.
+/// A worker that doesn't renew its leases for this long loses its runs.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Without a signal an idle slot looks this often; and this often where no signals come.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-const LOOK_ALONE_EVERY: Duration = Duration::from_secs(1);
+/// How often an idle slot polls the queue: without a signal, and where signals can't be received.
+const POLL_EVERY: Duration = Duration::from_secs(5);
+const POLL_WITHOUT_SIGNALS: Duration = Duration::from_secs(1);
 
-/// How long a slot that could only do background work leaves the machine to those who wait, before it looks again.
+/// How long a slot that could only do background work waits while foreground work is in progress.
 const YIELDS_FOR: Duration = Duration::from_millis(50);
 
-/// One slot in this many takes background work first, and one is kept for what people ask for.
+/// One slot in this many takes background work first, and one is reserved for the foreground.
 const SHARE: usize = 5;
 
-/// What a slot takes.
+/// Which runs a slot claims first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Interest before background work; every so many claims the other way round.
+    /// Foreground before background; every so many claims the other way round.
     Both {
         background_every: Option<usize>,
     },
-    /// Free for whoever comes: all others may be busy with background work.
+    /// Reserved for the foreground: all other slots may be busy with background work.
     InterestOnly,
     BackgroundFirst,
 }
 
 impl Role {
-    /// Roles of `slots` slots. With fewer than a share's worth none is kept for anything: they take turns.
-    fn of(slot: usize, slots: usize) -> Self {
+    /// The role of one of `slots` slots. With fewer than `SHARE` slots none is reserved: every fifth claim is for the
+    /// background.
+    fn for_slot(slot: usize, slots: usize) -> Self {
         if slots < SHARE {
             return Self::Both { background_every: Some(SHARE) };
         }
@@ -73,12 +74,12 @@ impl Role {
     }
 }
 
-/// Which runs a process works on.
+/// Which runs a process claims.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Everybody's.
+    /// All runs.
     All,
-    /// Somebody waits for these symbols: everything of theirs is urgent.
+    /// Runs of these symbols only, all with foreground priority.
     Symbols(Vec<Ticker>),
 }
 
@@ -87,7 +88,7 @@ pub async fn run(engine: Engine, slots: usize, scope: Scope) {
     let mut working = Vec::with_capacity(slots);
     for slot in 0..slots {
         let role = match scope {
-            Scope::All => Role::of(slot, slots),
+            Scope::All => Role::for_slot(slot, slots),
             Scope::Symbols(_) => Role::Both { background_every: None },
         };
         working.push(work(&engine, role, &scope));
@@ -98,21 +99,21 @@ pub async fn run(engine: Engine, slots: usize, scope: Scope) {
     }
 }
 
-/// Runs whose worker died come back here: within a lease and a round of this.
+/// Requeues the runs of dead workers: at most a lease and one interval after the last renewal.
 async fn free_lost_runs(engine: &Engine) {
     loop {
         tokio::select! {
-            // The slots end the select when they have drained.
+            // The slots end the select once they have drained.
             () = engine.stop.cancelled() => std::future::pending::<()>().await,
             () = tokio::time::sleep(LEASE / 4) => {}
         }
         match runs::release(&engine.database, None).await {
             Ok(0) => {}
             Ok(freed) => {
-                tracing::warn!(freed, "Took runs back from workers that are gone");
+                tracing::warn!(freed, "Requeued the runs of workers whose leases ran out");
                 engine.notify_queued();
             }
-            Err(error) => tracing::warn!(%error, "Could not look for lost runs; the next round tries again"),
+            Err(error) => tracing::warn!(%error, "Could not requeue lost runs; the next round tries again"),
         }
     }
 }
@@ -122,7 +123,8 @@ async fn work(engine: &Engine, role: Role, scope: &Scope) {
     let (mut woken, mut queued) = (engine.signals.wake.clone(), engine.signals.queue.clone());
     let mut claims = 0;
     while !engine.stop.is_cancelled() {
-        // Before the claim: what is queued in between isn't missed. Interest that comes may change whose turn it is.
+        // Before the claim, so that no run queued in between is missed. New interest may change the order of the
+        // queue.
         woken.mark_unchanged();
         queued.mark_unchanged();
         let idle = match claim(engine, role.order(claims), scope).await {
@@ -140,15 +142,15 @@ async fn work(engine: &Engine, role: Role, scope: &Scope) {
                 execute::execute(engine, claimed, scope).await;
                 continue;
             }
-            Ok(Claimed::Nothing) => engine.signals.period(LOOK_EVERY, LOOK_ALONE_EVERY),
+            Ok(Claimed::Nothing) => engine.signals.period(POLL_EVERY, POLL_WITHOUT_SIGNALS),
             Ok(Claimed::NotNow(wait)) => {
-                // Whatever comes meanwhile waits too; but a wait may be lifted.
-                sleep(engine, wait.min(LOOK_EVERY)).await;
+                // New runs would have to wait as well; but the wait may be lifted.
+                sleep(engine, wait.min(POLL_EVERY)).await;
                 continue;
             }
             Err(error) => {
-                tracing::error!(%error, "No run could be claimed; trying again in {} s", LOOK_EVERY.as_secs());
-                sleep(engine, LOOK_EVERY).await;
+                tracing::error!(%error, "No run could be claimed; trying again in {} s", POLL_EVERY.as_secs());
+                sleep(engine, POLL_EVERY).await;
                 continue;
             }
         };
@@ -161,16 +163,16 @@ async fn work(engine: &Engine, role: Role, scope: &Scope) {
     }
 }
 
-/// What an attempt to claim came to.
+/// Result of an attempt to claim.
 #[derive(Debug)]
 pub enum Claimed {
     Pack(ClaimedPack),
     Nothing,
-    /// The providers' accounts allow nothing for so long.
+    /// The providers' accounts allow no request for this long.
     NotNow(Duration),
 }
 
-/// Runs that are leased to this worker, and how they are to be fetched.
+/// Runs that are leased to this worker, and how to fetch them.
 #[derive(Debug)]
 pub struct ClaimedPack {
     pub source: Arc<dyn BarSource>,
@@ -178,10 +180,10 @@ pub struct ClaimedPack {
     pub runs: Vec<ClaimedRun>,
 }
 
-/// Claims the pack whose turn it is, under a lease.
+/// Claims the next pack of the queue, under a lease.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claimed, StoreError> {
     let waiting = match scope {
         Scope::All => None,
@@ -195,7 +197,7 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
         let wait = busy.iter().map(|(_, (.., wait))| *wait).min().unwrap_or_default();
         return Ok(Claimed::NotNow(wait.max(Duration::from_millis(10))));
     }
-    // Where the other class has to wait, nothing of it is claimed.
+    // If the other class has to wait, none of its runs are claimed.
     let only = match (ready.as_slice(), busy.is_empty()) {
         ([(class, _)], false) => Some(*class),
         _ => None,
@@ -204,7 +206,7 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
         false if waiting.is_none() => Order::InterestOnly,
         _ => order,
     };
-    // Background work lets them go first who wait for what is on its way.
+    // Background work yields to foreground work in progress.
     let yields = waiting.is_none() && engine.foreground.is_busy();
     let order = match order {
         Order::InterestFirst if yields => Order::InterestOnly,
@@ -215,19 +217,20 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
         order => order,
     };
     let mut chosen = None;
-    let mut nobody_has_it = false;
+    let mut unserved = false;
     let runs = runs::claim_pack(&engine.database, &engine.worker, LEASE, order, waiting, only, |candidates| {
         let Some(head) = candidates.first() else { return Vec::new() };
-        // Somebody waits for whatever is asked for here, background work too.
+        // Within a scope of symbols everything is foreground, background runs too.
         let head = QueuedRun { by_interest: head.by_interest || waiting.is_some(), ..head.clone() };
         let Some(source) = engine.routes.source_for(&head, &snapshot, &market) else {
-            // Claimed too: what can't be had at all, to be told so, and what has to wait, to let others pass.
-            nobody_has_it = engine.routes.first_capable(&head, &market).is_none();
-            if nobody_has_it {
+            // Claimed as well: a run that no provider can serve, to plan it again; runs that have to wait, to requeue
+            // them behind others.
+            unserved = engine.routes.first_capable(&head, &market).is_none();
+            if unserved {
                 return vec![head.id];
             }
-            let waits = |run: &&QueuedRun| engine.routes.source_for(run, &snapshot, &market).is_none();
-            return candidates.iter().filter(waits).map(|run| run.id).collect();
+            let must_wait = |run: &&QueuedRun| engine.routes.source_for(run, &snapshot, &market).is_none();
+            return candidates.iter().filter(must_wait).map(|run| run.id).collect();
         };
         let limits = source.limits(head.ticker.asset_class());
         let packer = Packer { limits: &limits, rows: &Rows::default(), market: &market, mixed: waiting.is_some() };
@@ -239,7 +242,7 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
     .await?;
     Ok(match (runs.first(), chosen) {
         (Some(_), Some((source, pack))) => Claimed::Pack(ClaimedPack { source, pack, runs }),
-        (Some(first), None) if nobody_has_it => {
+        (Some(first), None) if unserved => {
             failure::plan_again(engine, std::slice::from_ref(first)).await?;
             Claimed::NotNow(Duration::ZERO)
         }
@@ -253,7 +256,7 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
     })
 }
 
-/// Lets what waits for better credentials go at once: whoever starts may bring them.
+/// Requeues the runs that wait for better credentials: a process that starts may have new ones.
 pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
     for source in engine.routes.all() {
         budget::unblock(&engine.database, source.account()).await?;
@@ -262,7 +265,7 @@ pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How soon the answer for a pack is wanted.
+/// The urgency of a pack's requests.
 fn urgency(runs: &[ClaimedRun], scope: &Scope) -> Urgency {
     let waited_for = matches!(scope, Scope::Symbols(_)) || runs.iter().any(|run| run.by_interest);
     if waited_for { Urgency::Now } else { Urgency::Background }
@@ -280,15 +283,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_slot_in_five_is_kept_for_background_work_and_one_for_whoever_comes() {
-        let roles: Vec<_> = (0..10).map(|slot| Role::of(slot, 10)).collect();
+    fn one_slot_in_five_is_for_background_work_and_one_is_reserved_for_the_foreground() {
+        let roles: Vec<_> = (0..10).map(|slot| Role::for_slot(slot, 10)).collect();
         assert_eq!(roles.iter().filter(|role| **role == Role::BackgroundFirst).count(), 2);
         assert_eq!(roles.iter().filter(|role| **role == Role::InterestOnly).count(), 1);
     }
 
     #[test]
     fn a_worker_with_few_slots_takes_background_work_first_every_fifth_time() {
-        let role = Role::of(0, 1);
+        let role = Role::for_slot(0, 1);
         let background = (0..20).filter(|claims| role.order(*claims) == Order::BackgroundFirst).count();
         assert_eq!(background, 4);
     }

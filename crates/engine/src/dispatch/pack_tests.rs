@@ -1,4 +1,4 @@
-//! What goes into a request, and what doesn't.
+//! Which runs are packed into one request, and which aren't.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -31,7 +31,7 @@ fn limits() -> Limits {
     }
 }
 
-/// From the open of the session so many sessions ago to the close of the one `until` ago.
+/// From the open of the session `from` sessions ago to the close of the one `until` ago.
 fn sessions(from: usize, until: usize) -> Range {
     let around = Range::new(instant("2024-06-01T00:00:00Z"), instant(NOW)).unwrap();
     let sessions = Calendar::Xnys.by_rules().sessions_in(around);
@@ -54,7 +54,7 @@ fn run(symbol: &str, timeframe: Timeframe, slice: Range) -> QueuedRun {
     }
 }
 
-/// As the database gives them: the head, its own, those that end alike, the rest.
+/// In the order of the database: the head, runs of its symbol, runs with the same end, the rest.
 fn queue(mut runs: Vec<QueuedRun>) -> Vec<QueuedRun> {
     let head = runs[0].clone();
     for run in &mut runs {
@@ -107,11 +107,11 @@ fn hours_alone_are_asked_for_in_half_hours() {
 
 #[test]
 fn what_would_cost_more_than_it_saves_goes_by_itself() {
-    // A year of h4 in quarters of an hour would be two pages: as many as two requests.
+    // A year of h4 from 15-minute bars would take two pages: as many as two requests.
     let (pack, chosen) =
         choose(vec![run("A", Timeframe::M15, sessions(20, 0)), run("A", Timeframe::H4, sessions(250, 0))]);
     assert_eq!((pack.base, chosen.len()), (Timeframe::M15, 1));
-    // Ninety days are one page either way.
+    // Ninety days take one page either way.
     let (pack, chosen) =
         choose(vec![run("A", Timeframe::M15, sessions(20, 0)), run("A", Timeframe::H1, sessions(61, 0))]);
     assert_eq!((pack.base, pack.pages, chosen.len()), (Timeframe::M15, 1, 2));
@@ -122,7 +122,8 @@ fn as_many_symbols_go_along_as_fill_pages_well() {
     let old = sessions(250, 62);
     let runs: Vec<_> = symbols(20).iter().map(|symbol| run(symbol, Timeframe::H4, old)).collect();
     let (pack, _) = choose(runs);
-    // 6,048 rows each: three fill two pages to nine tenths, which is as good as any and leaves others to others.
+    // 6,048 rows each: three symbols fill two pages to nine tenths, which is full enough, and leaves the rest to
+    // other slots.
     assert_eq!((pack.tickers.len(), pack.pages), (3, 2), "{} rows", pack.rows);
 }
 
@@ -137,7 +138,7 @@ fn days_are_never_mixed_with_shorter_bars_of_stocks() {
 }
 
 #[test]
-fn while_somebody_waits_for_the_newest_stretch_nothing_makes_it_longer() {
+fn a_foreground_request_for_the_newest_slice_is_not_extended() {
     let asked = |mut run: QueuedRun| {
         run.by_interest = true;
         run
@@ -148,7 +149,7 @@ fn while_somebody_waits_for_the_newest_stretch_nothing_makes_it_longer() {
         asked(run("A", Timeframe::H1, sessions(4, 0))),
     ]);
     assert_eq!((chosen.len(), pack.range.from()), (2, sessions(4, 0).from()));
-    // For background work the two are one request.
+    // In the background the two are one request.
     let (_, chosen) = choose(vec![run("A", Timeframe::M15, sessions(4, 0)), run("A", Timeframe::M15, sessions(20, 5))]);
     assert_eq!(chosen.len(), 2);
 }
@@ -185,7 +186,7 @@ fn holes_of_different_days_are_asked_for_together_where_a_page_holds_them() {
         run("B", Timeframe::M15, sessions(28, 28)),
         run("C", Timeframe::M15, sessions(200, 200)),
     ]);
-    // The third would make a page of half a year for three days.
+    // The third would make the request a page of half a year for the sake of three days.
     assert_eq!((chosen.len(), pack.pages), (2, 1));
 }
 

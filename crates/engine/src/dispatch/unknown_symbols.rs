@@ -1,4 +1,4 @@
-//! Symbols of which nothing came: the provider's asset list says whether there is such a thing.
+//! Symbol checks: for symbols without bars, the providers' asset lists say whether the symbol exists.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::{asset_lists::directory_entry, engine::Engine};
 
-/// Second looks are due once a day, and looks that failed after some minutes.
-const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(300);
+/// How often due checks are run. A suspended symbol is checked again after a day, a failed check after some minutes.
+const RECHECK_EVERY: Duration = Duration::from_secs(300);
 
-/// Asks about those of the symbols that have no bars at all and that nobody has asked about lately.
+/// Checks those of the symbols that have no bars at all and were not checked recently.
 pub(super) async fn check_symbols(engine: &Engine, symbols: &[Uuid]) -> Result<(), StoreError> {
     for ticker in symbols::take_unchecked(&engine.database, symbols).await? {
         check_symbol(engine, &ticker).await?;
@@ -19,8 +19,8 @@ pub(super) async fn check_symbols(engine: &Engine, symbols: &[Uuid]) -> Result<(
     Ok(())
 }
 
-/// Asks the asset lists of the class's providers about a symbol without bars, one after the other, and keeps what they say:
-/// unknown is what none of them knows.
+/// Looks a symbol without bars up in the asset lists of its class's providers, one after the other, and stores the
+/// result: a symbol is unknown if none of them lists it.
 pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(), StoreError> {
     let (mut asked, mut failed) = (Vec::new(), None);
     for source in engine.routes.serving(ticker.asset_class()) {
@@ -40,20 +40,20 @@ pub(super) async fn check_symbol(engine: &Engine, ticker: &Ticker) -> Result<(),
         }
     }
     if let Some(error) = failed {
-        tracing::warn!(symbol = %ticker, %error, "An asset list could not be asked about {ticker}");
+        tracing::warn!(symbol = %ticker, %error, "The symbol check of {ticker} failed");
         return symbols::postpone_check(&engine.database, ticker).await;
     }
     let hint = directory::suggest::sentence(&engine.database, ticker).await;
     let reason = match asked.as_slice() {
-        [] => format!("no provider of such symbols is set up for {ticker}"),
+        [] => format!("no provider is configured for {ticker}"),
         [one] => format!("{one} knows no symbol {ticker}{hint}"),
         some => format!("none of {} knows a symbol {ticker}{hint}", some.join(", ")),
     };
-    tracing::warn!(symbol = %ticker, "{reason}: nothing more is asked for it, but for a look once a day");
+    tracing::warn!(symbol = %ticker, "{reason}: the symbol is suspended, and checked again once a day");
     symbols::suspend(&engine.database, ticker, &reason).await
 }
 
-/// Looks symbols that no provider knew up once more, a day after the last time. Apart from planning, which must not wait
+/// Checks suspended unknown symbols again, a day after the last check. Separate from planning, which must not wait
 /// for a provider.
 pub async fn recheck_unknown(engine: Engine) {
     loop {
@@ -64,15 +64,15 @@ pub async fn recheck_unknown(engine: Engine) {
                         return;
                     }
                     if let Err(error) = check_symbol(&engine, &ticker).await {
-                        tracing::warn!(symbol = %ticker, %error, "What was learnt of {ticker} could not be kept");
+                        tracing::warn!(symbol = %ticker, %error, "The result of the symbol check of {ticker} could not be stored");
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "Could not see which symbols to look up again"),
+            Err(error) => tracing::warn!(%error, "Could not read which symbols are due for a check"),
         }
         tokio::select! {
             () = engine.stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_AGAIN_EVERY) => {}
+            () = tokio::time::sleep(RECHECK_EVERY) => {}
         }
     }
 }

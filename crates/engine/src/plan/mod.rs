@@ -21,14 +21,14 @@ use uuid::Uuid;
 pub use self::slices::{Missing, slices};
 use crate::{bases::base_of, calendar_exceptions, engine::Engine, market_now::Market};
 
-/// Without a signal the planner looks this often; and this often where no signals come.
+/// How often the planner runs: without a signal, and where signals can't be received.
 const TICK: Duration = Duration::from_secs(60);
 const TICK_ALONE: Duration = Duration::from_secs(5);
 
-/// Symbols planned in one transaction, between two looks at what became due meanwhile.
+/// Symbols planned in one transaction, before newly due series are considered.
 const BATCH: i64 = 20;
 
-/// What one round of planning did.
+/// Result of one round of planning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Planned {
     /// Definitions that were due.
@@ -42,16 +42,16 @@ pub async fn run(engine: Engine) {
     let mut woken = engine.signals.wake.clone();
     woken.mark_changed();
     loop {
-        let look = tokio::time::sleep(engine.signals.period(TICK, TICK_ALONE));
+        let tick = tokio::time::sleep(engine.signals.period(TICK, TICK_ALONE));
         tokio::select! {
             () = engine.stop.cancelled() => return,
-            () = look => {}
+            () = tick => {}
             changed = woken.changed() => if changed.is_err() {
                 return;
             }
         }
         let began = std::time::Instant::now();
-        // What is due is due by the database's clock: what is fetched for it goes by the same.
+        // Series are due by the database's clock; this process uses the same one to fetch.
         if let Ok(clock) = store::clock::read(&engine.database).await {
             engine.clock.set(clock);
         }
@@ -63,8 +63,8 @@ pub async fn run(engine: Engine) {
             }
             Err(error) => {
                 tracing::error!(%error, "Planning failed; the next tick tries again");
-                let told = "planning failed, and the log says why".to_owned();
-                ("failing", told, (Planned::default(), vec![error.to_string()]))
+                let message = "planning failed, see the log".to_owned();
+                ("failing", message, (Planned::default(), vec![error.to_string()]))
             }
         };
         let (planned, errors) = errors;
@@ -78,23 +78,23 @@ pub async fn run(engine: Engine) {
             errors,
         };
         if let Err(error) = scheduler::record_round(&engine.database, status, &message, &results).await {
-            tracing::warn!(%error, "The planner could not report that it lives");
+            tracing::warn!(%error, "The planner's heartbeat could not be stored");
         }
     }
 }
 
-/// A part of the past that is planned instead of the definitions' windows.
+/// A range of the past that is planned instead of the definitions' windows.
 #[derive(Clone, Debug)]
 pub struct Clip {
     pub range: Range,
-    /// Empty: all.
+    /// Empty: all timeframes.
     pub timeframes: Vec<Timeframe>,
-    /// How many days ago it begins, or more.
+    /// How many days ago the range begins, or more.
     pub window_days: i32,
 }
 
-/// Plans everything that is due; `tickers` narrows it to theirs, `clip` to a part of the past. Also returns what went wrong
-/// with single series, which come again in five minutes.
+/// Plans everything that is due; `tickers` restricts it to their series, `clip` to a range of the past. Also returns
+/// the errors of single series, which are planned again in five minutes.
 pub async fn plan_due(
     engine: &Engine,
     tickers: Option<&[Ticker]>,
@@ -112,12 +112,17 @@ pub async fn plan_due(
         if due.is_empty() {
             break;
         }
-        // What people asked for by itself, so that it need not wait for the rest.
-        let asked_for = |series: &Vec<&Definition>| series.iter().any(|definition| definition.by_interest);
+        // Foreground series are planned separately, so that they need not wait for the rest.
+        let is_foreground = |series: &Vec<&Definition>| series.iter().any(|definition| definition.by_interest);
         let symbols = by_symbol(&due);
-        let by_interest = asked_for(&symbols[0]);
-        let batch: Vec<Definition> =
-            symbols.iter().take_while(|series| asked_for(series) == by_interest).flatten().copied().cloned().collect();
+        let by_interest = is_foreground(&symbols[0]);
+        let batch: Vec<Definition> = symbols
+            .iter()
+            .take_while(|series| is_foreground(series) == by_interest)
+            .flatten()
+            .copied()
+            .cloned()
+            .collect();
         let slices = plan_batch(engine, &batch, clip, &mut errors).await?;
         planned.slices += slices;
         planned.scanned += batch.len();
@@ -129,13 +134,13 @@ pub async fn plan_due(
         }
     }
     if planned.slices > 0 {
-        tracing::info!(series = planned.scanned, slices = planned.slices, "Queued what is missing");
+        tracing::info!(series = planned.scanned, slices = planned.slices, "Queued missing slices");
         engine.notify_queued();
     }
     Ok((planned, errors))
 }
 
-/// Queues the gaps of some series and returns how many slices that made.
+/// Queues the gaps of some series, one by one if they can't be planned together, and returns the number of slices.
 async fn plan_batch(
     engine: &Engine,
     batch: &[Definition],
@@ -146,7 +151,7 @@ async fn plan_batch(
         Err(error) if !error.is_unreachable() => {}
         done => return done,
     }
-    // One series that can't be planned must not keep the others from it.
+    // A series that can't be planned must not block the others.
     let mut slices = 0;
     for definition in batch {
         match queue_gaps(engine, std::slice::from_ref(definition), clip).await {
@@ -163,7 +168,7 @@ async fn plan_batch(
     Ok(slices)
 }
 
-/// The same in one transaction.
+/// Queues the gaps of some series in one transaction.
 async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) -> Result<usize, StoreError> {
     let mut tx = engine.database.begin().await?;
     calendar_exceptions::lock_edition(&mut tx, &engine.calendars).await?;
@@ -192,7 +197,7 @@ async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) 
     Ok(usize::try_from(queued).unwrap_or(usize::MAX))
 }
 
-/// The series of each symbol together, in the order in which the symbols come.
+/// Groups the series by symbol, in the order of the symbols.
 pub(crate) fn by_symbol(definitions: &[Definition]) -> Vec<Vec<&Definition>> {
     let mut symbols: Vec<Vec<&Definition>> = Vec::new();
     let mut places: HashMap<&Ticker, usize> = HashMap::new();
@@ -206,14 +211,14 @@ pub(crate) fn by_symbol(definitions: &[Definition]) -> Vec<Vec<&Definition>> {
     symbols
 }
 
-/// What is to be done for a symbol.
+/// The slices to queue for a symbol, and what is unavailable.
 #[derive(Debug)]
 pub struct SymbolPlan<'a> {
     pub slices: Vec<(&'a Definition, Vec<Range>)>,
     pub unavailable: Vec<Unavailable<'a>>,
 }
 
-/// A range that the provider can't give.
+/// A range that the provider can't supply.
 #[derive(Debug)]
 pub struct Unavailable<'a> {
     pub definition: &'a Definition,
@@ -242,15 +247,16 @@ pub fn plan_symbol<'a>(
             gaps = gaps.iter().filter_map(|gap| reach::whole_bars(definition, sessions, gap, &clip.range)).collect();
         }
         let base_of = |limits: &Limits| base_of(definition.timeframe, sessions, limits);
-        // The first that has them cuts the slices; the one with the longest history says what can't be had.
+        // The first provider that has them determines the slices; the one with the longest history determines what is
+        // unavailable.
         let Some(base) = limits.iter().find_map(base_of) else {
             let hours = match sessions.stock_hours() {
                 StockHours::Extended if definition.calendar == Calendar::Xnys => " in extended hours",
                 _ => "",
             };
-            let reason = format!("{provider} has no bars that {} could be made of{hours}", definition.timeframe);
-            let nothing = |range| Unavailable { definition, range, reason: reason.clone() };
-            plan.unavailable.extend(gaps.into_iter().map(nothing));
+            let reason = format!("{provider} has no bars that {} could be resampled from{hours}", definition.timeframe);
+            let unavailable = |range| Unavailable { definition, range, reason: reason.clone() };
+            plan.unavailable.extend(gaps.into_iter().map(unavailable));
             continue;
         };
         let earliest = limits.iter().filter_map(|l| Some(l.earliest_of(base_of(l)?, market.now))).min();
@@ -272,13 +278,17 @@ pub fn plan_symbol<'a>(
     plan
 }
 
-/// How long a calendar's bars may still change here, told to the database, which computes what is final. With
-/// `only_more` what another process has learnt of the same provider stays.
+/// Publishes to the database how long after their end a calendar's bars may still change; the database computes what
+/// is final. With `only_more` a longer grace that another process has published is kept.
 pub async fn publish_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
     for class in [AssetClass::Stock, AssetClass::Crypto] {
         let grace = engine.routes.grace(class);
         if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace, only_more).await? {
-            tracing::info!(?class, grace_secs = grace.as_secs(), "Bars count as final this long after their end");
+            tracing::info!(
+                ?class,
+                grace_secs = grace.as_secs(),
+                "Published how long after their end bars become final"
+            );
         }
     }
     Ok(())

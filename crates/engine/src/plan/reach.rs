@@ -1,4 +1,4 @@
-//! What of a gap is asked for: whole bars of a part of the past, and no more than the provider has.
+//! Limits a gap to what is requested: whole bars of a range of the past, within the provider's history.
 
 use jiff::Timestamp;
 use market::{Range, Sessions, Timeframe, grid::Grid};
@@ -6,7 +6,7 @@ use store::definitions::Definition;
 
 use super::Unavailable;
 
-/// The part of `gap` in `clip`, widened to whole bars: a part of one could not be told from a true one.
+/// The part of `gap` in `clip`, extended to whole bars: a bar made from part of its range would look complete.
 pub(super) fn whole_bars(definition: &Definition, sessions: &Sessions, gap: &Range, clip: &Range) -> Option<Range> {
     let grid = Grid::Session(sessions.clone());
     let part = gap.intersection(clip)?;
@@ -18,7 +18,7 @@ pub(super) fn whole_bars(definition: &Definition, sessions: &Sessions, gap: &Ran
     Range::new(from.max(gap.from()), to.min(gap.to())).ok()
 }
 
-/// The part of `gap` that can be had, after the part that is too old: nobody has anything older than `earliest`.
+/// Splits `gap` at `earliest`, before which no provider has bars: the unavailable part, and the part to fetch.
 pub(super) fn within_reach<'a>(
     definition: &'a Definition,
     sessions: &Sessions,
@@ -28,10 +28,10 @@ pub(super) fn within_reach<'a>(
     if gap.from() >= earliest {
         return (None, Some(gap));
     }
-    // Whole sessions only: one that begins before the provider's history does can't be had in full.
+    // Whole sessions only: one that starts before the provider's history is not available in full.
     let mut first = sessions.next_session(earliest).map_or(gap.to(), |session| session.open);
     if definition.timeframe == Timeframe::W1 {
-        // And whole weeks: one that had begun by then goes on to its end.
+        // Whole weeks only: a week that started before then is skipped to its end.
         let grid = Grid::Session(sessions.clone());
         while let Some(week) = grid.bucket_of(Timeframe::W1, first)
             && week.from() < earliest

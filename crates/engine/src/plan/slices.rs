@@ -1,12 +1,12 @@
-//! Cuts the gaps of a symbol's series into slices: by session, a page each at most, the newest stretch by itself, and all
-//! series in the same places, so that one request can serve them.
+//! Cuts the gaps of a symbol's series into slices: by session, at most a page each, the newest slice short, and all
+//! series at the same places, so that one request can serve them.
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use market::{Calendar, Range, Sessions, Timeframe};
 
-/// Sessions of the newest slice: small enough to be there at once, and enough for a first look at the chart.
+/// Sessions of the newest slice: few enough to arrive at once, and enough for a first view of the chart.
 fn newest_sessions(base: Timeframe) -> usize {
     match base {
         Timeframe::M1 => 1,
@@ -17,7 +17,7 @@ fn newest_sessions(base: Timeframe) -> usize {
     }
 }
 
-/// Rows that one session brings at most, extended hours included.
+/// The most rows that one session has, extended hours included.
 fn rows_per_session(base: Timeframe, calendar: Calendar) -> usize {
     let minutes = match calendar {
         // From 04:00 to 20:00 New York.
@@ -27,24 +27,24 @@ fn rows_per_session(base: Timeframe, calendar: Calendar) -> usize {
     base.minutes().map_or(1, |step| usize::try_from(minutes / step).unwrap_or(1))
 }
 
-/// A series and what of it is missing.
+/// A series and its gaps.
 #[derive(Clone, Debug)]
 pub struct Missing {
     pub timeframe: Timeframe,
-    /// What is fetched for it.
+    /// The base timeframe that is fetched for it.
     pub base: Timeframe,
     /// Oldest first.
     pub gaps: Vec<Range>,
 }
 
-/// Cuts the gaps of one symbol's series; the slices of each, in the order given, oldest first. They tile the gaps exactly.
-/// Each begins with its gap or at a session's open and brings at most a page of rows of its base, but for a session that
-/// is longer than a page. The newest is short. Where series overlap that can be fetched together, all are cut where one
-/// is.
+/// Cuts the gaps of one symbol's series; returns the slices of each, in the order of `missing`, oldest first. They
+/// tile the gaps exactly. Each begins with its gap or at a session's open and has at most a page of rows of its base,
+/// unless a single session is longer than a page. The newest is short. Where series overlap that can be fetched
+/// together, a cut of one is a cut of all.
 pub fn slices(missing: &[Missing], sessions: &Sessions, rows_per_page: usize) -> Vec<Vec<Range>> {
     let calendar = sessions.calendar();
     let mut order: Vec<usize> = (0..missing.len()).collect();
-    // Finer bars can serve coarser series where they overlap, and never the other way round.
+    // Finer bars can serve coarser series where they overlap, never the other way round.
     order.sort_by_key(|index| {
         let series = &missing[*index];
         let length: SignedDuration = series.gaps.iter().map(Range::duration).sum();
@@ -55,7 +55,7 @@ pub fn slices(missing: &[Missing], sessions: &Sessions, rows_per_page: usize) ->
     let mut of_days: BTreeSet<Timestamp> = BTreeSet::new();
     for index in order {
         let series = &missing[index];
-        // A stock's days are made of nothing shorter.
+        // A stock's daily bars can't be resampled from shorter ones.
         let alone = calendar == Calendar::Xnys && series.base == Timeframe::D1;
         let places = if alone { &mut of_days } else { &mut shared };
         let mut made = Vec::new();
@@ -68,7 +68,7 @@ pub fn slices(missing: &[Missing], sessions: &Sessions, rows_per_page: usize) ->
     cut
 }
 
-/// Where a gap may be cut: at the opens of its sessions, and for weeks only at those of their first.
+/// Where a gap may be cut: at the opens of its sessions; for weekly bars at the first open of each week.
 fn openings(gap: Range, sessions: &Sessions, timeframe: Timeframe) -> Vec<Timestamp> {
     let opens = sessions.sessions_in(gap).into_iter().map(|session| session.open).filter(|open| *open > gap.from());
     match timeframe {
@@ -99,7 +99,7 @@ fn cut_gap(
     };
     let per_page = (rows_per_page / rows_per_session(series.base, calendar) / sessions_per_opening).max(1);
     let newest = (newest_sessions(series.base) / sessions_per_opening).clamp(1, per_page);
-    // Where others are cut that this series goes along with; without any, its own newest stretch.
+    // The cuts of the series that can be fetched with this one; without any, its own newest slice.
     let mut fixed: BTreeSet<usize> = (0..openings.len()).filter(|at| places.contains(&openings[*at])).collect();
     if fixed.is_empty() && openings.len() >= newest {
         fixed.insert(openings.len() - newest);
@@ -117,7 +117,7 @@ fn cut_gap(
     bounds.windows(2).filter_map(|pair| Range::new(pair[0], pair[1]).ok()).collect()
 }
 
-/// Cuts between the first of `openings` and what comes after the last, newest first, so that nothing is longer than a page.
+/// Cuts between the first of `openings` and the end of the gap, newest first, so that no slice is longer than a page.
 fn pages(openings: &[Timestamp], per_page: usize) -> Vec<Timestamp> {
     let mut left = openings;
     let mut cuts = Vec::new();

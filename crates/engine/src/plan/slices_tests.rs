@@ -1,4 +1,4 @@
-//! Slices tile their gaps, fit pages, and fall together.
+//! Slices tile their gaps, fit on pages, and are cut at the same places.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -68,7 +68,7 @@ fn a_fresh_symbols_series_are_cut_in_the_same_places() {
     assert_eq!((m15.len(), h1.len(), h4.len()), (2, 3, 4));
     assert_eq!(h1[1..], m15[..], "the hours of m15's window with m15");
     assert_eq!(h4[1..], h1[..]);
-    assert_eq!(cut[3].len(), 2, "days are cut for themselves: {:?}", cut[3]);
+    assert_eq!(cut[3].len(), 2, "daily bars are cut independently: {:?}", cut[3]);
 }
 
 proptest! {
@@ -101,9 +101,9 @@ proptest! {
             let per_session = rows_per_session(series.base, calendar);
             for slice in cut {
                 let sessions = calendar.by_rules().sessions_in(*slice).len();
-                // A session or week longer than a page can't be cut; nor can what comes before a gap's first open.
-                let whole = if series.timeframe == Timeframe::W1 { 14 } else { 2 };
-                prop_assert!(sessions <= whole || (sessions - 1) * per_session <= page, "{sessions} sessions");
+                // A session or week longer than a page can't be cut; nor can the time before a gap's first open.
+                let uncuttable = if series.timeframe == Timeframe::W1 { 14 } else { 2 };
+                prop_assert!(sessions <= uncuttable || (sessions - 1) * per_session <= page, "{sessions} sessions");
             }
         }
     }
@@ -129,9 +129,9 @@ proptest! {
                     continue;
                 }
                 let inner: Vec<_> = cuts.iter().skip(1).map(Range::from).collect();
-                let theirs: Vec<_> = others.iter().map(Range::from).collect();
+                let other_starts: Vec<_> = others.iter().map(Range::from).collect();
                 for at in inner.iter().filter(|at| **at > coarser.gaps[0].from()) {
-                    prop_assert!(theirs.contains(at), "{at} of {} not in {}", finer.timeframe, coarser.timeframe);
+                    prop_assert!(other_starts.contains(at), "{at} of {} not in {}", finer.timeframe, coarser.timeframe);
                 }
             }
         }

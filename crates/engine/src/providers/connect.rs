@@ -1,5 +1,7 @@
-//! Connects to the providers that are set up.
-//! In: candidates, in the order in which they are asked. Out: [`Routes`]. Holds: real and simulated bars never share a database.
+//! Connects to the configured providers.
+//!
+//! In: candidates, in the order of preference. Out: [`Routes`]. Holds: real and simulated bars never share a
+//! database.
 
 use std::sync::Arc;
 
@@ -11,10 +13,10 @@ use super::{
     routes::{Route, Routes},
 };
 
-/// Providers that are set up, in the order in which they are asked.
+/// The configured providers, in the order of preference.
 pub type Candidates = [Arc<dyn Candidate>];
 
-/// Connects to the providers and takes the database for their kind of bars.
+/// Connects to the providers and claims the database for their kind of bars, real or simulated.
 pub async fn connect(
     candidates: &Candidates,
     database: &Database,
@@ -37,7 +39,8 @@ pub async fn connect(
     Ok(routes)
 }
 
-/// Feeds from the best to the worst: as providers are asked, and of Alpaca's the whole market before one exchange.
+/// Feeds from best to worst: in the order of the providers, and Alpaca's consolidated feed before its single-exchange
+/// feed.
 fn feeds(candidates: &Candidates) -> Vec<String> {
     let mut feeds = Vec::new();
     for name in candidates.iter().map(|provider| provider.name()) {
@@ -49,8 +52,8 @@ fn feeds(candidates: &Candidates) -> Vec<String> {
     feeds
 }
 
-/// Connects for a look at what the providers take: the database is not taken for their kind of bars. What is asked for all
-/// the same is counted there. One that can't be reached is left out where another can.
+/// Connects without claiming the database for their kind of bars. Requests are still counted there. A provider that
+/// can't be reached is skipped if another one can.
 pub async fn connect_read_only(
     candidates: &Candidates,
     database: &Database,
@@ -63,7 +66,7 @@ pub async fn connect_read_only(
         match provider.connect(Arc::new(move || clock.now()), &accounts).await {
             Ok(source) => routes.push(Route { source, serves: provider.serves().to_vec() }),
             Err(error) => {
-                tracing::warn!(provider = provider.name(), %error, "{} is left out", provider.name());
+                tracing::warn!(provider = provider.name(), %error, "Skipping {}", provider.name());
                 first_error.get_or_insert(error);
             }
         }
@@ -74,24 +77,24 @@ pub async fn connect_read_only(
     }
 }
 
-/// Loopback ports change from start to start and tell nothing.
+/// Loopback ports differ from start to start and are left out.
 fn kind_of_address(address: &str) -> &str {
     if address.starts_with("http://127.0.0.1:") { "loopback" } else { address }
 }
 
-/// Why there is no provider to work with.
+/// Why no provider can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error(transparent)]
     Provider(#[from] FetchError),
     #[error(transparent)]
     Store(#[from] store::StoreError),
-    #[error("{simulated} is a simulator and {real} is none: their bars must never mix; set up one kind alone")]
+    #[error("{simulated} is a simulator and {real} is not: their bars must never mix; configure only one kind")]
     Mixed { simulated: String, real: String },
 }
 
 impl ConnectError {
-    /// Whether it may work later without anybody mending anything here.
+    /// Whether it may work later without a change of the configuration.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Provider(_) => true,

@@ -1,4 +1,5 @@
-//! The providers as the stages see them: connected, routed by class of assets, and counted against their accounts.
+//! The providers as the stages use them: connected, routed by asset class, and counted against their accounts'
+//! limits.
 
 pub mod connect;
 pub(crate) mod rate_limits;

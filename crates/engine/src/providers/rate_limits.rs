@@ -1,4 +1,4 @@
-//! The provider's accounts, kept in the database: one count for all workers of all processes.
+//! Rate limits of the providers' accounts, kept in the database: one count for all workers of all processes.
 
 use std::{
     sync::Arc,
@@ -13,10 +13,11 @@ use store::{
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-/// What was allowed longer ago than this, as after this process was stopped, may be somebody else's by now.
+/// A permit older than this is stale, as after this process was suspended: other processes may have used the budget
+/// since.
 const STALE: Duration = Duration::from_secs(45);
 
-/// Accounts of this database.
+/// The accounts of this database.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedAccounts(pub(crate) Database);
 
@@ -46,7 +47,7 @@ impl Allowance for SharedAccount {
         let asked = Instant::now();
         let taken = budget::take(&self.database, name, background).await.map_err(unknown)?;
         if asked.elapsed() >= STALE {
-            // The slot comes free by itself.
+            // The request's slot is released by itself.
             return Err(Denied::Wait(Duration::ZERO));
         }
         match taken {
@@ -59,7 +60,7 @@ impl Allowance for SharedAccount {
     }
 }
 
-/// A request under way; without an answer its slot comes free by itself after a minute and a half.
+/// A request in progress; without a response its slot is released after a minute and a half.
 struct PendingRequest {
     database: Database,
     account: String,
@@ -76,7 +77,7 @@ impl Permit for PendingRequest {
             turned_away: report.turned_away.map(|wait| wait.min(Duration::from_secs(24 * 60 * 60))),
         };
         if let Err(error) = budget::record_response(&self.database, &self.account, self.request, says).await {
-            tracing::warn!(%error, "What an answer says of the budget could not be kept");
+            tracing::warn!(%error, "The budget from a response could not be stored");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Where bars come from: for each class of assets its providers, in order.
+//! Routes: for each asset class its providers, in order.
 //!
-//! In: providers that are connected to, what their accounts allow and how they fare. Out: the one to be asked for a
-//! run. Holds: the first that has the bars and may be asked now is asked; one that fails again and again is left alone for
-//! a while, then tried by one request, and others do its work meanwhile where they can.
+//! In: connected providers, their accounts' budgets and their health. Out: the provider to use for a run. Holds: it
+//! is the first that has the bars, has budget and whose circuit is closed; a circuit opens after repeated failures,
+//! then one request probes the provider, and other providers do its work meanwhile where they can.
 
 use std::{
     collections::HashMap,
@@ -22,48 +22,48 @@ use store::{
 
 use crate::{bases::base_of, market_now::Market};
 
-/// Where history ends moves on with the clock: what was planned a moment ago is still asked for.
-const MOVES_ON: SignedDuration = SignedDuration::from_hours(12);
+/// The start of available history moves on with the clock: runs planned shortly before are still requested.
+const HISTORY_TOLERANCE: SignedDuration = SignedDuration::from_hours(12);
 
-/// The rest of a provider whose work nobody else can do.
+/// How long the circuit of an unreachable provider is open if no other can do its work.
 const SOLE_PROVIDER_PAUSE: SignedDuration = SignedDuration::from_secs(4);
 
-/// While somebody else tries it.
+/// How long the circuit stays open for others while one request probes the provider.
 const PROBE_PERIOD: SignedDuration = SignedDuration::from_secs(1);
 
-/// A series that a provider has refused is offered to it again after this.
+/// How long a series that a provider could not supply is routed to others.
 const AVOIDED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The providers, in the order of the settings.
 #[derive(Debug, Default)]
 pub struct Routes {
     routes: Vec<Route>,
-    /// Series that an account couldn't give though it seemed so.
+    /// Series that an account could not supply, despite its limits.
     avoided: Mutex<HashMap<(String, Ticker, Timeframe), Instant>>,
 }
 
-/// One provider.
+/// One provider and the asset classes it serves.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub source: Arc<dyn BarSource>,
     pub serves: Vec<AssetClass>,
 }
 
-/// How everything stands at one snapshot.
+/// Budgets and circuits of all accounts at one moment.
 #[derive(Debug)]
 pub struct RoutingSnapshot {
     standings: HashMap<String, Standing>,
-    /// Accounts that are left alone.
+    /// Accounts whose circuit is open.
     open_circuits: HashMap<String, OpenCircuit>,
     now: Timestamp,
 }
 
-/// Until when an account is left alone.
+/// How long an account's circuit is open.
 #[derive(Clone, Copy, Debug)]
 struct OpenCircuit {
-    /// Where others can do its work.
+    /// If other providers can do its work.
     until: Option<Timestamp>,
-    /// Where nobody can.
+    /// If no other can.
     alone: Option<Timestamp>,
 }
 
@@ -76,30 +76,30 @@ impl Routes {
         self.routes.iter().map(|route| &route.source)
     }
 
-    /// Those that have bars of the class, in order.
+    /// The providers of the class, in order.
     pub fn serving(&self, class: AssetClass) -> impl Iterator<Item = &Arc<dyn BarSource>> {
         self.routes.iter().filter(move |route| route.serves.contains(&class)).map(|route| &route.source)
     }
 
-    /// What each of those gives, in order.
+    /// The limits of each of those, in order.
     pub fn limits(&self, class: AssetClass) -> Vec<Limits> {
         self.serving(class).map(|source| source.limits(class)).collect()
     }
 
-    /// How long bars of the class may still change at the provider that is asked first.
+    /// How long bars of the class may still change at the first provider.
     pub fn grace(&self, class: AssetClass) -> SignedDuration {
         self.serving(class).next().map_or(SignedDuration::ZERO, |source| source.limits(class).grace)
     }
 
-    /// The name of the first, for messages about the class.
+    /// The name of the first provider, for messages about the class.
     pub fn name(&self, class: AssetClass) -> String {
         self.serving(class).next().map_or_else(|| "no provider".to_owned(), |source| source.endpoint().provider.clone())
     }
 
-    /// What all accounts allow now, and how their providers fare.
+    /// The budgets of all accounts, and the health of their providers.
     ///
     /// # Errors
-    /// Where the database is gone.
+    /// If the database is unreachable.
     pub async fn snapshot(&self, database: &Database) -> Result<RoutingSnapshot, StoreError> {
         let mut standings = HashMap::new();
         for source in self.all() {
@@ -113,25 +113,25 @@ impl Routes {
             let Some(route) = self.routes.iter().find(|route| route.source.account() == health.account) else {
                 continue;
             };
-            // Where nobody else can do its work, only one that isn't there at all is left alone, and not for long.
+            // If no other provider can do its work, the circuit opens only if it is unreachable, and not for long.
             let soon = health.last_failed_at.and_then(|at| at.checked_add(SOLE_PROVIDER_PAUSE).ok());
             let alone = soon.filter(|_| health.unreachable);
-            let mut rest = OpenCircuit { until: health.resting_until, alone };
+            let mut circuit = OpenCircuit { until: health.resting_until, alone };
             let over = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
             let shared = route.serves.iter().any(|class| self.serving(*class).count() > 1);
-            if over(if shared { rest.until } else { rest.alone })
+            if over(if shared { circuit.until } else { circuit.alone })
                 && (shared || health.unreachable)
-                && !health::try_again(database, &health.account).await?
+                && !health::begin_probe(database, &health.account).await?
             {
                 let soon_again = now.checked_add(PROBE_PERIOD).ok();
-                rest = OpenCircuit { until: soon_again, alone: soon_again.filter(|_| health.unreachable) };
+                circuit = OpenCircuit { until: soon_again, alone: soon_again.filter(|_| health.unreachable) };
             }
-            open_circuits.insert(health.account, rest);
+            open_circuits.insert(health.account, circuit);
         }
         Ok(RoutingSnapshot { standings, open_circuits, now })
     }
 
-    /// The provider to be asked for a run: the first that has its bars and may be asked now.
+    /// The provider to use for a run: the first that has its bars and accepts requests now.
     pub fn source_for(
         &self,
         run: &QueuedRun,
@@ -146,24 +146,24 @@ impl Routes {
         })
     }
 
-    /// Whether there is just one provider of the class.
+    /// Whether the class has just one provider.
     fn is_alone(&self, class: AssetClass) -> bool {
         self.serving(class).count() == 1
     }
 
-    /// Whether another than `account` could be asked for the series.
+    /// Whether a provider other than `account` could supply the series.
     pub fn has_another(&self, account: &str, run: &QueuedRun, market: &Market) -> bool {
         self.serving(run.ticker.asset_class()).any(|source| {
             source.account() != account && has(source.as_ref(), run, market) && !self.is_avoided(source.account(), run)
         })
     }
 
-    /// The first provider that has bars that the run could be made of, whether or not it may be asked now.
+    /// The first provider with bars that the run can be resampled from, whether or not it accepts requests now.
     pub fn first_capable(&self, run: &QueuedRun, market: &Market) -> Option<&Arc<dyn BarSource>> {
         self.serving(run.ticker.asset_class()).find(|source| has(source.as_ref(), run, market))
     }
 
-    /// The account couldn't give this series: others are asked for it for a while.
+    /// Routes this series to other providers for a while, since the account could not supply it.
     pub fn avoid(&self, account: &str, ticker: &Ticker, timeframe: Timeframe) {
         let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
         avoided.retain(|_, since| since.elapsed() < AVOIDED_FOR);
@@ -178,8 +178,8 @@ impl Routes {
                 .is_some_and(|since| since.elapsed() < AVOIDED_FOR)
     }
 
-    /// Whether anything may be asked of the class now: for what people ask for, and for background work. And how long
-    /// until it may where not.
+    /// Whether a request for the class can be sent now: for the foreground, and for the background. If not, how long
+    /// to wait.
     pub fn allows(&self, class: AssetClass, snapshot: &RoutingSnapshot) -> (bool, bool, Duration) {
         let (accounts, alone): (Vec<&str>, _) =
             (self.serving(class).map(|s| s.account()).collect(), self.is_alone(class));
@@ -191,9 +191,9 @@ impl Routes {
 }
 
 impl RoutingSnapshot {
-    /// `alone`: nobody else could do the work.
+    /// `alone`: no other provider could do the work.
     fn allows(&self, account: &str, background: bool, alone: bool) -> bool {
-        // An account that nobody has used yet allows what it opens with.
+        // An account that was never used has its initial budget.
         self.open_until(account, alone).is_none()
             && self.standings.get(account).is_none_or(|standing| match background {
                 true => standing.left_for_background > 0,
@@ -202,25 +202,25 @@ impl RoutingSnapshot {
     }
 
     fn open_until(&self, account: &str, alone: bool) -> Option<Timestamp> {
-        let rest = self.open_circuits.get(account)?;
-        if alone { rest.alone } else { rest.until }.filter(|until| *until > self.now)
+        let circuit = self.open_circuits.get(account)?;
+        if alone { circuit.alone } else { circuit.until }.filter(|until| *until > self.now)
     }
 
-    /// Until the account may be asked again.
+    /// How long to wait until the account accepts requests again.
     fn wait(&self, account: &str, alone: bool) -> Duration {
-        let rest = self.open_until(account, alone).map(|until| until.duration_since(self.now));
-        let rest = rest.and_then(|rest| Duration::try_from(rest).ok()).unwrap_or_default();
-        self.standings.get(account).map_or(rest, |standing| standing.wait.max(rest))
+        let wait = self.open_until(account, alone).map(|until| until.duration_since(self.now));
+        let wait = wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default();
+        self.standings.get(account).map_or(wait, |standing| standing.wait.max(wait))
     }
 }
 
-/// Whether the provider has what the run is to be made of.
+/// Whether the provider has what the run needs.
 fn has(source: &dyn BarSource, run: &QueuedRun, market: &Market) -> bool {
     let limits = source.limits(run.ticker.asset_class());
     has_bars(&limits, run.timeframe, &market.sessions_of(run.calendar), run.slice.from(), market.now)
 }
 
-/// Whether bars of `timeframe` from `from` on can be made of what the limits say.
+/// Whether bars of `timeframe` from `from` on can be resampled from what the limits offer.
 pub fn has_bars(
     limits: &Limits,
     timeframe: Timeframe,
@@ -230,6 +230,6 @@ pub fn has_bars(
 ) -> bool {
     base_of(timeframe, sessions, limits).is_some_and(|base| {
         let earliest = limits.earliest_of(base, market_now);
-        earliest.checked_sub(MOVES_ON).map_or(true, |earliest| from >= earliest)
+        earliest.checked_sub(HISTORY_TOLERANCE).map_or(true, |earliest| from >= earliest)
     })
 }

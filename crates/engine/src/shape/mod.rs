@@ -1,7 +1,7 @@
-//! Bars as they are stored: checked, in order, on the sessions' grid, marked where not yet final.
+//! Shapes bars for storage: checked, in order, on the sessions' grid, provisional where not yet final.
 //!
-//! In: bars as a provider sent them, of whatever finer timeframe. Out: one bar per bucket that traded. Holds: no bar
-//! that can't be true, none outside the slice or the session, none twice.
+//! In: bars as the provider sent them, of the same or a finer timeframe. Out: one bar per bucket that traded. Holds:
+//! no invalid bar, none outside the slice or the session, no duplicate.
 
 mod plausible;
 
@@ -13,35 +13,35 @@ use store::bars::{InvalidBar, ShapedBar};
 
 use self::plausible::implausible;
 
-/// What is asked for, and what is known of when.
+/// The requested series and range, and when the request was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct ShapeContext {
     pub sessions: Sessions,
     pub timeframe: Timeframe,
-    /// What the provider answered for.
+    /// The range that the response covers.
     pub answered: Range,
-    /// The market's time before the request went out.
+    /// The market's time before the request was sent.
     pub asked_at: Timestamp,
     pub grace: SignedDuration,
 }
 
-/// The outcome.
+/// Result of shaping.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Shaped {
     pub bars: Vec<ShapedBar>,
-    /// What can't be true, with its reason. Buckets that it belongs to are left out of `bars`.
+    /// Invalid bars, each with its reason. Their buckets are left out of `bars`.
     pub invalid: Vec<InvalidBar>,
 }
 
-/// What came of one symbol, looked at as a whole once, whatever is made of it.
+/// The bars of one symbol, checked once as a whole, for all timeframes resampled from them.
 #[derive(Debug)]
 pub(crate) struct CheckedBars {
-    /// In order; of those with one start the later sent last. With the reason why one can't be true.
+    /// In order; of bars with the same start the last sent comes last. With the reason if a bar is invalid.
     bars: Vec<(Bar, Option<String>)>,
 }
 
 impl CheckedBars {
-    /// Checks bars of `base`, each for itself and among the others.
+    /// Checks bars of `base`, each by itself and against its neighbours.
     pub(crate) fn new(sent: &[Bar], sessions: &Sessions, base: Timeframe) -> Self {
         let in_order: BTreeMap<Timestamp, Bar> =
             sent.iter().filter(|bar| bar.check().is_ok()).map(|bar| (bar.start, *bar)).collect();
@@ -65,13 +65,13 @@ impl CheckedBars {
     }
 }
 
-/// Shapes the bars of one symbol. Of two bars with one start the later sent counts.
-pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
+/// Shapes the bars of one symbol. Of two bars with the same start the last sent counts.
+pub(crate) fn shape(checked: &CheckedBars, frame: &ShapeContext) -> Shaped {
     let grid = Grid::Session(frame.sessions.clone());
     let mut invalid = Vec::new();
     let mut by_start = BTreeMap::new();
-    for (bar, reason) in looked.within(frame.answered) {
-        // What no bucket takes, such as the hours before the open, is nobody's concern.
+    for (bar, reason) in checked.within(frame.answered) {
+        // Bars outside of every bucket, such as pre-market bars, are ignored.
         if grid.bucket_of(frame.timeframe, bar.start).is_none() {
             continue;
         }
@@ -82,20 +82,20 @@ pub(crate) fn shape(looked: &CheckedBars, frame: &ShapeContext) -> Shaped {
             Some(reason) => invalid.push(InvalidBar { bar: *bar, reason: reason.clone() }),
         }
     }
-    // A bucket without one of its parts would be a bar that can't be told from a true one.
-    let spoilt: RangeSet =
+    // A bucket that lacks one of its bars would look complete.
+    let incomplete: RangeSet =
         invalid.iter().filter_map(|invalid| grid.bucket_of(frame.timeframe, invalid.bar.start)).collect();
     let base: Vec<Bar> = by_start.into_values().collect();
     let bars = resample(&base, &grid, frame.timeframe)
         .into_iter()
-        // The first bucket may begin before what was asked for, and then holds only a part of its bars.
-        .filter(|made| made.range.from() >= frame.answered.from() && !spoilt.encloses(&made.range))
+        // The first bucket may begin before the range, and then has only some of its bars.
+        .filter(|made| made.range.from() >= frame.answered.from() && !incomplete.encloses(&made.range))
         .map(|made| ShapedBar { bar: made.bar, is_final: is_final(made.range, frame) })
         .collect();
     Shaped { bars, invalid }
 }
 
-/// Whether the bucket had ended, and everything in it been answered for, when the request went out.
+/// Whether the bucket had ended, and the response covered all of it, when the request was sent.
 fn is_final(bucket: Range, frame: &ShapeContext) -> bool {
     let settled = bucket.to().checked_add(frame.grace).is_ok_and(|settled| settled <= frame.asked_at);
     settled && bucket.to() <= frame.answered.to()
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_insane_bar_takes_its_bucket_with_it_and_no_other() {
+    fn an_invalid_bar_removes_its_bucket_and_no_other() {
         let mut invalid = bar("2026-11-23T15:00:00Z", 101.0);
         invalid.high = 1.0;
         let sent = [bar("2026-11-23T14:30:00Z", 101.0), invalid, bar("2026-11-23T15:30:00Z", 103.0)];

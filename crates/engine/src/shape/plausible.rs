@@ -1,26 +1,26 @@
-//! Bars that are possible each for itself, and not true together: prices in cents, times of a clock on the wall.
+//! Finds bars that are valid one by one and impossible together: prices in cents, local time sent as UTC.
 //!
-//! In: the bars of one symbol as sent, oldest first. Out: those that can't be, with the reason. Holds: a real move, a split
-//! and a quiet stock are left alone: only what no market does is found.
+//! In: the bars of one symbol as sent, oldest first. Out: the implausible ones, with the reason. Holds: a real move,
+//! a split or an illiquid stock is never reported.
 
 use jiff::{Timestamp, civil::time};
 use market::{Bar, Calendar, Sessions};
 
-/// A few bars whose prices are so many times those before and after them are a mistake: no stock does that and comes back.
+/// A few bars with prices this many times those before and after are an error: no stock moves like that and back.
 const MANY_TIMES: f64 = 10.0;
 
-/// As many bars on either side must agree, with one another and with the other side's, to testify against those between.
+/// How many bars on either side must agree, with one another and with the other side, to rule out those between.
 const WITNESSES: usize = 3;
 const AGREE: f64 = 2.0;
 
-/// Such mistakes come in a few bars: more of them are another price.
+/// Such errors come in a few bars; a longer run is a new price level.
 const LONGEST_SPIKE: usize = 5;
 
-/// Fewer bars, or sessions, say nothing of their clock.
+/// Fewer bars, or sessions, are not enough to judge their clock.
 const ENOUGH_BARS: usize = 20;
 const ENOUGH_DAYS: usize = 2;
 
-/// What can't be, by its place in `bars`, which are in order and have each start once. `daily`: each is a day's or longer.
+/// The implausible bars, by index in `bars`, which are in order without duplicates. `daily`: bars of a day or longer.
 pub(super) fn implausible(bars: &[Bar], sessions: &Sessions, daily: bool) -> Vec<(usize, String)> {
     if !daily && let Some(reason) = wrong_clock(bars, sessions) {
         return (0..bars.len()).map(|index| (index, reason.clone())).collect();
@@ -28,7 +28,7 @@ pub(super) fn implausible(bars: &[Bar], sessions: &Sessions, daily: bool) -> Vec
     spikes(bars)
 }
 
-/// Runs of a few bars between two groups of witnesses. At the ends of an answer nobody can tell a mistake from a split.
+/// Runs of a few bars between two groups of witnesses. At the ends of a response an error can't be told from a split.
 fn spikes(bars: &[Bar]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut index = WITNESSES;
@@ -41,7 +41,10 @@ fn spikes(bars: &[Bar]) -> Vec<(usize, String)> {
         for place in index..index + length {
             if let (Some(bar), Some(usual)) = (bars.get(place), bars.get(index - 1)) {
                 let times = bar.close / usual.close;
-                found.push((place, format!("its close of {} is {times:.2} times what those around it are", bar.close)));
+                found.push((
+                    place,
+                    format!("its close of {} is {times:.2} times that of the bars around it", bar.close),
+                ));
             }
         }
         index += length;
@@ -62,8 +65,8 @@ fn is_spike(bars: &[Bar], from: usize, length: usize) -> bool {
     witnesses_agree && between.iter().all(|bar| bar.low >= most * MANY_TIMES || bar.high <= least / MANY_TIMES)
 }
 
-/// Times in New York's hours and called UTC: the session's morning seems to lie before the open, and its afternoon is
-/// missing on every day.
+/// Local time of New York sent as UTC: the session's morning appears before the open, and the afternoon is missing
+/// every day.
 fn wrong_clock(bars: &[Bar], sessions: &Sessions) -> Option<String> {
     let calendar = sessions.calendar();
     if calendar == Calendar::AlwaysOpen || bars.len() < ENOUGH_BARS {
@@ -78,10 +81,10 @@ fn wrong_clock(bars: &[Bar], sessions: &Sessions) -> Option<String> {
     });
     let mut days: Vec<_> = bars.iter().map(|bar| calendar.date_of(bar.start)).collect();
     days.dedup();
-    // A day under way may have no afternoon yet: two others must lack theirs.
+    // A session in progress may have no afternoon yet: two others must lack theirs.
     let full = days.iter().filter(|day| sessions.session_on(**day).is_some()).count() > ENOUGH_DAYS;
     (full && !afternoon && early * 5 >= bars.len())
-        .then(|| "its time looks like New York's, called UTC: no day has an afternoon".to_owned())
+        .then(|| "its time looks like New York time sent as UTC: no day has an afternoon".to_owned())
 }
 
 #[cfg(test)]
@@ -96,7 +99,7 @@ mod tests {
         Bar { start, open: close, high: close, low: close, close, volume: 1.0, vwap: None, trade_count: None }
     }
 
-    /// Quarters of an hour of three sessions, shifted by so many hours.
+    /// 15-minute bars of three sessions, shifted by `hours`.
     fn sessions(hours: i64) -> Vec<Bar> {
         let mut bars = Vec::new();
         for day in ["2026-06-15", "2026-06-16", "2026-06-17"] {
@@ -119,7 +122,7 @@ mod tests {
         let found: Vec<usize> =
             implausible(&bars, &Calendar::Xnys.by_rules(), false).into_iter().map(|(index, _)| index).collect();
         assert_eq!(found, [10, 40, 41]);
-        // Wherever in an answer it falls, its last bars among them.
+        // A split anywhere in the response, among its last bars too.
         for at in 1..78 {
             let mut split = sessions(0);
             for bar in &mut split[at..] {
@@ -135,7 +138,7 @@ mod tests {
             assert_eq!(implausible(&sessions(hours), &Calendar::Xnys.by_rules(), false).len(), 78, "{hours}");
         }
         assert_eq!(implausible(&sessions(0), &Calendar::Xnys.by_rules(), false), []);
-        // A day's bars start at midnight.
+        // Daily bars start at midnight.
         let days: Vec<Bar> = (0..40)
             .map(|n| {
                 bar("2026-03-02T05:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * n), 9.0)

@@ -1,8 +1,8 @@
-//! Bars that a provider sends adjusted for splits, put back to what was traded.
+//! Unadjusts bars that a provider sends adjusted for splits: back to prices as traded.
 //!
-//! In: bars as sent, the stock's known splits, and what is stored of the sessions before. Out: bars as traded. Holds: a
-//! split that nobody has told of shows in the overlap with what is stored, and is noted; what fits no split is left as it
-//! is, for `verify` to find.
+//! In: bars as sent, the stock's known splits, and the stored bars of the sessions before. Out: bars as traded.
+//! Holds: a split that no provider has listed is detected in the overlap with stored bars, and stored; a difference
+//! that fits no split is left for `verify` to find.
 
 use jiff::civil::Date;
 use market::{Action, ActionKind, Adjustment, Bar, Ticker, action, action::ratio_near};
@@ -16,23 +16,24 @@ use crate::{
     shape::{CheckedBars, ShapeContext, shape},
 };
 
-/// Adjusted prices differ from stored ones by rounding alone, or by a split.
+/// Adjusted prices differ from stored ones by rounding only, or by a split.
 const ROUNDING: f64 = 0.01;
 const NO_ROUNDING: f64 = 0.1;
 
-/// Why bars can't be put back to what was traded.
+/// Why bars can't be unadjusted.
 #[derive(Debug)]
 pub enum SplitsUnknown {
-    /// It isn't known now whether the stocks have split.
+    /// The stocks' splits could not be fetched now.
     Now,
-    /// No provider that is set up tells of splits.
+    /// No configured provider lists splits.
     Ever,
 }
 
-/// The bars as traded, where the provider adjusts what was asked for. `Some`: nobody can tell, and they must not be stored.
+/// Unadjusts the bars, if the provider adjusts the requested timeframe. `Some`: the splits are unknown, and the bars
+/// must not be stored.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn unadjust(
     engine: &Engine,
     source: &dyn BarSource,
@@ -54,30 +55,30 @@ pub async fn unadjust(
     }
     for ticker in tickers {
         let Some(sent) = fetched.bars.get(&ticker).cloned() else { continue };
-        let mut raw = undone(engine, &ticker, &sent).await?;
+        let mut raw = without_splits(engine, &ticker, &sent).await?;
         let run = runs.iter().find(|run| run.ticker == ticker);
         if let Some(run) = run
-            && let Some(split) = noticed(engine, run, fetched, &raw).await?
+            && let Some(split) = detect_split(engine, run, fetched, &raw).await?
         {
             tracing::warn!(
                 symbol = %ticker, ex_date = %split.ex_date,
-                "{ticker} has split on {} as its bars show, though nobody has told of it", split.ex_date
+                "{ticker} has split on {} according to its bars, though no provider has listed it", split.ex_date
             );
             let day = (split.ex_date, split.ex_date);
             corporate_actions::store(&engine.database, &ticker, corporate_actions::NOTICED, day, &[split]).await?;
-            raw = undone(engine, &ticker, &sent).await?;
+            raw = without_splits(engine, &ticker, &sent).await?;
         }
         fetched.bars.insert(ticker, raw);
     }
     Ok(None)
 }
 
-async fn undone(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Bar>, StoreError> {
+async fn without_splits(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Bar>, StoreError> {
     let steps = steps(&engine.database, None, ticker, Adjustment::Splits).await?;
     let mut raw = sent.to_vec();
     action::undo(&mut raw, &steps);
     if !steps.is_empty() {
-        // What multiplying has left behind the digits that prices have.
+        // Removes the digits beyond those of prices that the multiplication has left.
         for bar in &mut raw {
             for price in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
                 *price = (*price * 1e4).round() / 1e4;
@@ -87,9 +88,9 @@ async fn undone(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Ba
     Ok(raw)
 }
 
-/// A split that shows between the sessions before the run's slice as they are stored and as they are sent now. It counts
-/// from the first session after those.
-async fn noticed(
+/// A split that shows between the stored and the newly sent bars of the sessions before the run's slice. It takes
+/// effect in the session after those.
+async fn detect_split(
     engine: &Engine,
     run: &ClaimedRun,
     fetched: &FetchResult<'_>,
@@ -119,7 +120,7 @@ async fn noticed(
     Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
 }
 
-/// The split that makes of each first price the second one.
+/// The split that turns each first price into the second.
 fn split_between(closes: &[(f64, f64)], ex_date: Date) -> Option<Action> {
     let mut ratios: Vec<f64> = closes.iter().map(|(then, now)| then / now).filter(|ratio| ratio.is_finite()).collect();
     ratios.sort_by(f64::total_cmp);

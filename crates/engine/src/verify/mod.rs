@@ -1,7 +1,7 @@
-//! Proof: what is stored is held against the calendar, against itself, and against the provider.
+//! Verification: stored bars are checked against the calendar, against one another, and against the provider.
 //!
-//! In: a series as stored. Out: a [`Report`] with every finding. Holds: nothing stored is changed; the provider is asked
-//! for a few sessions at most, within its budget, as background work.
+//! In: a series as stored. Out: a [`Report`] with every finding. Holds: stored bars are not changed; a few sessions
+//! at most are fetched again, within the provider's budget, with background priority.
 
 mod sample;
 mod sanity;
@@ -21,37 +21,37 @@ use store::{
 
 use crate::engine::Engine;
 
-/// Findings of one kind that a report lists; the rest is counted.
+/// Findings of each kind that a report lists; the rest is only counted.
 const LISTED: usize = 20;
 
-/// What was found about one series.
+/// Findings about one series.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub symbol: Ticker,
     pub timeframe: Timeframe,
     #[serde(flatten)]
     pub coverage: SeriesCoverage,
-    /// Bars looked at: all that are stored.
+    /// Bars checked: all that are stored.
     pub checked: usize,
-    /// Bars that were fetched once more and compared.
+    /// Bars that were fetched again and compared.
     pub sampled: usize,
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
     pub more: usize,
-    /// Why the provider could not be asked, where it couldn't.
+    /// Why the provider's bars could not be compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_sampled: Option<String>,
 }
 
 impl Report {
-    /// Nothing is wrong, and nothing is missing.
+    /// No findings and nothing missing.
     pub fn is_good(&self) -> bool {
         self.findings.is_empty() && self.coverage.missing == 0
     }
 }
 
 impl Kind {
-    /// As in JSON.
+    /// The name of the kind in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Impossible => "impossible",
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// One thing that is not as it should be.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     pub kind: Kind,
@@ -75,39 +75,39 @@ pub struct Finding {
     pub message: String,
 }
 
-/// What kind of thing.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Prices or volume that can't be.
+    /// Impossible prices or volume.
     Impossible,
     /// A start that no bar of this timeframe has.
     OffGrid,
     /// Ended long ago and still provisional.
     NeverFinal,
-    /// A step that looks like a split that nobody has told of.
+    /// A price change like that of a split, with no split listed.
     Jump,
-    /// Differs from the same bar made of shorter ones that are stored.
+    /// Differs from the same bar resampled from stored shorter bars.
     NotTheSum,
     /// Differs from what the provider sends now.
     Differs,
-    /// The provider has it, covered time has not.
+    /// The provider has the bar; it is not stored, though its range is covered.
     Missing,
-    /// Stored, and the provider has no such bar.
+    /// Stored, but the provider has no such bar.
     Unknown,
 }
 
-/// How thoroughly.
+/// How thorough the verification is.
 #[derive(Clone, Copy, Debug)]
 pub struct Depth {
-    /// Sessions of each series that are fetched once more.
+    /// Sessions of each series that are fetched again.
     pub sessions: usize,
 }
 
-/// Looks at the series of `tickers`, or at all that are kept.
+/// Verifies the series of `tickers`, or all enabled ones.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn verify(engine: &Engine, tickers: Option<&[Ticker]>, depth: Depth) -> Result<Vec<Report>, StoreError> {
     let mut by_symbol: BTreeMap<Ticker, Vec<Definition>> = BTreeMap::new();
     for definition in definitions::kept(&engine.database, tickers).await? {
@@ -151,8 +151,8 @@ async fn verify_series(
     findings.extend(sanity::unexplained_jumps(own, definition.calendar, actions));
     for (shorter, theirs) in stored.range(..definition.timeframe).rev() {
         if sanity::can_be_made_of(definition.timeframe, *shorter) {
-            let whole = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;
-            findings.extend(sanity::check_sums(own, definition.timeframe, theirs, &whole, sessions));
+            let shorter_covered = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;
+            findings.extend(sanity::check_sums(own, definition.timeframe, theirs, &shorter_covered, sessions));
         }
     }
     let (mut sampled, mut not_sampled) = (0, None);
@@ -191,31 +191,32 @@ async fn verify_series(
     })
 }
 
-/// Keeps what was found, for `doctor` and whoever asks later.
+/// Stores the findings, for `doctor` and later queries.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects them or is unreachable.
 pub async fn store_report(engine: &Engine, report: &Report) -> Result<(), StoreError> {
     let findings = serde_json::to_value(&report.findings).unwrap_or_default();
     let Report { symbol, timeframe, checked, sampled, .. } = report;
     verification::store(&engine.database, symbol, *timeframe, *checked, *sampled, &findings).await
 }
 
-/// How often it is looked whether some series' night has come.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// How often the process checks whether series are due for verification.
+const CHECK_EVERY: Duration = Duration::from_secs(600);
 
-/// Symbols looked at together.
+/// Symbols verified together.
 const BATCH: i64 = 5;
 
-/// Looks at every series once a day, at a single session of each, while nobody waits for anything.
+/// Verifies every series once a day, with a single session of each fetched again, while the queue is empty and the
+/// market closed.
 pub async fn run_nightly(engine: Engine) {
     loop {
         tokio::select! {
             () = engine.stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = tokio::time::sleep(CHECK_EVERY) => {}
         }
         if let Err(error) = verify_due(&engine).await {
-            tracing::warn!(%error, "What is stored could not be verified; the next look tries again");
+            tracing::warn!(%error, "Stored bars could not be verified; the next round tries again");
         }
     }
 }
@@ -239,7 +240,7 @@ async fn verify_due(engine: &Engine) -> Result<(), StoreError> {
             let (symbol, timeframe) = (&report.symbol, report.timeframe);
             tracing::warn!(
                 %symbol, %timeframe, findings = report.findings.len() + report.more,
-                "{symbol} {timeframe} is not as it should be: `barkeep verify {symbol}` says what"
+                "Verification found problems in {symbol} {timeframe}: run `barkeep verify {symbol}` for details"
             );
         }
     }
@@ -248,9 +249,9 @@ async fn verify_due(engine: &Engine) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How `mine` differs from `theirs`, the same bar from elsewhere; `None` where it doesn't.
+/// The difference of `mine` and `theirs`, the same bar from another source; `None` if they agree.
 fn difference(mine: &Bar, theirs: &Bar) -> Option<String> {
-    // Sums of volumes depend on the order in which they were added up.
+    // Sums of volumes depend on the order of summation.
     let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1.0);
     let fields = [
         ("open", mine.open, theirs.open),
@@ -259,18 +260,18 @@ fn difference(mine: &Bar, theirs: &Bar) -> Option<String> {
         ("close", mine.close, theirs.close),
         ("volume", mine.volume, theirs.volume),
     ];
-    let told: Vec<String> = fields
+    let differences: Vec<String> = fields
         .iter()
         .filter(|(_, a, b)| !close(*a, *b))
         .map(|(name, a, b)| format!("{name} {a} is {b} there"))
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!differences.is_empty()).then(|| differences.join(", "))
 }
 
-/// The bucket that a bar of the series stands for.
+/// The bucket of a bar of the series.
 fn bucket(sessions: &Sessions, timeframe: Timeframe, start: Timestamp) -> Option<Range> {
     Grid::Session(sessions.clone()).bucket_of(timeframe, start).filter(|bucket| bucket.from() == start)
 }
 
-/// A day and a half after it has ended a bar is final, or nobody has looked.
+/// Bars should be final a day and a half after their end.
 const FINAL_BY: SignedDuration = SignedDuration::from_hours(36);

@@ -1,4 +1,4 @@
-//! A few sessions fetched once more, and held against what is stored.
+//! Fetches a few sessions again and compares them with the stored bars.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,15 @@ use crate::{
     shape::{CheckedBars, ShapeContext, shape},
 };
 
-/// What a comparison fetched.
+/// Result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) bars: usize,
     pub(super) findings: Vec<Finding>,
 }
 
-/// `count` sessions (weeks for weeks) of which bars are stored, the newest among them, spread over all there are.
+/// Up to `count` sessions (weeks for weekly bars) with stored bars, the newest among them, spread over the whole
+/// history.
 pub(super) fn sessions(stored: &[StoredBar], timeframe: Timeframe, calendar: &Sessions, count: usize) -> Vec<Range> {
     let mut all: Vec<Range> = stored
         .iter()
@@ -45,7 +46,8 @@ pub(super) fn sessions(stored: &[StoredBar], timeframe: Timeframe, calendar: &Se
     chosen
 }
 
-/// Fetches the bars of `session` as they would be today. Bars from another feed are not compared: they differ by right.
+/// Fetches the bars of `session` as the provider has them today and compares them. Bars from another feed are not
+/// compared: they may differ.
 pub(super) async fn compare(
     engine: &Engine,
     definition: &Definition,
@@ -57,7 +59,7 @@ pub(super) async fn compare(
     let (sessions, timeframe) = (market.sessions_of(definition.calendar), definition.timeframe);
     let class = definition.ticker.asset_class();
     let asked_at = market.now;
-    // Where the bars of that session came from.
+    // The feed that the session's bars came from.
     let feed = stored.iter().find(|bar| session.contains(bar.bar.start)).map_or("", |bar| bar.provider.as_str());
     let found = engine.routes.serving(class).find_map(|source| {
         let limits = source.limits(class);
@@ -94,13 +96,17 @@ pub(super) async fn compare(
     for (start, theirs) in &theirs {
         match mine.get(start) {
             Some(mine) if mine.provider == fetched.provenance => {
-                if let Some(told) = difference(&mine.bar, theirs) {
-                    find(Kind::Differs, *start, format!("{} sends other bars now: {told}", fetched.provenance));
+                if let Some(difference) = difference(&mine.bar, theirs) {
+                    find(
+                        Kind::Differs,
+                        *start,
+                        format!("{} sends a different bar now: {difference}", fetched.provenance),
+                    );
                 }
             }
             Some(_) => {}
             None if bucket(&sessions, timeframe, *start).is_some_and(|bucket| covered.encloses(&bucket)) => {
-                find(Kind::Missing, *start, format!("{} has it, and the time counts as covered", fetched.provenance));
+                find(Kind::Missing, *start, format!("{} has this bar, and its range is covered", fetched.provenance));
             }
             None => {}
         }

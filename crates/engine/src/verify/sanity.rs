@@ -1,4 +1,4 @@
-//! What stored bars say of themselves, and of one another.
+//! Checks stored bars by themselves, and against one another.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use store::bars::StoredBar;
 
 use super::{FINAL_BY, Finding, Kind, bucket, difference};
 
-/// Between two sessions a price that has changed by more than this is looked at as a split.
+/// A price change of more than this between two sessions is examined as a possible split.
 const LIKE_A_SPLIT: f64 = 0.3;
 
-/// Each bar for itself: possible prices, a start on the grid, final in time.
+/// Checks each bar by itself: possible prices, a start on the grid, final in time.
 pub(super) fn check_each(
     stored: &[StoredBar],
     timeframe: Timeframe,
@@ -29,7 +29,7 @@ pub(super) fn check_each(
             find(Kind::Impossible, defect.to_string());
         }
         match bucket(sessions, timeframe, bar.start) {
-            None => find(Kind::OffGrid, format!("no {timeframe} bar of {} starts then", sessions.calendar())),
+            None => find(Kind::OffGrid, format!("no {timeframe} bar of {} starts at this time", sessions.calendar())),
             Some(bucket) if !is_final => {
                 let by = bucket.to().checked_add(grace).and_then(|end| end.checked_add(FINAL_BY));
                 if by.is_ok_and(|by| by < now) {
@@ -42,7 +42,7 @@ pub(super) fn check_each(
     findings
 }
 
-/// Steps between sessions that look like a split that nobody has told of.
+/// Price changes between sessions like that of a split, with no split listed.
 pub(super) fn unexplained_jumps(stored: &[StoredBar], calendar: Calendar, actions: &[Action]) -> Vec<Finding> {
     if calendar == Calendar::AlwaysOpen {
         return Vec::new();
@@ -69,7 +69,8 @@ pub(super) fn unexplained_jumps(stored: &[StoredBar], calendar: Calendar, action
     findings
 }
 
-/// Whether `timeframe` is a sum of whole bars of `shorter`. A day has an auction that shorter bars don't.
+/// Whether `timeframe` can be summed from whole bars of `shorter`. Daily bars include an auction that shorter bars
+/// don't.
 pub(super) fn can_be_made_of(timeframe: Timeframe, shorter: Timeframe) -> bool {
     match (timeframe, shorter) {
         (Timeframe::W1, Timeframe::D1) => true,
@@ -78,7 +79,7 @@ pub(super) fn can_be_made_of(timeframe: Timeframe, shorter: Timeframe) -> bool {
     }
 }
 
-/// Bars against the same made of `shorter`, where all of the time is covered by final ones from the same feed.
+/// Compares bars with those resampled from `shorter`, where final bars of the same feed cover all of the range.
 pub(super) fn check_sums(
     stored: &[StoredBar],
     timeframe: Timeframe,
@@ -97,9 +98,9 @@ pub(super) fn check_sums(
         let parts = shorter.get(first..after).unwrap_or_default();
         if parts.iter().all(|part| part.is_final && part.provider == mine.provider)
             && covered.encloses(&made.range)
-            && let Some(told) = difference(&mine.bar, &made.bar)
+            && let Some(difference) = difference(&mine.bar, &made.bar)
         {
-            let message = format!("made of {} shorter bars: {told}", parts.len());
+            let message = format!("resampled from {} shorter bars: {difference}", parts.len());
             findings.push(Finding { kind: Kind::NotTheSum, at: mine.bar.start, message });
         }
     }

@@ -1,5 +1,5 @@
-//! A provider that fails in the middle of a pack: what was complete is kept, the rest comes again, and failures are counted
-//! where the provider is to blame and nowhere else.
+//! A provider that fails in the middle of a pack: completed symbols are stored, the rest is retried, and failures are
+//! counted only where the provider is to blame.
 
 use engine::dispatch::{self, Claimed, ClaimedPack, Scope, execute};
 use market::Timeframe;
@@ -10,7 +10,7 @@ use crate::stages::{Bench, EVENING, Run, claimed};
 
 const FOUR: [&str; 4] = ["BA", "IBM", "KO", "PEP"];
 
-/// Hours of four symbols, planned; what can be had of all with one request is claimed.
+/// Plans hourly series of four symbols, and claims the pack that serves them with one request.
 async fn a_pack_of_four(bench: &Bench) -> ClaimedPack {
     bench.track(&FOUR, &[Timeframe::H1]).await;
     bench.plan().await;
@@ -35,7 +35,7 @@ async fn of_an_answer_that_breaks_off_the_symbols_that_were_complete_are_stored_
         let bench = Bench::at(EVENING).await;
         let pack = a_pack_of_four(&bench).await;
         let runs: Vec<ClaimedRun> = pack.runs.clone();
-        // Half of the rows, half of what is left of them, and nothing more.
+        // Each response returns half of the remaining rows, and the third fails.
         bench.simulator.set_next_faults([Some(FaultKind::Short), Some(FaultKind::Short), Some(fault)]);
         execute(&bench.engine, pack, &Scope::All).await;
 
@@ -70,12 +70,12 @@ async fn a_run_that_fails_five_times_is_given_up_with_its_reason_and_what_is_mis
         assert!(bench.runs().await.iter().all(|run| run.status == status));
     }
     bench.end_waits().await;
-    assert_eq!(bench.work_off().await, 0, "nobody asks for it again");
+    assert_eq!(bench.work_off().await, 0, "it is not requested again");
     assert!(bench.states("KO").await.contains(&"failing".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn being_told_to_wait_costs_no_failure_and_nobody_claims_anything_before_the_wait_is_over() {
+async fn throttling_costs_no_failure_and_nothing_is_claimed_before_the_wait_is_over() {
     let bench = Bench::at(EVENING).await;
     let other = bench.another("second").await;
     let pack = a_pack_of_four(&bench).await;
@@ -88,7 +88,7 @@ async fn being_told_to_wait_costs_no_failure_and_nobody_claims_anything_before_t
     bench.sql("update job_runs set run_after = now()").await;
     for engine in [&bench.engine, &other] {
         let waits = matches!(claimed(engine).await, Claimed::NotNow(wait) if wait > std::time::Duration::from_secs(60));
-        assert!(waits, "one worker's wait is everybody's");
+        assert!(waits, "the wait applies to all workers");
     }
     assert_eq!(bench.requests(), 1);
     all_is_done(&bench).await;
@@ -116,7 +116,7 @@ async fn a_wait_in_the_middle_of_an_answer_keeps_what_was_complete_and_costs_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_credentials_leave_runs_queued_until_somebody_has_better_ones() {
+async fn refused_credentials_leave_runs_queued_until_there_are_better_ones() {
     let keys = |settings: &mut simulator::Settings| settings.credentials = Some(("id".into(), "right".into()));
     let bench = Bench::keyed(EVENING, keys, Some(("id", "wrong"))).await;
     let pack = a_pack_of_four(&bench).await;
@@ -126,13 +126,13 @@ async fn refused_credentials_leave_runs_queued_until_somebody_has_better_ones() 
         assert_eq!((run.status.as_str(), run.attempt, run.failures), ("queued", 0, 0), "{run:?}");
         assert_eq!(run.error_code.as_deref(), Some("credentials"));
     }
-    assert!(matches!(claimed(&bench.engine).await, Claimed::NotNow(_)), "the account is left alone");
+    assert!(matches!(claimed(&bench.engine).await, Claimed::NotNow(_)), "no request is sent on the account");
     assert_eq!(bench.requests(), 1);
 
-    let mended = bench.another_keyed("second", Some(("id", "right"))).await;
-    dispatch::retry_credentials(&mended).await.unwrap();
-    while let Claimed::Pack(pack) = claimed(&mended).await {
-        execute(&mended, pack, &Scope::All).await;
+    let second = bench.another_keyed("second", Some(("id", "right"))).await;
+    dispatch::retry_credentials(&second).await.unwrap();
+    while let Claimed::Pack(pack) = claimed(&second).await {
+        execute(&second, pack, &Scope::All).await;
     }
     assert!(bench.runs().await.iter().all(|run| run.status == "success" && run.failures == 0));
 }

@@ -1,4 +1,4 @@
-//! A run from plan to outcome: nothing of it can be read before its commit, and everything after it.
+//! A run from plan to outcome: none of it can be read before its commit, and all of it afterwards.
 
 use engine::plan::Planned;
 use market::Timeframe;

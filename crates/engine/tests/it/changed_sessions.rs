@@ -1,4 +1,4 @@
-//! Sessions that change while bars are on their way: what was made by the old ones is not stored.
+//! Sessions that change while a request is in progress: bars fetched under the old edition are not stored.
 
 use engine::dispatch::failure;
 use market::{Timeframe, calendar::Exceptions};
@@ -6,7 +6,7 @@ use store::{StoreError, market_sessions};
 
 use crate::stages::{Bench, EVENING, USUAL, at};
 
-/// A Wednesday that ends at 17:00 UTC.
+/// A Wednesday that ends early, at 17:00 UTC.
 const EARLY: &str = "calendar,date,change,close\nXNYS,2026-06-17,early,13:00\n";
 
 async fn change(bench: &Bench) {

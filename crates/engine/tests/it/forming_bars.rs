@@ -1,4 +1,4 @@
-//! Bars that are forming: shown as such, final when their time has come, and never the other way round.
+//! Forming bars: stored as provisional, final once they have ended, and never provisional again.
 
 use market::Timeframe;
 use store::bars::StoredBar;
@@ -28,7 +28,7 @@ async fn a_bar_that_is_forming_is_provisional_and_uncovered_and_a_later_run_make
     bench.work_off().await;
     let ended = forming(&bench).await;
     assert!(ended.is_final);
-    assert!(ended.bar.volume > provisional.bar.volume, "its last minutes came too");
+    assert!(ended.bar.volume > provisional.bar.volume, "its last minutes are included");
     let covered = bench.covered("KO", Timeframe::M15).await;
     assert_eq!(covered.last().map(|range| range.to()), Some(at("2026-06-18T15:45:00Z")));
 }

@@ -1,4 +1,4 @@
-//! What people want changes between any two steps: who asks now goes first, and who doesn't want it any more isn't served.
+//! Interest that changes between any two steps: new interest is served first, and withdrawn interest is not served.
 
 use engine::dispatch::Claimed;
 use market::Timeframe;
@@ -23,7 +23,7 @@ async fn interest_in_a_symbol_whose_background_runs_wait_already_moves_them_to_t
     bench.keep(&["AAPL", "MSFT", "TXN"]).await;
     bench.plan().await;
     let (before, requests) = (bench.runs().await.len(), bench.requests());
-    // The one that would come last.
+    // The run that would be claimed last.
     bench.sql("update job_runs set rank_at = now() + interval '1 hour' where symbol = 'TXN'").await;
     bench.track(&["TXN"], &USUAL).await;
     let pack = bench.claim().await;
@@ -54,7 +54,7 @@ async fn a_symbol_that_is_asked_for_does_not_wait_for_ten_thousand_background_ru
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_nobody_wants_any_more_is_not_claimed_and_not_planned() {
+async fn without_interest_nothing_is_claimed_or_planned() {
     let bench = Bench::at(EVENING).await;
     bench.track(&["KO", "PEP"], &USUAL).await;
     bench.plan().await;
@@ -70,7 +70,7 @@ async fn what_nobody_wants_any_more_is_not_claimed_and_not_planned() {
 
     bench.track(&["KO"], &USUAL).await;
     bench.plan().await;
-    assert_eq!(bench.claim().await.runs[0].ticker, ticker("KO"), "who wants it again is served");
+    assert_eq!(bench.claim().await.runs[0].ticker, ticker("KO"), "renewed interest is served");
     assert_eq!(bench.overlaps().await, 0);
 }
 
@@ -96,7 +96,7 @@ async fn of_a_symbol_that_is_suspended_meanwhile_nothing_more_is_claimed_and_the
     bench.plan().await;
     let pack = bench.claim().await;
     assert!(pack.runs.len() < bench.runs().await.len(), "some are left");
-    symbols::suspend(&bench.database, &ticker("KO"), "nobody knows it").await.unwrap();
+    symbols::suspend(&bench.database, &ticker("KO"), "unknown symbol").await.unwrap();
     let prepared = bench.prepare(&pack).await;
     let fetched = bench.fetch(&pack, &prepared).await;
     bench.commit(&pack, &fetched).await.unwrap();

@@ -1,4 +1,4 @@
-//! Leases: whoever lost one writes nothing, and whoever has it now does.
+//! Leases: a worker that lost one writes nothing, and the worker that holds it now does.
 
 use market::Timeframe;
 use store::runs;
@@ -33,7 +33,7 @@ async fn what_was_fetched_under_a_lease_that_another_has_by_now_is_not_written_a
     assert!(runs.iter().all(|run| run.status == "success" && run.rows_written > 0 && run.failures == 0), "{runs:?}");
     bench.assert_true("KO", Timeframe::H1).await;
 
-    // Once more, after all is over.
+    // Once more, after both have ended.
     let before = bench.runs().await;
     bench.commit(&lost, &late).await.unwrap();
     assert_eq!(bench.runs().await, before);
@@ -50,7 +50,7 @@ async fn a_lease_that_has_run_out_is_lost_though_nobody_else_has_claimed_the_run
     bench.sql("update job_runs set lease_until = now() - interval '1 second' where status = 'running'").await;
     bench.commit(&pack, &fetched).await.unwrap();
     assert_eq!(bench.count("ohlc_bars_v2").await, 0);
-    // The next planner frees it, and it is done after all.
+    // The next plan releases it, and it succeeds in the end.
     bench.plan().await;
     bench.work_off().await;
     bench.assert_true("KO", Timeframe::H1).await;

@@ -1,5 +1,6 @@
-//! The stages, driven step by step on a real database and a simulated provider: a test stops between any two steps, does what
-//! may happen there, and goes on. What needs a process (a kill, a freeze, a signal, a browser) is tested with the binary.
+//! The stages, driven step by step on a real database and a simulated provider: a test stops between any two steps,
+//! does what may happen there, and continues. What needs a process (a kill, a freeze, a signal, a browser) is tested
+//! with the binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod a_failing_provider;

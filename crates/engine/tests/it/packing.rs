@@ -1,4 +1,4 @@
-//! Few requests: one serves as many series as it can, and a symbol that spoils it for the others is found.
+//! Few requests: each serves as many series as it can, and a symbol that spoils it for the others is isolated.
 
 use engine::dispatch::{Scope, execute};
 use market::Timeframe;
@@ -25,7 +25,7 @@ async fn a_fresh_symbols_first_request_is_its_newest_stretch_for_all_timeframes(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_symbols_in_one_request_a_bad_one_is_found_and_the_others_are_stored() {
     let bench = Bench::at(EVENING).await;
-    // Well-formed for us, and nothing that this provider takes: it refuses the whole request.
+    // Well-formed for Barkeep, but not for this provider: it refuses the whole request.
     let mut symbols: Vec<String> = (0..49).map(|n| format!("S{n}")).collect();
     symbols.push("AB-CD".to_owned());
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
@@ -35,7 +35,7 @@ async fn of_fifty_symbols_in_one_request_a_bad_one_is_found_and_the_others_are_s
     let pack = bench.claim().await;
     assert_eq!(pack.pack.tickers.len(), 50);
     execute(&bench.engine, pack, &Scope::All).await;
-    assert_eq!(bench.requests(), 3, "the refused one, the one that its words name, the others");
+    assert_eq!(bench.requests(), 3, "the refused one, the symbol that its message names, the others");
     let runs = bench.runs().await;
     let (bad, good): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.symbol == "AB-CD");
     assert!(good.iter().all(|run| run.status == "success" && run.failures == 0), "{good:?}");

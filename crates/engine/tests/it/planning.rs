@@ -1,10 +1,10 @@
-//! Planning any number of times, in any place: nothing is ever queued twice.
+//! Planning any number of times, at any point: nothing is ever queued twice.
 
 use market::Timeframe;
 
 use crate::stages::{Bench, EVENING, USUAL, plan};
 
-/// Plans anew what was planned already, as if everything were due.
+/// Plans again, with everything due, what was planned already.
 async fn again(bench: &Bench) -> usize {
     bench.make_due().await;
     let queued = bench.plan().await.slices;

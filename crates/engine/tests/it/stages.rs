@@ -1,7 +1,8 @@
-//! A market, a database and the stages' single steps.
+//! A provider, a database and the single steps of the stages.
 //!
-//! In: what the provider is like and what time it is. Out: a [`Bench`], whose engine does one step when it is told to, and
-//! what is in the database after it. Holds: nothing runs by itself, and the market's time stands until it is set.
+//! In: the provider's settings and the market's time. Out: a [`Bench`], whose engine does one step per call, and the
+//! state of the database after it. Holds: nothing runs by itself, and the market's time doesn't advance until it is
+//! set.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +40,7 @@ use testkit::{ALICE, OwnedDatabase, Owner};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-/// A Thursday, when the session is over and no bar is forming.
+/// A Thursday, after the session has ended, with no forming bar.
 pub(crate) const EVENING: &str = "2026-06-18T23:00:00Z";
 
 /// The same day, in the middle of the session and of a bar of every timeframe.
@@ -47,7 +48,7 @@ pub(crate) const NOON: &str = "2026-06-18T15:37:00Z";
 
 pub(crate) const USUAL: [Timeframe; 3] = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
 
-/// A database in which nobody wants anything yet, a provider, and an engine that does nothing by itself.
+/// A database without interest, a provider, and an engine that does nothing by itself.
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(crate) simulator: Simulator,
@@ -59,7 +60,7 @@ pub(crate) struct Bench {
     _owned: OwnedDatabase,
 }
 
-/// A run as it stands.
+/// A run in its present state.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(crate) struct Run {
     pub(crate) id: Uuid,
@@ -79,12 +80,12 @@ impl Bench {
         Self::with(now, |_| {}).await
     }
 
-    /// `change`: what is different about the provider.
+    /// `change`: how the provider's settings differ.
     pub(crate) async fn with(now: &str, change: impl FnOnce(&mut Settings)) -> Self {
         Self::keyed(now, change, None).await
     }
 
-    /// The engine asks with that pair of keys.
+    /// The engine uses that pair of keys.
     pub(crate) async fn keyed(now: &str, change: impl FnOnce(&mut Settings), keys: Option<(&str, &str)>) -> Self {
         let owned = testkit::migrated(Owner::Plain).await.unwrap();
         let database = owned.database.clone();
@@ -108,7 +109,7 @@ impl Bench {
         bench
     }
 
-    /// Another process's engine.
+    /// The engine of another process.
     pub(crate) async fn another(&self, worker: &str) -> Engine {
         self.another_keyed(worker, None).await
     }
@@ -117,11 +118,11 @@ impl Bench {
         connected(&self.database, self.address, self.engine.clock.now(), worker, keys).await
     }
 
-    /// The market's time goes on to `now`, for the provider, the database and the engine.
+    /// Sets the market's time to `now`, for the provider, the database and the engine.
     pub(crate) async fn set_time(&self, now: &str) {
         *self.market_now.write().unwrap() = at(now);
         clock::start(&self.database, Some(at(now))).await.unwrap();
-        self.engine.clock.set(MarketClock::standing_at(at(now)));
+        self.engine.clock.set(MarketClock::frozen_at(at(now)));
     }
 
     pub(crate) async fn track(&self, symbols: &[&str], timeframes: &[Timeframe]) {
@@ -132,7 +133,7 @@ impl Bench {
         tracking::untrack(&self.database, ALICE, &[ticker(symbol)], None).await.unwrap();
     }
 
-    /// Keeps what was kept from the first, in the background: some of the built-in symbols' series.
+    /// Enables some of the built-in symbols' series, in the background.
     pub(crate) async fn keep(&self, symbols: &[&str]) {
         let list = symbols.join(",");
         self.sql(&format!(
@@ -142,12 +143,12 @@ impl Bench {
         .await;
     }
 
-    /// Makes everything due for planning that anybody wants.
+    /// Makes every enabled definition due for planning.
     pub(crate) async fn make_due(&self) {
         self.sql("update job_definitions set next_due_at = 'epoch'").await;
     }
 
-    /// Lets nobody wait any longer: neither runs for their next try, nor accounts that were told to.
+    /// Ends all waits: runs' retry delays, and accounts' blocks.
     pub(crate) async fn end_waits(&self) {
         self.sql(
             "update job_runs set run_after = now() where status = 'queued';
@@ -156,7 +157,7 @@ impl Bench {
         .await;
     }
 
-    /// As if the time of those leases had run out.
+    /// Lets the leases of these runs expire.
     pub(crate) async fn expire_leases(&self, runs: &[ClaimedRun]) {
         let ids = runs.iter().map(|run| format!("'{}'", run.id)).collect::<Vec<_>>().join(",");
         self.sql(&format!("update job_runs set lease_until = now() - interval '1 second' where id in ({ids})")).await;
@@ -183,7 +184,7 @@ impl Bench {
         commit_all(&self.engine, pack, fetched).await
     }
 
-    /// Claims and executes until nothing can be claimed. How many packs it was.
+    /// Claims and executes until nothing can be claimed. Returns the number of packs.
     pub(crate) async fn work_off(&self) -> usize {
         let mut packs = 0;
         while let Claimed::Pack(pack) = claimed(&self.engine).await {
@@ -209,7 +210,7 @@ impl Bench {
         self.rows::<(i64,)>(&format!("select count(*) from {of}")).await[0].0
     }
 
-    /// All runs, in the order in which they were made.
+    /// All runs, in the order of their creation.
     pub(crate) async fn runs(&self) -> Vec<Run> {
         self.rows(
             "select id, symbol, timeframe, status, attempt, failures, error_code, worker, rows_written, requests
@@ -218,14 +219,14 @@ impl Bench {
         .await
     }
 
-    /// Those of a pack.
+    /// The runs of a pack.
     pub(crate) async fn runs_of(&self, claimed: &[ClaimedRun]) -> Vec<Run> {
         let mut runs = self.runs().await;
         runs.retain(|run| claimed.iter().any(|claimed| claimed.id == run.id));
         runs
     }
 
-    /// How often two runs that are queued or running ask for the same time of a series.
+    /// The number of pairs of queued or running runs that overlap in the same series.
     pub(crate) async fn overlaps(&self) -> i64 {
         self.count(
             "job_runs a join job_runs b on a.job_def_id = b.job_def_id and a.id < b.id
@@ -239,24 +240,24 @@ impl Bench {
         bars::read(&self.database, None, &ticker(symbol), timeframe, None, i64::MAX).await.unwrap().unwrap_or_default()
     }
 
-    /// The ranges that were answered for, oldest first.
+    /// The covered ranges, oldest first.
     pub(crate) async fn covered(&self, symbol: &str, timeframe: Timeframe) -> Vec<Range> {
         coverage::covered(&self.database, &ticker(symbol), timeframe).await.unwrap().iter().collect()
     }
 
-    /// How the series of a symbol are shown, in the order of their timeframes' names.
+    /// The states of a symbol's series, in the order of their timeframes' names.
     pub(crate) async fn states(&self, symbol: &str) -> Vec<String> {
         let series = coverage::of_symbol(&self.database, None, &ticker(symbol)).await.unwrap();
         series.into_iter().map(|series| series.state).collect()
     }
 
-    /// Requests for bars of stocks so far.
+    /// Requests for stock bars so far.
     pub(crate) fn requests(&self) -> u64 {
         self.simulator.stats().to("/v2/stocks/bars")
     }
 
-    /// Holds the stored bars of a series' newest two weeks against the provider's minutes: they are all of the bars, and none
-    /// besides, that those make where the series is covered.
+    /// Compares the stored bars of a series' newest two weeks with the provider's minutes: they are exactly the bars
+    /// that those resample to where the series is covered.
     pub(crate) async fn assert_true(&self, symbol: &str, timeframe: Timeframe) {
         let mut stored = self.bars(symbol, timeframe).await;
         let end = self.covered(symbol, timeframe).await.last().expect("something is covered").to();
@@ -276,7 +277,7 @@ impl Bench {
     }
 }
 
-/// The provider rounds the average price and the volume of each bar: what is made of other bars differs by as much.
+/// The provider rounds the average price and the volume of each bar; resampled bars differ by as much.
 fn alike(one: &Bar, other: &Bar) -> bool {
     let near = |one: f64, other: f64| (one - other).abs() <= 1e-6 + 1e-9 * one.abs();
     let rest = |bar: &Bar| Bar { vwap: None, volume: 0.0, ..*bar };
@@ -309,7 +310,7 @@ async fn connected(
         (settings.key_id, settings.secret_key) = (Some(id.into()), Some(secret.into()));
     }
     let candidates: [Arc<dyn Candidate>; 1] = [Arc::new(settings)];
-    let clock = SharedClock::new(MarketClock::standing_at(now));
+    let clock = SharedClock::new(MarketClock::frozen_at(now));
     let calendars = SharedCalendars::by_rules();
     engine::calendar_exceptions::follow(database, &calendars).await.unwrap();
     Engine {
@@ -325,7 +326,7 @@ async fn connected(
     }
 }
 
-/// Plans what is due; nothing may go wrong with any series.
+/// Plans what is due; no series may fail.
 pub(crate) async fn plan(engine: &Engine) -> Planned {
     let (planned, errors) = plan::plan_due(engine, None, None).await.unwrap();
     assert!(errors.is_empty(), "{errors:?}");
@@ -349,7 +350,7 @@ pub(crate) async fn prepare(engine: &Engine, pack: &ClaimedPack) -> PreparedRequ
     PreparedRequest::new(engine, pack.source.as_ref(), &pack.runs, pack.pack.base, urgency).await.unwrap().unwrap()
 }
 
-/// Fetches all pages; what each of them brought.
+/// Fetches all pages, and returns the result of each.
 pub(crate) async fn fetch<'a>(
     engine: &Engine,
     pack: &'a ClaimedPack,
@@ -366,7 +367,7 @@ pub(crate) async fn fetch<'a>(
     Ok(pages)
 }
 
-/// Commits what was fetched of a pack.
+/// Commits the fetched results of a pack.
 pub(crate) async fn commit_all(
     engine: &Engine,
     pack: &ClaimedPack,
@@ -391,12 +392,12 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Looks until it is so: for what another task does.
+/// Polls until the condition holds: for the effects of another task.
 pub(crate) async fn eventually(is_so: impl AsyncFn() -> bool) {
-    let looked = async {
+    let polling = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(120), looked).await.expect("it comes to be so");
+    tokio::time::timeout(Duration::from_secs(120), polling).await.expect("it comes to be so");
 }

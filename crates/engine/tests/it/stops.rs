@@ -1,4 +1,4 @@
-//! A stop between any two steps: the runs go back as they were, for whoever comes next.
+//! A stop between any two steps: the runs are requeued unchanged, for the next worker.
 
 use engine::dispatch::{Scope, execute, failure};
 use market::Timeframe;
@@ -6,7 +6,7 @@ use simulator::FaultKind;
 
 use crate::stages::{Bench, EVENING, Run, claim, commit_all, eventually, fetch, prepare};
 
-/// Nobody waits for these, and nothing is held against them.
+/// They have no delay and no failure.
 fn assert_as_they_were(runs: &[Run]) {
     for run in runs {
         assert_eq!((run.status.as_str(), run.attempt, run.failures), ("queued", 0, 0), "{run:?}");
@@ -59,7 +59,7 @@ async fn what_was_fetched_and_not_yet_stored_at_the_stop_is_asked_for_again_and_
     let late = bench.fetch(&stopped, &prepared).await;
     failure::requeue_stopped(&bench.engine, &stopped.runs).await.unwrap();
     assert_as_they_were(&bench.runs_of(&stopped.runs).await);
-    // The one that was stopped is late: what it has is nobody's any more.
+    // The worker that was stopped commits late: it holds none of the runs any more.
     bench.commit(&stopped, &late).await.unwrap();
     assert_eq!(bench.count("ohlc_bars_v2").await, 0);
 

@@ -1,4 +1,4 @@
-//! Whose turn it is where several ask at once.
+//! Foreground and background priority among concurrent claims.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ async fn workers_that_claim_at_once_never_get_the_same_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn background_work_is_not_claimed_while_somebody_waits_and_what_they_asked_for_is() {
+async fn background_work_is_not_claimed_during_foreground_work_and_foreground_runs_are() {
     let bench = Bench::at(EVENING).await;
     let other = bench.another("second").await;
     bench.keep(&["AAPL", "MSFT"]).await;
@@ -52,7 +52,7 @@ async fn background_work_is_not_claimed_while_somebody_waits_and_what_they_asked
     }
     let pack = claim(&other).await;
     assert!(pack.runs.iter().all(|run| !run.by_interest), "another process has processors of its own");
-    // Back, for whoever comes.
+    // Requeued for the next worker.
     dispatch::failure::requeue_stopped(&other, &pack.runs).await.unwrap();
     drop(waits);
     bench.engine.foreground.wait_until_idle().await;
@@ -74,7 +74,7 @@ async fn the_share_of_background_work_is_claimed_first_though_people_wait_for_ot
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_some_symbols_claims_those_alone() {
+async fn a_scope_of_symbols_claims_only_their_runs() {
     let bench = Bench::at(EVENING).await;
     bench.keep(&["AAPL", "MSFT"]).await;
     bench.track(&["KO"], &USUAL).await;

@@ -1,4 +1,4 @@
-//! Bars that can't be true: asked for again, and in the end kept apart with the reason while all others are stored.
+//! Invalid bars: requested again, and in the end quarantined with the reason while all others are stored.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use store::bars::StoredBar;
 
 use crate::stages::{Bench, EVENING, USUAL};
 
-/// Open at all hours: whichever bar is spoilt, it is one that counts.
+/// Always open: any spoilt bar lies in a session.
 const PAIR: &str = "BTC-USD";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

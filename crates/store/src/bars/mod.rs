@@ -1,8 +1,8 @@
-//! Bars in and out: the one module that knows how they lie.
+//! Bars: the one module that knows their table.
 //!
-//! In: bars of series, with their provenance. Out: bars, and the closes that lists show. The same in SQL is the migration
-//! `bars`: reading, counting, the latest, whether there are any, expected against stored, deleting. Everything else asks one
-//! of the two, so whoever changes how bars lie on disk, or where, changes it in these two places.
+//! In: bars of series, with their provenance. Out: bars, and the closes that lists show. The counterpart in SQL is
+//! the migration `bars`: reading, counting, the latest bar, whether there are any, expected against stored, deleting.
+//! All other code uses one of the two, so a change of the storage of bars is a change of these two places.
 
 pub mod quotes;
 mod read;
@@ -15,18 +15,18 @@ use uuid::Uuid;
 pub use read::{closes_before, read};
 pub use write::{delete, quarantine, store};
 
-/// The table, for those who look at tables as such: their rights, their policies.
+/// The table's name, for checks of its privileges and policies.
 pub(crate) const TABLE: &str = "public.ohlc_bars_v2";
 
-/// A bar and whether it may still change.
+/// A bar and whether it is final.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ShapedBar {
     pub bar: Bar,
-    /// False while its end plus the provider's grace has not passed.
+    /// False until its end plus the provider's grace has passed.
     pub is_final: bool,
 }
 
-/// A bar as stored.
+/// A stored bar.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoredBar {
     #[serde(flatten)]
@@ -44,7 +44,7 @@ pub struct SeriesBars<'a> {
     pub bars: &'a [ShapedBar],
 }
 
-/// A bar that can't be true, as sent.
+/// An invalid bar, as sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InvalidBar {
     pub bar: Bar,

@@ -1,4 +1,4 @@
-//! The newest bars of many symbols at once, for lists: of each in its finest timeframe that has any.
+//! The newest bars of many symbols at once, for lists: for each symbol in the finest timeframe with bars.
 
 use std::collections::HashMap;
 
@@ -24,15 +24,15 @@ pub struct Close {
 pub struct Newest {
     pub timeframe: Timeframe,
     pub closes: Vec<Close>,
-    /// Of the last one: provider and feed, and whether it may still change.
+    /// Of the newest bar: provider and feed, and whether it is final.
     pub provider: String,
     pub is_final: bool,
 }
 
-/// The newest `count` closes of each of `symbols`; those without a bar are left out.
+/// The newest `count` closes of each of `symbols`; symbols without bars are omitted.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn newest(
     database: &Database,
     user: Uuid,

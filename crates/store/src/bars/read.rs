@@ -1,4 +1,4 @@
-//! Bars out.
+//! Reads bars.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-/// The bars of a series that start in `range`, oldest first; of more than `limit` the newest.
+/// The bars of a series that start in `range`, oldest first; if more than `limit`, the newest ones.
 ///
 /// `None`: there is no such symbol.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn read(
     database: &Database,
     user: Option<Uuid>,
@@ -71,11 +71,12 @@ fn stored(row: &PgRow) -> Result<StoredBar, StoreError> {
     })
 }
 
-/// The last stored close before each day's midnight in New York, as traded: of a day's bar where there is one, since it
-/// has the auction, else of the shortest that is there. Days without a bar within two weeks before them have no entry.
+/// The last stored close before each day's midnight in New York, as traded: of a daily bar if there is one, since it
+/// includes the auction, else of the shortest timeframe with bars. Days without a bar in the two weeks before them
+/// are omitted.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn closes_before(
     database: &Database,
     user: Option<Uuid>,

@@ -1,4 +1,4 @@
-//! Bars in.
+//! Writes bars.
 
 use std::collections::HashMap;
 
@@ -10,48 +10,50 @@ use uuid::Uuid;
 use super::{InvalidBar, SeriesBars, ShapedBar};
 use crate::{ServiceTx, StoreError, instant::Instant, row::parsed, statement::query, statement::query_scalar};
 
-/// Rows of one statement: beyond some thousands a larger batch is no faster.
+/// Rows per statement: larger batches are no faster.
 const BATCH: usize = 10_000;
 
-/// Stores bars of any number of series; those that are there already with the same content aren't touched, a final one
-/// never becomes provisional again, and none gives way to one of a worse feed. Returns how many rows were written, for each of `series`.
+/// Stores bars of any number of series. Bars that are stored with the same content are not written again, a final bar
+/// never becomes provisional again, and no bar is replaced by one of a worse feed. Returns the number of rows written
+/// for each of `series`.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn store(tx: &mut ServiceTx, provenance: &str, series: &[SeriesBars<'_>]) -> Result<Vec<u64>, StoreError> {
     let mut written = vec![0; series.len()];
     let mut batch = Batch::default();
-    for (index, of) in series.iter().enumerate() {
-        for bars in of.bars.chunks(BATCH) {
-            if !batch.takes(of, bars) {
+    for (index, one) in series.iter().enumerate() {
+        for bars in one.bars.chunks(BATCH) {
+            if !batch.has_room(one, bars) {
                 batch.write(tx, provenance, &mut written).await?;
             }
-            batch.add(index, of, bars);
+            batch.add(index, one, bars);
         }
     }
     batch.write(tx, provenance, &mut written).await?;
     Ok(written)
 }
 
-/// Rows of one statement. Each bar once, as the statement demands; so that it can be told whose it was.
+/// Rows of one statement, each bar at most once as `on conflict` requires, with the series that each belongs to.
 #[derive(Default)]
 struct Batch<'a> {
     rows: Vec<(Uuid, Timeframe, &'a ShapedBar)>,
-    whose: HashMap<(Uuid, Timeframe, Timestamp), usize>,
+    index_of: HashMap<(Uuid, Timeframe, Timestamp), usize>,
 }
 
 impl<'a> Batch<'a> {
-    fn takes(&self, of: &SeriesBars<'_>, bars: &[ShapedBar]) -> bool {
-        let is_there = |bar: &ShapedBar| self.whose.contains_key(&(of.symbol_id, of.timeframe, bar.bar.start));
-        self.rows.len() + bars.len() <= BATCH && !bars.iter().any(is_there)
+    fn has_room(&self, series: &SeriesBars<'_>, bars: &[ShapedBar]) -> bool {
+        let is_present =
+            |bar: &ShapedBar| self.index_of.contains_key(&(series.symbol_id, series.timeframe, bar.bar.start));
+        self.rows.len() + bars.len() <= BATCH && !bars.iter().any(is_present)
     }
 
-    fn add(&mut self, index: usize, of: &SeriesBars<'_>, bars: &'a [ShapedBar]) {
-        self.rows.extend(bars.iter().map(|bar| (of.symbol_id, of.timeframe, bar)));
-        self.whose.extend(bars.iter().map(|bar| ((of.symbol_id, of.timeframe, bar.bar.start), index)));
+    fn add(&mut self, index: usize, series: &SeriesBars<'_>, bars: &'a [ShapedBar]) {
+        self.rows.extend(bars.iter().map(|bar| (series.symbol_id, series.timeframe, bar)));
+        self.index_of.extend(bars.iter().map(|bar| ((series.symbol_id, series.timeframe, bar.bar.start), index)));
     }
 
-    /// Writes what was added and begins anew; adds the rows written to those of their series.
+    /// Writes the batch and clears it; adds the rows written to the counts of their series.
     async fn write(&mut self, tx: &mut ServiceTx, provenance: &str, written: &mut [u64]) -> Result<(), StoreError> {
         let batch = std::mem::take(self);
         if batch.rows.is_empty() {
@@ -101,7 +103,7 @@ impl<'a> Batch<'a> {
         for row in &rows {
             let (symbol_id, timeframe) = (row.try_get(0)?, parsed(row, 1)?);
             for Instant(ts) in row.try_get::<Vec<Instant>, _>(2)? {
-                let index = batch.whose.get(&(symbol_id, timeframe, ts));
+                let index = batch.index_of.get(&(symbol_id, timeframe, ts));
                 if let Some(count) = index.and_then(|index| written.get_mut(*index)) {
                     *count += 1;
                 }
@@ -111,10 +113,10 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Keeps what can't be true apart, with its reason. `asked` is the timeframe that was asked for to make `series` of.
+/// Quarantines invalid bars with their reasons. `asked` is the base timeframe that was requested for `series`.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn quarantine(
     tx: &mut ServiceTx,
     ticker: &Ticker,
@@ -143,11 +145,11 @@ pub async fn quarantine(
     Ok(())
 }
 
-/// Deletes the bars of these series that start in `range`. Coverage stays as it is: the caller says what is to become of
-/// it. Returns how many.
+/// Deletes the bars of these series that start in `range`, and returns their number. Coverage is not changed: that is
+/// up to the caller.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn delete(
     tx: &mut ServiceTx,
     symbols: &[Uuid],

@@ -1,21 +1,21 @@
-//! Which symbols a text may mean, in the order in which a person expects them. In memory: no I/O.
+//! Finds the symbols that a search text may refer to, in order of relevance. In memory: no I/O.
 //!
-//! In: all symbols, once, then texts. Out: positions of symbols. Holds: an exact ticker before tickers that begin with the
-//! text, before names whose words do, before slips of the finger; within each what the asker keeps first, then
-//! what trades before what is delisted, then the better known, the shorter ticker, the alphabet. No text is an error.
+//! In: all symbols, once, then search texts. Out: the matching symbols. Holds: an exact ticker comes before tickers
+//! that begin with the text, then names whose words do, then typing errors; within each the user's own symbols first,
+//! then traded before delisted ones, then the better known, the shorter ticker, the alphabet. No text is an error.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use market::Ticker;
 use uuid::Uuid;
 
-/// No ticker and no word is longer; of a longer text this much is looked at.
+/// No ticker and no word is longer; longer texts are cut to this length.
 const LONGEST: usize = 64;
 
-/// Beyond this many words a text only gets slower, not clearer.
+/// Further words only make a search slower, not more precise.
 const MOST_WORDS: usize = 8;
 
-/// With this many better ones nobody is shown what a slip of the finger may have meant.
+/// With this many better matches no typing errors are corrected.
 const ENOUGH: usize = 5;
 
 /// A symbol that can be found.
@@ -25,18 +25,18 @@ pub struct Item {
     pub ticker: Ticker,
     /// `stock`, `etf` or `crypto`.
     pub asset_type: String,
-    /// Empty where none is known.
+    /// Empty if unknown.
     pub name: String,
     pub exchange: String,
     pub active: bool,
     pub renamed_to: Option<Ticker>,
     /// How well known, 1 before 2.
     pub rank: Option<i32>,
-    /// Whether anybody but who asked for it says that there is such a thing.
+    /// Whether the symbol is confirmed by a list or by bars, not only by users who asked for it.
     pub certain: bool,
 }
 
-/// How a symbol fits, the best first.
+/// How well a symbol matches, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     Exact,
@@ -45,19 +45,19 @@ enum Fit {
     Slip(usize),
 }
 
-/// Symbols, ordered for searching.
+/// Symbols, indexed for searching.
 #[derive(Debug, Default)]
 pub struct Index {
     items: Vec<Item>,
     by_ticker: HashMap<Ticker, u32>,
-    /// Tickers as they are but for their marks: `BRK.B`, `BTC.USD`; and their letters and digits alone: `BRKB`.
+    /// Tickers with dots for other punctuation: `BRK.B`, `BTC.USD`; and their letters and digits alone: `BRKB`.
     marked: Vec<Word>,
     plain: Vec<Word>,
     /// Words of names.
     words: Vec<Word>,
 }
 
-/// Something typed, and the symbols that it stands for.
+/// A search word, and the symbols that it refers to.
 #[derive(Debug)]
 struct Word {
     text: Box<str>,
@@ -71,7 +71,7 @@ impl Index {
         let by_ticker: HashMap<Ticker, u32> = items.iter().zip(0..).map(|(item, n)| (item.ticker.clone(), n)).collect();
         let (mut marked, mut plain, mut words) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (item, n) in items.iter().zip(0_u32..) {
-            // What has another ticker now is found by the old one and the old name too.
+            // A renamed symbol is found by its old ticker and name, too.
             let now = item.renamed_to.as_ref().and_then(|new| by_ticker.get(new)).copied();
             for n in [Some(n), now].into_iter().flatten() {
                 note(&mut marked, with_dots(item.ticker.as_str()), n);
@@ -88,7 +88,7 @@ impl Index {
         self.by_ticker.get(ticker).and_then(|n| self.items.get(*n as usize))
     }
 
-    /// At most `limit` symbols that `text` may mean, the likeliest first. `kept`: the tickers that the asker keeps.
+    /// At most `limit` symbols that `text` may refer to, the best match first. `kept`: the user's own symbols.
     pub fn search(&self, text: &str, kept: &HashSet<Ticker>, limit: usize) -> Vec<&Item> {
         let text: String = text.trim().chars().take(LONGEST).collect();
         let words = words_of_text(&text);
@@ -123,7 +123,7 @@ impl Index {
         found.into_iter().take(limit).map(|(_, item)| item).collect()
     }
 
-    /// The symbol that `ticker`, which nobody knows, is most easily mistaken for.
+    /// The symbol that the unknown `ticker` is most likely a misspelling of.
     pub fn instead_of(&self, ticker: &Ticker) -> Option<&Item> {
         let text = ticker.as_str();
         let alike = self.plain_slips(&letters_and_digits(text)).into_iter().filter_map(|(n, distance)| {
@@ -160,11 +160,11 @@ impl Index {
         for (n, distance) in self.plain_slips(&letters_and_digits(text)) {
             best(fits, n, Fit::Slip(distance));
         }
-        let meant = |word: &String| -> Vec<(&Word, usize)> {
+        let matching = |word: &String| -> Vec<(&Word, usize)> {
             let begun = begins(&self.words, word).map(|found| (found, 0));
             begun.chain(slips(&self.words, word)).collect()
         };
-        for (n, distance) in self.having(words, meant) {
+        for (n, distance) in self.having(words, matching) {
             best(fits, n, Fit::Slip(distance));
         }
     }
@@ -174,16 +174,17 @@ impl Index {
         found.flat_map(|(word, distance)| word.items.iter().map(move |n| (*n, distance))).collect()
     }
 
-    /// Symbols in whose names each of `words` stands, as `meant` understands it, with the sum of what it had to forgive.
+    /// Symbols whose names contain a match of each of `words`, as `matching` finds them, with the sum of the edit
+    /// distances.
     fn having<'a>(
         &'a self,
         words: &[String],
-        meant: impl Fn(&String) -> Vec<(&'a Word, usize)>,
+        matching: impl Fn(&String) -> Vec<(&'a Word, usize)>,
     ) -> HashMap<u32, usize> {
         let mut all: Option<HashMap<u32, usize>> = None;
         for word in words {
             let mut having: HashMap<u32, usize> = HashMap::new();
-            for (found, distance) in meant(word) {
+            for (found, distance) in matching(word) {
                 for n in &found.items {
                     let least = having.entry(*n).or_insert(distance);
                     *least = distance.min(*least);
@@ -231,18 +232,18 @@ fn begins<'a>(words: &'a [Word], text: &str) -> impl Iterator<Item = &'a Word> {
     words.iter().skip(from).take_while(move |word| word.text.starts_with(&text))
 }
 
-/// Words that `text` was meant to be, one letter wrong, missing, too many or changed with its neighbour, two where both are
-/// longer, with how many.
+/// Words that `text` may be a misspelling of, with one letter wrong, missing, extra or swapped with its neighbour, or
+/// two if both are longer; with the number of errors.
 fn slips<'a>(words: &'a [Word], text: &str) -> impl Iterator<Item = (&'a Word, usize)> {
     let (text, own) = (text.to_owned(), letters(text));
     words.iter().filter_map(move |word| {
-        // Two of five letters are a slip, two of three are another word.
+        // Two errors in five letters are a misspelling, two in three are another word.
         let most = match text.len().min(word.text.len()) {
             0..=2 => 0,
             3..=4 => 1,
             _ => 2,
         };
-        // One slip changes two of the letters at most, and the length by one: most words need no closer look.
+        // One error changes at most two of the letters, and the length by one: this rules most words out cheaply.
         let far = word.text.len().abs_diff(text.len()) > most || (word.letters ^ own).count_ones() as usize > 2 * most;
         if most == 0 || far {
             return None;
@@ -252,7 +253,7 @@ fn slips<'a>(words: &'a [Word], text: &str) -> impl Iterator<Item = (&'a Word, u
     })
 }
 
-/// Which letters and digits there are.
+/// The set of letters and digits, as bits.
 fn letters(text: &str) -> u64 {
     text.bytes().fold(0, |set, b| {
         set | match b {
@@ -272,8 +273,8 @@ fn letters_and_digits(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// Words of a name, each as it is typed: what joins letters is left out (`AT&T` is `att`), what parts them parts. The
-/// first two are a word together too (`cocacola`, `exxonmobil`).
+/// Words of a name as users type them: characters that join letters are dropped (`AT&T` is `att`), separators
+/// separate. The first two words also form one word (`cocacola`, `exxonmobil`).
 fn words_of_name(name: &str) -> Vec<String> {
     let mut words: Vec<String> = words_of(name).filter(|word| !word.is_empty()).collect();
     let own: Vec<&String> = words.iter().filter(|word| *word != "the").take(2).collect();
@@ -283,7 +284,7 @@ fn words_of_name(name: &str) -> Vec<String> {
     words
 }
 
-/// The words of what somebody typed. Company forms that nobody minds are left out, unless there is nothing else.
+/// The words of a search text. Common company forms are dropped, unless there is nothing else.
 fn words_of_text(text: &str) -> Vec<String> {
     let mut words: Vec<String> = words_of(text).filter(|word| !word.is_empty()).take(MOST_WORDS).collect();
     let is_filler = |word: &String| matches!(word.as_str(), "the" | "and" | "of");
@@ -298,7 +299,7 @@ fn words_of(text: &str) -> impl Iterator<Item = String> {
         .map(folded)
 }
 
-/// Lower case, without marks above letters, letters and digits alone.
+/// Lower case, without diacritics, letters and digits only.
 fn folded(text: &str) -> String {
     text.chars()
         .flat_map(char::to_lowercase)

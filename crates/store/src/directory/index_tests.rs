@@ -1,4 +1,4 @@
-//! What people type, on the built-in list; and what holds for any text and any list.
+//! What users type, against the built-in list; and properties of any text and any list.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
@@ -90,7 +90,7 @@ fn people_find_what_they_mean() {
         ("SQ", "XYZ"),
     ] {
         let found = found(&index, typed);
-        // Alphabet has two tickers, and each is as good.
+        // Alphabet has two tickers, and either is right.
         let first = found.first().map(|ticker| if ticker == "GOOG" && meant == "GOOGL" { "GOOGL" } else { ticker });
         if first != Some(meant) {
             wrong.push(format!("{typed}: {found:?}"));
@@ -201,7 +201,7 @@ proptest! {
 
     #[test]
     fn tickers_that_begin_with_the_text_come_before_all_else(list in any_list(), text in "[A-D]{1,3}") {
-        // Of what was renamed the new ticker stands in the place of the old.
+        // The new ticker of a renamed symbol takes the place of the old one.
         let list: Vec<Item> = list.into_iter().map(|item| Item { renamed_to: None, ..item }).collect();
         let index = Index::new(list.clone());
         let found = index.search(&text, &HashSet::new(), list.len());

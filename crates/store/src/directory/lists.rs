@@ -1,4 +1,4 @@
-//! Lists of assets as rows of the directory.
+//! Asset lists as rows of the directory.
 
 use std::collections::HashMap;
 
@@ -15,28 +15,28 @@ use crate::{
 /// Well-known US stocks, funds and crypto pairs, the best known first, and former tickers of some of them.
 pub(crate) const BUILT_IN: &str = include_str!("../../data/directory.csv");
 
-/// As `source`: what no provider has said yet.
-const NOBODY: &str = "built-in";
+/// The `source` of entries that no provider has listed yet.
+const BUILT_IN_SOURCE: &str = "built-in";
 
-/// What [`replace`] did.
+/// Result of [`replace`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
-    /// Entries that are new or say something else than before.
+    /// New or changed entries.
     pub written: usize,
-    /// What the list lacks and had before.
+    /// Tickers that were listed before and no longer are.
     pub delisted: Vec<Ticker>,
     /// Old tickers and new ones.
     pub renamed: Vec<(Ticker, Ticker)>,
-    /// What trades again.
+    /// Delisted symbols that trade again.
     pub relisted: Vec<Ticker>,
-    /// `false`: the list lacked too much to be believed in that.
+    /// `false`: the list lacked too many known entries to conclude that they are delisted.
     pub complete: bool,
 }
 
-/// Writes the built-in list, where no provider's list has said better.
+/// Writes the built-in list, except where a provider's list has an entry.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub(crate) async fn fill_built_in(tx: &mut ServiceTx) -> Result<(), StoreError> {
     let lines: Vec<[&str; 5]> = built_in().collect();
     let column = |n: usize| lines.iter().map(|line| line[n]).collect::<Vec<_>>();
@@ -67,23 +67,23 @@ pub(crate) async fn fill_built_in(tx: &mut ServiceTx) -> Result<(), StoreError> 
     .bind(column(2))
     .bind(column(3))
     .bind(column(4))
-    .bind(NOBODY)
+    .bind(BUILT_IN_SOURCE)
     .execute(&mut **tx)
     .await?;
-    tell_symbols(tx).await?;
+    update_symbols(tx).await?;
     Ok(())
 }
 
-/// Ticker, asset type, exchange, new ticker, name: the name last, for it may hold commas.
+/// Ticker, asset type, exchange, new ticker, name: the name last, since it may contain commas.
 fn built_in() -> impl Iterator<Item = [&'static str; 5]> {
     BUILT_IN.lines().skip(1).filter_map(|line| line.splitn(5, ',').collect::<Vec<_>>().try_into().ok())
 }
 
-/// Whether it is time to ask `source` for its list of a class: a day after the last, or at once where the last was another's.
-/// Whoever is told so asks: nobody else does for the next five minutes.
+/// Whether the list of a class from `source` is due: a day after the last, or at once if the last came from another
+/// source. If so, the caller has five minutes to fetch it before another process may.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn claim_refresh(database: &Database, source: &str, class: AssetClass) -> Result<bool, StoreError> {
     let mut tx = database.begin().await?;
     let turn = query(
@@ -101,10 +101,10 @@ pub async fn claim_refresh(database: &Database, source: &str, class: AssetClass)
     Ok(turn.rows_affected() == 1)
 }
 
-/// The list could not be had: its turn comes again in an hour; in a day where there is none.
+/// The list could not be fetched: it is due again in an hour; in a day if the provider has none.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn postpone_refresh(database: &Database, class: AssetClass, for_a_day: bool) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query(
@@ -120,19 +120,19 @@ pub async fn postpone_refresh(database: &Database, class: AssetClass, for_a_day:
     Ok(())
 }
 
-/// Takes a provider's whole list of a class over: what is new, what has changed, what is gone, and what has another ticker
-/// now (said by the list, or seen where one ticker went and one came of the same name). Symbols made of the
-/// entries learn of it in the same transaction.
+/// Replaces the list of a class by a provider's whole list: new, changed, delisted and renamed entries (renamed
+/// according to the list, or where one ticker disappeared and one appeared with the same name). Symbols are updated
+/// from their entries in the same transaction.
 ///
 /// # Errors
-/// Where the database refuses or is gone; nothing is changed then.
+/// If the database rejects the statement or is unreachable; nothing is changed then.
 pub async fn replace(
     database: &Database,
     source: &str,
     class: AssetClass,
     list: &[Entry],
 ) -> Result<Replaced, StoreError> {
-    // A ticker that would be sent to the other class's endpoint can't be asked for. The last of equals counts.
+    // A ticker that would be routed to the other class's endpoint can't be fetched. The last of duplicates counts.
     let entries: HashMap<&str, &Entry> = list
         .iter()
         .filter(|entry| entry.ticker.asset_class() == class)
@@ -151,7 +151,7 @@ pub async fn replace(
         replaced.delisted = gone.into_iter().map(|(ticker, _)| ticker).collect();
         note_renames(&mut tx, &replaced.renamed).await?;
     }
-    replaced.relisted = tell_symbols(&mut tx).await?;
+    replaced.relisted = update_symbols(&mut tx).await?;
     query(
         "insert into barkeep.directory_lists (asset_class, source, entries, taken_at) values ($1, $2, $3, now())
         on conflict (asset_class) do update
@@ -169,7 +169,7 @@ pub async fn replace(
     Ok(replaced)
 }
 
-/// An answer cut short must not delist a market.
+/// A truncated response must not delist a market.
 async fn is_complete(tx: &mut ServiceTx, class: AssetClass, tickers: &[&str]) -> Result<bool, StoreError> {
     let row = query(
         "select count(*), count(l.ticker)
@@ -185,7 +185,7 @@ async fn is_complete(tx: &mut ServiceTx, class: AssetClass, tickers: &[&str]) ->
     Ok(!tickers.is_empty() && still * 2 >= had)
 }
 
-/// Returns what the directory hadn't, with its name.
+/// Returns new entries of the directory, with their names.
 async fn upsert(
     tx: &mut ServiceTx,
     source: &str,
@@ -202,7 +202,7 @@ async fn upsert(
             as l (ticker, asset_type, name, exchange, active, renamed_to)
         on conflict (ticker) do update
         set asset_type = case
-                -- The list can't always tell.
+                -- Lists can't always tell them apart.
                 when held.asset_type = 'etf' and excluded.asset_type = 'stock' then 'etf'
                 else excluded.asset_type
             end,
@@ -230,7 +230,7 @@ async fn upsert(
     )
     .bind(tickers)
     .bind(listed.iter().map(|e| e.asset_type()).collect::<Vec<_>>())
-    // Postgres' text can't hold it.
+    // PostgreSQL's text can't contain it.
     .bind(listed.iter().map(|e| e.name.replace('\0', "")).collect::<Vec<_>>())
     .bind(listed.iter().map(|e| e.exchange().replace('\0', "")).collect::<Vec<_>>())
     .bind(listed.iter().map(|e| e.active).collect::<Vec<_>>())
@@ -269,7 +269,7 @@ async fn mark_delisted(
     rows.iter().map(named).collect()
 }
 
-/// Tickers that went, each with the one that came under the same name, where there is but one of either.
+/// Tickers that disappeared, each with the one that appeared under the same name, if there is exactly one of either.
 fn same_names(gone: &[(Ticker, String)], came: &[(Ticker, String)]) -> Vec<(Ticker, Ticker)> {
     let only_one = |tickers: &[(Ticker, String)]| {
         let mut by_name: HashMap<String, Option<Ticker>> = HashMap::new();
@@ -299,10 +299,10 @@ async fn note_renames(tx: &mut ServiceTx, renamed: &[(Ticker, Ticker)]) -> Resul
     Ok(())
 }
 
-/// Symbols whose entry says something new learn of it. Returns those that trade again.
-async fn tell_symbols(tx: &mut ServiceTx) -> Result<Vec<Ticker>, StoreError> {
+/// Updates symbols from changed entries. Returns those that trade again.
+async fn update_symbols(tx: &mut ServiceTx) -> Result<Vec<Ticker>, StoreError> {
     let rows = query(
-        "with told as (
+        "with changed as (
             select s.id, s.delisted_at as was_delisted_at, d.delisted_at, d.asset_type, d.name, d.exchange
             from public.symbols s
             join barkeep.directory d on d.ticker = s.ticker
@@ -319,7 +319,7 @@ async fn tell_symbols(tx: &mut ServiceTx) -> Result<Vec<Ticker>, StoreError> {
             exchange = coalesce(nullif(s.exchange, ''), t.exchange),
             asset_type = case when s.asset_type = 'stock' and t.asset_type = 'etf' then 'etf' else s.asset_type end,
             updated_at = now()
-        from told t
+        from changed t
         where s.id = t.id
         returning s.ticker, t.was_delisted_at is not null and s.delisted_at is null",
     )
@@ -334,11 +334,11 @@ async fn tell_symbols(tx: &mut ServiceTx) -> Result<Vec<Ticker>, StoreError> {
     Ok(relisted)
 }
 
-/// What is to be said of a ticker that was listed once and isn't any more, or has another name now. `None`: it trades, or
-/// nobody has ever heard of it.
+/// A message about a ticker that was listed once and isn't any more, or was renamed. `None`: it trades, or it was
+/// never listed.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn known_as(database: &Database, ticker: &Ticker) -> Result<Option<String>, StoreError> {
     let mut tx = database.begin().await?;
     let row = query("select renamed_to, delisted_at from barkeep.directory where ticker = $1 and not active")
@@ -348,16 +348,16 @@ pub async fn known_as(database: &Database, ticker: &Ticker) -> Result<Option<Str
     let Some(row) = row else { return Ok(None) };
     let renamed_to: Option<String> = row.try_get(0)?;
     Ok(match (renamed_to, instant_or_none(&row, 1)?) {
-        (Some(new), _) => Some(format!("{ticker} is called {new} now")),
+        (Some(new), _) => Some(format!("{ticker} was renamed to {new}")),
         (None, Some(since)) => Some(format!("{ticker} is not listed since {}", since.strftime("%F"))),
         (None, None) => Some(format!("{ticker} is not listed any more")),
     })
 }
 
-/// The asset list has `ticker` among what trades no more: nothing is asked for it beyond now.
+/// Marks `ticker` as delisted according to an asset list: no bars are requested from now on.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn mark_delisted(database: &Database, source: &str, entry: &Entry) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     query("select pg_advisory_xact_lock(hashtextextended('barkeep directory', 0))").execute(&mut *tx).await?;
@@ -374,7 +374,7 @@ pub async fn mark_delisted(database: &Database, source: &str, entry: &Entry) -> 
     .bind(source)
     .execute(&mut *tx)
     .await?;
-    tell_symbols(&mut tx).await?;
+    update_symbols(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! What there is to be asked for: tickers, names, kinds and exchanges, whether anybody wants them or not.
+//! The directory of symbols that providers offer: tickers, names, kinds and exchanges, tracked or not.
 //!
-//! In: a provider's list of assets, else a built-in list of what is well known. Out: `barkeep.directory`, and [`Directory`],
-//! which searches it. Holds: nothing is deleted, what a list lacks is marked as delisted; a list that lacks half of
-//! what there was is believed in what it has, not in what it lacks; a listed asset is no symbol until somebody wants it.
+//! In: a provider's asset list, else a built-in list of well-known symbols. Out: `barkeep.directory`, and
+//! [`Directory`], which searches it. Holds: nothing is deleted, entries that a list lacks are marked as delisted; a
+//! list that lacks half of the known entries adds entries and delists none; a listed asset becomes a symbol only when
+//! it is tracked.
 
 mod index;
 mod lists;
@@ -18,19 +19,19 @@ pub use self::{
     search::{Directory, Found, index},
 };
 
-/// What somebody's list says of a ticker.
+/// An entry of an asset list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub ticker: Ticker,
     pub name: String,
     pub exchange: String,
     pub active: bool,
-    /// What it is called now, where the list says so.
+    /// Its new ticker, if the list says so.
     pub renamed_to: Option<Ticker>,
 }
 
 impl Entry {
-    /// `stock`, `etf` or `crypto`. Lists tell stocks and funds apart by their names alone.
+    /// `stock`, `etf` or `crypto`. Lists distinguish stocks and funds only by their names.
     fn asset_type(&self) -> &'static str {
         if self.ticker.pair().is_some() {
             return "crypto";
@@ -40,7 +41,7 @@ impl Entry {
         if is_fund { "etf" } else { "stock" }
     }
 
-    /// One spelling: lists write market identifier codes or names.
+    /// One spelling: lists use market identifier codes or names.
     fn exchange(&self) -> &str {
         match self.exchange.as_str() {
             "XNAS" => "NASDAQ",

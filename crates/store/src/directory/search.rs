@@ -1,4 +1,5 @@
-//! Searching the directory and the symbols: an index in memory, made anew when the database says that something changed.
+//! Searches the directory and the symbols: an index in memory, rebuilt when the directory's version in the database
+//! changes.
 
 use std::{
     collections::HashSet,
@@ -18,24 +19,24 @@ use crate::{Database, ServiceTx, StoreError, row::parsed, statement::query, stat
 /// A symbol that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Found {
-    /// The symbol's, or the one that it will have when somebody wants it.
+    /// The symbol's id, or the one that it will have once it is tracked.
     pub id: Uuid,
     #[schema(value_type = String)]
     pub ticker: Ticker,
     /// `stock`, `etf` or `crypto`.
     pub asset_type: String,
-    /// Its name; empty where none is known.
+    /// Its name; empty if unknown.
     pub description: String,
     pub exchange: String,
-    /// Whether the asker wants it kept.
+    /// Whether the user tracks it.
     pub kept: bool,
-    /// Whether it trades; what doesn't has history all the same.
+    /// Whether it trades; delisted symbols still have history.
     pub active: bool,
-    /// What it is called now; empty where that is what it is called.
+    /// Its new ticker; empty if it was not renamed.
     pub renamed_to: String,
 }
 
-/// The directory, for searching. Cheap to clone; all clones share one index.
+/// The searchable directory. Cheap to clone; all clones share one index.
 #[derive(Clone, Debug)]
 pub struct Directory {
     database: Database,
@@ -45,7 +46,7 @@ pub struct Directory {
 #[derive(Debug, Default)]
 struct Held {
     index: RwLock<Option<(i64, Arc<Index>)>>,
-    /// Of many that find the index old one makes the new one.
+    /// Only one of concurrent searches rebuilds an outdated index.
     making: Mutex<()>,
 }
 
@@ -54,10 +55,10 @@ impl Directory {
         Self { database, held: Arc::default() }
     }
 
-    /// Symbols that `text` may mean, the likeliest first, what `user` keeps before others: at most `limit`.
+    /// At most `limit` symbols that `text` may refer to, the best match first, the symbols of `user` before others.
     ///
     /// # Errors
-    /// Where the database is gone or not migrated.
+    /// If the database is unreachable or not migrated.
     pub async fn search(&self, user: Uuid, text: &str, limit: usize) -> Result<Vec<Found>, StoreError> {
         let mut tx = self.database.begin_as(user).await?.0;
         let row = query(
@@ -77,10 +78,10 @@ impl Directory {
         Ok(index.search(text, &kept, limit).into_iter().map(|item| found(item, &kept)).collect())
     }
 
-    /// Makes the index before the first search has to.
+    /// Builds the index ahead of the first search.
     ///
     /// # Errors
-    /// Where the database is gone or not migrated.
+    /// If the database is unreachable or not migrated.
     pub async fn warm(&self) -> Result<(), StoreError> {
         let mut tx = self.database.begin().await?;
         let version = version(&mut tx).await?;
@@ -122,10 +123,10 @@ fn found(item: &Item, kept: &HashSet<Ticker>) -> Found {
     }
 }
 
-/// All that can be found, for one use.
+/// A new index of all symbols, for single use.
 ///
 /// # Errors
-/// Where the database is gone or not migrated.
+/// If the database is unreachable or not migrated.
 pub async fn index(database: &Database) -> Result<Index, StoreError> {
     Ok(load(database).await?.1)
 }
@@ -134,7 +135,7 @@ async fn version(tx: &mut ServiceTx) -> Result<i64, StoreError> {
     Ok(query_scalar("select version from barkeep.directory_version").fetch_one(&mut **tx).await?)
 }
 
-/// The version is read first: what changes meanwhile is in the index and makes it anew once more.
+/// The version is read first: a later change is in the index and rebuilds it once more.
 async fn load(database: &Database) -> Result<(i64, Index), StoreError> {
     let mut tx = database.begin().await?;
     let version = version(&mut tx).await?;

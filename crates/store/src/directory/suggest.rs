@@ -1,21 +1,21 @@
-//! What may have been meant by a symbol that nobody knows.
+//! Suggestions for unknown symbols.
 
 use market::Ticker;
 
 use super::{index, known_as};
 use crate::{Database, StoreError};
 
-/// The known symbol that `ticker` is most easily mistaken for. `None`: it is like none of them.
+/// The known symbol that `ticker` is most likely a misspelling of. `None`: no symbol is similar.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn instead_of(database: &Database, ticker: &Ticker) -> Result<Option<Ticker>, StoreError> {
     Ok(index(database).await?.instead_of(ticker).map(|item| item.ticker.clone()))
 }
 
-/// A sentence of it, after a full stop, or of what became of the symbol; empty where there is nothing to say.
+/// A suggestion, or what became of the symbol, to append to a message; empty if there is nothing to say.
 pub async fn sentence(database: &Database, ticker: &Ticker) -> String {
-    // A suggestion is worth no second error.
+    // A failed suggestion is not reported.
     if let Ok(Some(known)) = known_as(database, ticker).await {
         return format!(". {known}");
     }

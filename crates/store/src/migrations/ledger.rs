@@ -1,11 +1,12 @@
-//! Which migrations a database has, and whether they are the ones that this program has.
+//! The ledger: which migrations a database has, and whether they match this program's.
 //!
-//! Until the first release migrations are edited in place, so a version alone says little: Barkeep's own ledger keeps each
-//! file's checksum too. A migration after the first release may hold a line that begins with `-- Compatible:` and says why
-//! programs that don't know it go on working with it; only such a one may be ahead of the program.
+//! Until the first release migrations are edited in place, so a version alone is not enough: Barkeep's own ledger
+//! stores each file's checksum too. A migration after the first release may have a line that begins with `--
+//! Compatible:` and says why programs that don't know it still work with it; only such a migration may be ahead of
+//! the program.
 //!
-//! Supabase's ledger also holds the migrations of whoever the project belongs to, which are nobody's business here, and
-//! no checksums: of it only versions that Barkeep had once, and has no more, are looked at.
+//! Supabase's ledger also contains the migrations of the project's owner, which are ignored, and no checksums: only
+//! versions that Barkeep once had, and no longer has, are checked there.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ use sqlx::Row;
 use super::{MIGRATIONS, version_of};
 use crate::{Database, ServiceTx, StoreError, statement::query};
 
-/// Versions that development databases may have. No file uses one of them again.
+/// Versions that development databases may have. No file may use one of them again.
 const RETIRED: [&str; 27] = [
     "20261124000100",
     "20261124000200",
@@ -46,16 +47,16 @@ const RETIRED: [&str; 27] = [
     "20261126000900",
 ];
 
-/// Whether `database` can be worked with: it has no migration that this program doesn't have in the same words, or knows
-/// to be compatible. A database that lacks migrations, or all of them, can.
+/// Whether this program can use `database`: it has no migration that this program lacks or has with other content,
+/// except compatible ones. A database that lacks migrations, or all of them, can be used.
 ///
 /// # Errors
-/// [`StoreError::OtherSchema`] where it can't. And where it can't be asked.
+/// [`StoreError::OtherSchema`] if it can't. And if the database can't be queried.
 pub async fn check(database: &Database) -> Result<(), StoreError> {
     Ledgers::read(&mut database.begin().await?).await?.agree()
 }
 
-/// What the ledgers of a database hold.
+/// The contents of a database's ledgers.
 pub(super) struct Ledgers {
     ours: Vec<Applied>,
     /// `None`: there is no such ledger.
@@ -65,13 +66,13 @@ pub(super) struct Ledgers {
 struct Applied {
     version: String,
     name: String,
-    /// `None`: from before checksums were kept.
+    /// `None`: from before checksums were stored.
     checksum: Option<String>,
     compatible: bool,
 }
 
 impl Ledgers {
-    /// Whatever columns they have: an older program may have made them.
+    /// Works with any columns: an older program may have created the tables.
     pub(super) async fn read(tx: &mut ServiceTx) -> Result<Self, StoreError> {
         let there = query(
             "select coalesce(bool_or(n.nspname = 'barkeep'), false),
@@ -150,7 +151,7 @@ fn refused(what: String) -> StoreError {
     StoreError::OtherSchema { what, remedy }
 }
 
-/// Of a file: SHA-256, in hexadecimal.
+/// SHA-256 of a file, in hexadecimal.
 pub(super) fn checksum(statements: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(statements.as_bytes()).iter().fold(String::new(), |mut text, byte| {
@@ -159,7 +160,7 @@ pub(super) fn checksum(statements: &str) -> String {
     })
 }
 
-/// Whether programs that don't know a migration go on working with it: it says so.
+/// Whether the migration declares that programs that don't know it still work with it.
 pub(super) fn is_compatible(statements: &str) -> bool {
     statements.lines().any(|line| line.starts_with("-- Compatible:"))
 }
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_migration_is_compatible_where_it_says_so() {
-        assert!(is_compatible("-- A table.\n-- Compatible: nobody has to know it.\ncreate table barkeep.more ();"));
+        assert!(is_compatible("-- A table.\n-- Compatible: unused by older programs.\ncreate table barkeep.more ();"));
         assert!(!is_compatible("-- Not Compatible: of course not.\ncreate table barkeep.more ();"));
     }
 

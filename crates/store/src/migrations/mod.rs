@@ -1,7 +1,7 @@
 //! The schema: plain timestamped SQL files, applied once each and in order.
 //!
-//! The folder is the one that `supabase db push --workdir crates/store` reads too. Both keep a ledger; what either has
-//! is not applied again. A database whose ledger doesn't agree with the files (`ledger`) is refused and left as it is.
+//! `supabase db push --workdir crates/store` reads the same folder. Both keep a ledger; a migration in either of them
+//! is not applied again. A database whose ledger doesn't match the files (`ledger`) is refused and left unchanged.
 
 mod ledger;
 
@@ -47,15 +47,15 @@ migrations![
     "20261201002200_seed",
 ];
 
-/// Barkeep's own ledger: here rather than in a migration, since it says which of them are applied.
+/// Barkeep's own ledger: here rather than in a migration, since it records which of them are applied.
 const LEDGER: &str = "
     create schema if not exists barkeep;
     create table if not exists barkeep.migrations (
         version text primary key,
         name text not null,
-        -- Of the file: SHA-256, in hexadecimal.
+        -- SHA-256 of the file, in hexadecimal.
         checksum text not null,
-        -- Whether programs that don't know this migration go on working with it.
+        -- Whether programs that don't know this migration still work with it.
         compatible boolean not null default false,
         applied_at timestamptz not null default now()
     );
@@ -63,7 +63,7 @@ const LEDGER: &str = "
     alter table barkeep.migrations enable row level security;
 ";
 
-/// Closes the ledger as the migrations close every other table, when there are roles to close it to.
+/// Revokes access to the ledger as the migrations do for every other table, once the roles exist.
 const LEDGER_ACCESS: &str = "
     revoke all on barkeep.migrations from public, anon, authenticated;
     grant select, insert, update, delete on barkeep.migrations to service_role;
@@ -72,22 +72,22 @@ const LEDGER_ACCESS: &str = "
     create policy service on barkeep.migrations for all to service_role, current_user using (true) with check (true);
 ";
 
-/// What [`migrate`] did.
+/// Result of [`migrate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migrated {
     /// Names of the migrations applied now.
     pub applied: Vec<String>,
     /// Where the planner's schedule is shown: `pg_cron` or `in-process`.
     pub schedule: String,
-    /// Versions that Supabase's ledger lacks though they are applied: what `supabase migration repair` wants to know.
-    /// Empty where there is no such ledger.
+    /// Versions that Supabase's ledger lacks although they are applied: the arguments for `supabase migration
+    /// repair`. Empty if there is no such ledger.
     pub unknown_to_supabase: Vec<String>,
 }
 
 /// Brings the schema up to date and fills the sessions of every calendar and the built-in directory.
 ///
 /// # Errors
-/// Where a migration fails, with its name; all migrations are one transaction, so nothing is half applied. And as
+/// If a migration fails, with its name; all migrations are one transaction, so nothing is half applied. And as
 /// [`check`].
 pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
     let mut tx = database.begin().await?;
@@ -133,14 +133,14 @@ pub async fn migrate(database: &Database) -> Result<Migrated, StoreError> {
 /// Names of the migrations that `database` still lacks.
 ///
 /// # Errors
-/// Where the database can't be asked.
+/// If the database can't be queried.
 pub async fn pending(database: &Database) -> Result<Vec<String>, StoreError> {
     let ledgers = Ledgers::read(&mut database.begin().await?).await?;
     let lacking = MIGRATIONS.iter().map(|(name, _)| *name).filter(|name| !ledgers.ours_has(version_of(name)));
     Ok(lacking.map(str::to_owned).collect())
 }
 
-/// A word for all that a migrated database holds, for caches of such.
+/// A hash of everything that a migrated database contains, as a key for caches of such databases.
 pub fn fingerprint() -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -156,8 +156,8 @@ fn version_of(name: &str) -> &str {
 fn in_migration(name: &str, error: sqlx::Error) -> StoreError {
     match StoreError::from(error) {
         StoreError::Unreachable(why) => StoreError::Unreachable(why),
-        told => StoreError::Refused(format!(
-            "migration {name} failed and nothing was changed: {told}. The owner of the database must be allowed to \
+        error => StoreError::Refused(format!(
+            "migration {name} failed and nothing was changed: {error}. The owner of the database must be allowed to \
              create schemas and roles in it"
         )),
     }

@@ -12,12 +12,12 @@ use crate::{
     statement::{interval, query, query_scalar},
 };
 
-/// Claims runs for `worker`, to be fetched together: the next by `order`, and of what could go along with it what
-/// `choose` says. It gets the next run first, then the others, the likeliest first; empty where nothing is queued.
-/// `tickers` narrows it to theirs, `only` to a class. Returns what was claimed, in the order chosen.
+/// Claims runs for `worker` to fetch with one request: the next by `order`, and of the other candidates those that
+/// `choose` returns. It gets the next run first, then the others, the most suitable first; or nothing if the queue is
+/// empty. `tickers` restricts it to their runs, `only` to a class. Returns the claimed runs, in the chosen order.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn claim_pack(
     database: &Database,
     worker: &str,
@@ -30,7 +30,7 @@ pub async fn claim_pack(
     let tickers = tickers.map(|tickers| tickers.iter().map(Ticker::as_str).collect::<Vec<_>>());
     let (mut tx, rows) = 'found: {
         for by_interest in order.kinds() {
-            // Each kind in a transaction of its own: who holds the turn of one must not wait for the other's.
+            // Foreground and background in separate transactions, so that one does not wait for the other's lock.
             let mut tx = database.begin().await?;
             let rows = query(
                 "select place, id, symbol, symbol_id, calendar, timeframe, slice_from, slice_to, by_interest, priority,
@@ -80,11 +80,11 @@ pub async fn claim_pack(
     Ok(chosen.iter().filter_map(claimed).collect())
 }
 
-/// Renews the leases; returns the runs that this worker still has. The others went to somebody else, and what was fetched
-/// for them is worth nothing any more.
+/// Renews the leases; returns the runs that this worker still holds. The others went to other workers, and their
+/// fetched bars must not be stored.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn renew(database: &Database, runs: &[ClaimedRun], lease: Duration) -> Result<Vec<Uuid>, StoreError> {
     let Some(first) = runs.first() else { return Ok(Vec::new()) };
     let mut tx = database.begin().await?;
@@ -99,11 +99,11 @@ pub async fn renew(database: &Database, runs: &[ClaimedRun], lease: Duration) ->
     Ok(held)
 }
 
-/// Locks the runs until the transaction ends, to write what they brought: returns those that this worker still has. For
-/// the others nothing may be written.
+/// Locks the runs until the transaction ends, to write their bars: returns those that this worker still holds.
+/// Nothing may be written for the others.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn lock(tx: &mut ServiceTx, runs: &[&ClaimedRun]) -> Result<Vec<Uuid>, StoreError> {
     let Some(first) = runs.first() else { return Ok(Vec::new()) };
     Ok(query_scalar("select barkeep.lock_runs($1, $2, $3)")
@@ -114,10 +114,11 @@ pub async fn lock(tx: &mut ServiceTx, runs: &[&ClaimedRun]) -> Result<Vec<Uuid>,
         .await?)
 }
 
-/// Frees the runs whose lease has ended, and those of workers whose name begins with `dead_workers`. Returns how many.
+/// Requeues the runs whose lease ran out, and those of workers whose name begins with `dead_workers`. Returns their
+/// number.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn release(database: &Database, dead_workers: Option<&str>) -> Result<i32, StoreError> {
     let mut tx = database.begin().await?;
     let freed = query_scalar("select barkeep.release_leases($1)").bind(dead_workers).fetch_one(&mut *tx).await?;
@@ -125,10 +126,11 @@ pub async fn release(database: &Database, dead_workers: Option<&str>) -> Result<
     Ok(freed)
 }
 
-/// Lets runs that wait for better credentials go at once: whoever starts may bring them. Returns how many.
+/// Makes runs that wait for better credentials claimable now: a process that starts may have them. Returns their
+/// number.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn retry_credentials(database: &Database) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
     let freed = query(

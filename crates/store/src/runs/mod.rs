@@ -1,7 +1,7 @@
 //! The queue: slices in, claims out, outcomes fenced.
 //!
-//! A claim is a lease. Whoever lets it run out can no longer write: every outcome names worker and attempt, and is
-//! refused where they aren't the current ones.
+//! A claim is a lease. A worker whose lease ran out can't write any more: every outcome names worker and attempt, and
+//! is rejected unless they are the current ones.
 
 mod claims;
 mod outcomes;
@@ -22,19 +22,19 @@ use crate::{
 pub use claims::{claim_pack, lock, release, renew, retry_credentials};
 pub use outcomes::{finish, plan_again, readmit_failed, record_failure, retry_failed};
 
-/// Whose turn it is.
+/// The order of claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// What people asked for, then background work.
+    /// Foreground runs, then background runs.
     InterestFirst,
-    /// Nothing else than what people asked for.
+    /// Foreground runs only.
     InterestOnly,
-    /// The share that is kept for background work: that first.
+    /// Background runs first: for their reserved share.
     BackgroundFirst,
 }
 
 impl Order {
-    /// Whether by interest, one kind after the other.
+    /// Foreground (`true`) and background, in the order in which they are tried.
     fn kinds(self) -> &'static [bool] {
         match self {
             Self::InterestFirst => &[true, false],
@@ -44,16 +44,16 @@ impl Order {
     }
 }
 
-/// Why a run is looked at for a pack.
+/// Why a run is a candidate for a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Its turn has come.
+    /// The next run of the queue.
     Head,
     /// Another run of the head's symbol.
     Own,
-    /// Of another symbol, and ends where the head or one of its own does.
+    /// A run of another symbol with the same end as the head or one of its symbol's runs.
     Alike,
-    /// Its turn comes next.
+    /// The next runs after the head.
     Next,
 }
 
@@ -72,7 +72,7 @@ pub struct QueuedRun {
     pub failures: i32,
 }
 
-/// A run that this worker holds until its lease ends.
+/// A run that this worker holds until its lease runs out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedRun {
     pub id: Uuid,
@@ -88,7 +88,7 @@ pub struct ClaimedRun {
 }
 
 impl ClaimedRun {
-    /// As it stood in the queue, as far as is known.
+    /// The run as it was in the queue, as far as is known.
     pub fn as_queued(&self) -> QueuedRun {
         QueuedRun {
             place: Place::Head,
@@ -105,31 +105,31 @@ impl ClaimedRun {
     }
 }
 
-/// What a run brought.
+/// The outcome of a successful run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome<'a> {
     pub run: &'a ClaimedRun,
     /// The part of the slice that the provider answered for. `None`: nothing of it could be asked for yet.
     pub covered: Option<Range>,
     pub rows: u64,
-    /// Requests that are this run's to count: of a pack the first run has them all.
+    /// Requests counted with this run: the first run of a pack has all of them.
     pub requests: u32,
 }
 
-/// How a run that brought nothing goes on.
+/// How a failed run continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub code: &'static str,
     pub message: String,
     pub retry_after: Duration,
-    /// The provider or its answer is to blame: five of these end the run.
+    /// The provider or its response is to blame: five of these fail the run for good.
     pub counts: bool,
-    /// No use in trying again.
+    /// Retrying is of no use.
     pub terminal: bool,
     pub requests: u32,
 }
 
-/// Slices to be queued for a definition, and why.
+/// Slices to queue for a definition, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slices<'a> {
     pub definition: &'a Definition,
@@ -137,10 +137,10 @@ pub struct Slices<'a> {
     pub triggered_by: &'a str,
 }
 
-/// Queues slices, less what is queued, running or lately failed. Returns how many rows it made.
+/// Queues slices, except for what is queued, running or recently failed. Returns the number of runs.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn enqueue(tx: &mut ServiceTx, wanted: &[Slices<'_>]) -> Result<u64, StoreError> {
     let slices = wanted.iter().map(|w| {
         w.slices.iter().map(|s| serde_json::json!({ "from": s.from(), "to": s.to() })).collect::<serde_json::Value>()
@@ -167,11 +167,10 @@ pub async fn enqueue(tx: &mut ServiceTx, wanted: &[Slices<'_>]) -> Result<u64, S
     Ok(u64::try_from(queued).unwrap_or(0))
 }
 
-/// Every run that is queued now, in the order in which they would be claimed first, as the head's candidates. At most
-/// `limit`.
+/// All queued runs, in the order in which they would be claimed as heads. At most `limit`.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn all_queued(database: &Database, limit: i64) -> Result<Vec<QueuedRun>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(

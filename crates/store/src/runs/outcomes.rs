@@ -1,4 +1,4 @@
-//! How runs end, and how they come back.
+//! Outcomes of runs, and retries of failed ones.
 
 use market::{Range, Ticker};
 use uuid::Uuid;
@@ -11,15 +11,15 @@ use crate::{
     statement::{interval, query_scalar},
 };
 
-/// Ends the runs well and records what they cover, in the transaction that stored their bars.
+/// Marks the runs as successful and records what they cover, in the transaction that stored their bars.
 ///
-/// `false`: one of them went to somebody else meanwhile; the caller rolls everything back.
+/// `false`: one of them went to another worker meanwhile; the caller must roll back.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn finish(tx: &mut ServiceTx, outcomes: &[Outcome<'_>], provenance: &str) -> Result<bool, StoreError> {
     let Some(first) = outcomes.first() else { return Ok(true) };
-    // An empty range where nothing was answered: both ends the same.
+    // An empty range, with equal ends, if nothing is covered.
     let answered = |end: fn(Range) -> jiff::Timestamp| {
         let ends = outcomes.iter().map(|o| Instant(o.covered.map_or(o.run.slice.from(), end)));
         ends.collect::<Vec<_>>()
@@ -37,11 +37,11 @@ pub async fn finish(tx: &mut ServiceTx, outcomes: &[Outcome<'_>], provenance: &s
         .await?)
 }
 
-/// Notes a failure of the runs: they go back to the queue or, where it was the last that they are allowed, end as failed. The first has the failure's requests to count. Returns how many this worker
-/// still had.
+/// Records a failure of the runs: they are requeued or, if it was their last try, end as failed. The failure's
+/// requests are counted with the first. Returns how many of the runs this worker still held.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn record_failure(database: &Database, runs: &[ClaimedRun], failure: &Failure) -> Result<u64, StoreError> {
     let Some(first) = runs.first() else { return Ok(0) };
     let mut tx = database.begin().await?;
@@ -68,10 +68,10 @@ pub async fn record_failure(database: &Database, runs: &[ClaimedRun], failure: &
     Ok(u64::try_from(held).unwrap_or(0))
 }
 
-/// Cancels runs that this worker has, and makes their series due: planning sees anew what can be had.
+/// Cancels runs that this worker holds, and makes their series due: planning determines again what is available.
 ///
 /// # Errors
-/// Where the database refuses or is gone.
+/// If the database rejects the statement or is unreachable.
 pub async fn plan_again(database: &Database, runs: &[ClaimedRun]) -> Result<(), StoreError> {
     let mut tx = database.begin().await?;
     let definitions: Vec<Uuid> = query_scalar(
@@ -93,16 +93,16 @@ pub async fn plan_again(database: &Database, runs: &[ClaimedRun]) -> Result<(), 
     .bind(attempts(runs))
     .fetch_all(&mut *tx)
     .await?;
-    due_now(&mut tx, Which::These(&definitions), "no provider had all of it").await?;
+    due_now(&mut tx, Which::These(&definitions), "no provider could supply the whole slice").await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Queues failed runs again, for `tickers` or for all, where what they were to fetch is still missing and not under way.
-/// Returns how many.
+/// Queues failed runs again, of `tickers` or all, if their slices are still missing and not queued or running.
+/// Returns their number.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn retry_failed(database: &Database, tickers: Option<&[Ticker]>) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
     let queued: i32 = query_scalar("select barkeep.retry_failed($1)")
@@ -113,11 +113,11 @@ pub async fn retry_failed(database: &Database, tickers: Option<&[Ticker]>) -> Re
     Ok(u64::try_from(queued).unwrap_or(0))
 }
 
-/// Queues failed runs again whose time has come: five minutes after the provider failed, a day after it refused. Returns
-/// how many.
+/// Queues failed runs again that are due for it: five minutes after a failure of the provider, a day after a refusal.
+/// Returns their number.
 ///
 /// # Errors
-/// Where the database is gone.
+/// If the database is unreachable.
 pub async fn readmit_failed(database: &Database) -> Result<i32, StoreError> {
     let mut tx = database.begin().await?;
     let queued = query_scalar("select barkeep.readmit_failed()").fetch_one(&mut *tx).await?;

@@ -1,11 +1,11 @@
--- Roles and users as Supabase has them, made only where they don't exist; and the schema for what is Barkeep's own.
+-- Roles and users as in Supabase, created only if they don't exist; and the schema for Barkeep's own tables.
 
 create schema if not exists barkeep;
 
 do $$
 declare
     r text;
-    -- Since PostgreSQL 16 who makes a role is a member of it that may not yet `set role` to it.
+    -- Since PostgreSQL 16 the creator of a role is a member of it who may not yet `set role` to it.
     may_become text := case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end;
 begin
     foreach r in array array['anon', 'authenticated', 'service_role'] loop
@@ -14,11 +14,11 @@ begin
                 execute format('create role %I nologin', r);
             end if;
         exception
-            -- Roles belong to the whole server: another database's migration may make them at this moment.
+            -- Roles belong to the whole server: another database's migration may create them at the same time.
             when duplicate_object or unique_violation then null;
         end;
         begin
-            -- `set role` is how a user's statements come under row level security.
+            -- `set role` puts a user's statements under row level security.
             if not pg_has_role(current_user, r, may_become) then
                 execute format('grant %I to current_user', r);
             end if;
@@ -58,7 +58,7 @@ begin
 end
 $$;
 
--- Whether this database holds simulated or real bars: never both.
+-- Whether this database contains simulated or real bars: never both.
 create table barkeep.installation (
     only_row boolean primary key default true check (only_row),
     bars text check (bars in ('simulated', 'real')),

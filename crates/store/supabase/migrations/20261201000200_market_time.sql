@@ -1,5 +1,5 @@
--- The market's clock, its calendars, their sessions and the grid of bars in them. Instants only: exchange time is needed
--- for one thing, which day a window begins on.
+-- The market's clock, its calendars, their sessions and the grid of bars in them. Instants only: exchange time is
+-- needed for one thing, the day on which a window begins.
 
 create table barkeep.market_clock (
     only_row boolean primary key default true check (only_row),
@@ -8,8 +8,8 @@ create table barkeep.market_clock (
 );
 insert into barkeep.market_clock default values;
 
--- What time it is on the market: the wall's, or running on from the instant given with --as-of.
--- Leases, tokens and created_at keep wall time.
+-- The market's time: wall time, or running on from the instant given with --as-of. Leases, tokens and created_at keep
+-- wall time.
 create function barkeep.market_now() returns timestamptz
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -20,17 +20,17 @@ $$;
 create table barkeep.market_calendars (
     calendar text primary key,
     time_zone text not null,
-    -- How long after its end a bar may still change or be held back by the provider.
+    -- How long after its end the provider may still change or delay a bar.
     grace interval not null default interval '1 minute' check (grace >= interval '0'),
-    -- How long after its close a session is read once more, for late trades. Null: never, as of markets that never close.
+    -- How long after its close a session is reread, for late trades. Null: never, for markets that never close.
     reread_after interval check (reread_after > interval '0')
 );
 insert into barkeep.market_calendars (calendar, time_zone, reread_after) values
 ('XNYS', 'America/New_York', interval '1 hour'),
 ('24x7', 'UTC', null);
 
--- Filled from the calendar in the code. A 24x7 market has one session a UTC day. No session lasts longer than a day: so
--- those that reach into a range open within the day before it, which an index can find.
+-- Filled from the calendar in the code. A 24x7 market has one session per UTC day. No session is longer than a day: so
+-- those that overlap a range open at most a day before it, which an index can find.
 create table barkeep.market_sessions (
     calendar text not null references barkeep.market_calendars,
     session_date date not null,
@@ -43,8 +43,8 @@ create table barkeep.market_sessions (
 create unique index market_sessions_open on barkeep.market_sessions (calendar, open_at);
 create unique index market_sessions_close on barkeep.market_sessions (calendar, close_at);
 
--- Where bars begin and end is also for `market::Grid` to say, which cuts what was fetched. That the functions below say the
--- same, for every timeframe over forty years, is held by the store's test
+-- `market::Grid`, which resamples fetched bars, also defines where bars begin and end. That the functions below agree
+-- with it, for every timeframe over forty years, is ensured by the store's test
 -- grid_and_database_agree_on_every_timeframe_over_forty_years.
 
 -- Minutes of a bar inside a session; null for d1 and w1, whose bars span whole sessions.
@@ -62,14 +62,14 @@ as $$
     end
 $$;
 
--- The end of the last bar that had ended by p_at. In closed hours the last session's close, and at a session's
--- beginning its open: both mean the same.
+-- The end of the last bar that had ended at p_at. In closed hours it is the last session's close, and at the start of a
+-- session its open: both are equivalent.
 create function barkeep.final_until(p_calendar text, p_timeframe text, p_at timestamptz) returns timestamptz
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Branches, so that a call plans the one query that it needs, and once a session.
+    -- Branches, so that a call plans only the query that it needs, once per database session.
     if p_timeframe = 'd1' then
         return (
             select max(s.close_at) from barkeep.market_sessions s
@@ -143,8 +143,8 @@ as $$
     where c.calendar = p_calendar
 $$;
 
--- How many bars the calendar expects in [p_from, p_to). Both lie on the timeframe's grid or in closed hours. The step is
--- computed once, not for each session.
+-- How many bars the calendar expects in [p_from, p_to). Both are on the timeframe's grid or in closed hours. The step
+-- is computed once, not for each session.
 create function barkeep.expected_bars(
     p_calendar text, p_timeframe text, p_from timestamptz, p_to timestamptz
 ) returns bigint
@@ -164,7 +164,7 @@ as $$
         and s.open_at > p_from - interval '24 hours'
 $$;
 
--- A range runs on through the closed hours on both its sides, so that neighbours touch and a healthy series is one
+-- Extends a range through the closed hours on both sides, so that adjacent ranges touch and a complete series is one
 -- range.
 create function barkeep.through_closed_hours(p_calendar text, p_range tstzrange) returns tstzrange
 language sql stable
@@ -192,17 +192,17 @@ as $$
     )
 $$;
 
--- Single days on which a market closes, or closes early, besides those that the code knows. From the file of whoever
--- started last or changed it last; every process goes by what is here, and barkeep.market_sessions follows.
+-- Single days on which a market closes, or closes early, in addition to the rules in the code. From the file that a
+-- process applied last; every process uses these rows, and barkeep.market_sessions is derived from them.
 create table barkeep.session_exceptions (
     calendar text not null references barkeep.market_calendars,
     session_date date not null,
-    -- Null: closed all day. In the market's own time.
+    -- Null: closed all day. In exchange time.
     early_close time,
     primary key (calendar, session_date)
 );
 
--- Which edition of the exceptions is in force: what was made by another must not be stored.
+-- The edition of the exceptions in force: what was computed under another one must not be stored.
 create table barkeep.session_edition (
     only_row boolean primary key default true check (only_row),
     edition bigint not null default 0,
@@ -212,14 +212,14 @@ create table barkeep.session_edition (
 );
 insert into barkeep.session_edition default values;
 
--- The edition, which stays until the transaction ends. Taken before any other lock.
+-- The edition, locked until the transaction ends. Taken before any other lock.
 create function barkeep.lock_sessions_shared() returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pg_advisory_xact_lock_shared(hashtextextended('barkeep sessions', 0));
-    -- A statement of its own, so that it sees what was committed while this one waited.
+    -- A separate statement, so that it sees what was committed while this one waited.
     return (select e.edition from barkeep.session_edition e);
 end
 $$;

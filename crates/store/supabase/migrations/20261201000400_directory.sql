@@ -1,29 +1,29 @@
--- What there is to be asked for, whether anybody wants it or not. `symbols` are those that somebody wanted.
+-- The directory: what providers offer, tracked or not. `symbols` are those that were tracked at some time.
 
 create table barkeep.directory (
     ticker text primary key
     constraint directory_ticker_form check (ticker ~ '^[A-Z0-9]([A-Z0-9.-]{0,14}[A-Z0-9])?$'),
-    -- The symbol that is made of it keeps it, so that what a search showed stays true.
+    -- A symbol created from the entry keeps this id, so that search results stay valid.
     id uuid not null unique default gen_random_uuid(),
     asset_type text not null check (asset_type in ('stock', 'etf', 'crypto')),
     name text not null default '',
     exchange text not null default '',
-    -- Nothing is ever deleted: what trades no more has history all the same, and people know it by its name.
+    -- Nothing is ever deleted: delisted symbols still have history, and users know them by name.
     active boolean not null default true,
-    -- When a provider's list first lacked it; null where that isn't known.
+    -- When a provider's list first lacked it; null if unknown.
     delisted_at timestamptz,
-    -- What it is called now.
+    -- Its new ticker.
     renamed_to text,
-    -- How well known, 1 before 2; null: no better than any other.
+    -- How well known, 1 before 2; null: after all others.
     rank int,
-    -- The provider whose list has it, or 'built-in'.
+    -- The provider whose list contains it, or 'built-in'.
     source text not null,
     updated_at timestamptz not null default now(),
     constraint directory_pairs_are_crypto check ((asset_type = 'crypto') = (barkeep.asset_type_of(ticker) = 'crypto')),
     constraint directory_active_is_not_delisted check (not active or (delisted_at is null and renamed_to is null))
 );
 
--- Whose list was taken when, by asset class.
+-- Which source's list was last fetched, by asset class.
 create table barkeep.directory_lists (
     asset_class text primary key check (asset_class in ('stock', 'crypto')),
     source text not null,
@@ -32,7 +32,7 @@ create table barkeep.directory_lists (
     taken_at timestamptz
 );
 
--- Rises with every change that a search could show, so that an index kept in a process knows when it is old.
+-- Incremented by every change that a search could show, so that a process knows when its index is outdated.
 create table barkeep.directory_version (
     only_one boolean primary key default true check (only_one),
     version bigint not null default 0,
@@ -40,7 +40,7 @@ create table barkeep.directory_version (
 );
 insert into barkeep.directory_version default values;
 
--- A new symbol is what the directory says, as far as whoever makes it doesn't say otherwise.
+-- A new symbol takes its details from the directory, unless the insert specifies them.
 create function barkeep.symbol_from_directory() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -68,8 +68,9 @@ create trigger symbol_from_directory
 before insert on public.symbols
 for each row execute function barkeep.symbol_from_directory();
 
--- At the end of the transaction, after every other lock: nobody who waits for this row holds what its holder wants. Once a
--- transaction. As its owner: a transaction ends in whatever role its last statement ran.
+-- At the end of the transaction, after every other lock: a transaction that waits for this row holds nothing that its
+-- holder needs. Once per transaction. As the owner, since deferred triggers run under the role of the transaction's
+-- last statement.
 create function barkeep.directory_changed() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -82,7 +83,7 @@ begin
 end
 $$;
 
--- A symbol that was made of the directory's entry shows nothing new.
+-- A symbol created from its directory entry changes nothing in searches.
 create function barkeep.symbol_came() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- Bars, and everything that depends on how or where they are stored: no other file reads or deletes them but through the
--- functions below (in Rust: the module store::bars). Whoever changes how bars lie changes it here.
+-- Bars, and everything that depends on how they are stored: other files read and delete them only through the functions
+-- below (in Rust: the module store::bars). Changes of the storage are made here.
 
--- Bars as traded (raw), one partition a timeframe. Prices are double precision: every decimal of up to 15 significant
--- digits comes back as sent.
+-- Bars as traded (raw), one partition per timeframe. Prices are double precision: every decimal of up to 15 significant
+-- digits is returned as sent.
 create table public.ohlc_bars_v2 (
     symbol_id uuid not null references public.symbols on delete cascade,
     timeframe text not null check (timeframe in ('m1', 'm5', 'm15', 'm30', 'h1', 'h4', 'd1', 'w1')),
@@ -33,16 +33,16 @@ begin
 end
 $$;
 
--- `o.timestamp` for statements written when the column had that name. No SET clause: it would keep the function from
--- being inlined, and the plans from being those of `o.ts`.
+-- `o.timestamp` for statements from when the column had that name. No SET clause: it would prevent inlining, and the
+-- plans would differ from those of `o.ts`.
 create function public."timestamp"(public.ohlc_bars_v2) returns timestamptz
 language sql immutable
 as $$ select $1.ts $$;
 
--- The functions that return rows have no SET clause and are one plain statement each: so they are inlined, with the plans
--- of statements on the table itself, and row level security is the caller's.
+-- The functions that return rows have no SET clause and are one plain statement each: so they are inlined, with the
+-- plans of statements on the table itself, and row level security is the caller's.
 
--- Bars of a series that start in [p_from, p_to), in no order. Null: no bound.
+-- Bars of a series that start in [p_from, p_to), unordered. Null: no bound.
 create function barkeep.bars(p_symbol_id uuid, p_timeframe text, p_from timestamptz, p_to timestamptz)
 returns table (
     ts timestamptz, open double precision, high double precision, low double precision, close double precision,
@@ -68,8 +68,8 @@ as $$
     limit p_count
 $$;
 
--- How many bars a series has, from when to when, and how many of them are final and lie in p_window: what
--- barkeep.expected_bars is held against. A bar of a day or a week begins before its first session, at midnight.
+-- The number of stored bars of a series, the first and the last, and how many of them are final and in p_window: to be
+-- compared with barkeep.expected_bars. A daily or weekly bar begins before its first session, at midnight.
 create function barkeep.bars_stored(p_symbol_id uuid, p_timeframe text, p_calendar text, p_window tstzrange)
 returns table (bars bigint, earliest timestamptz, latest timestamptz, stored bigint)
 language sql stable
@@ -87,14 +87,14 @@ as $$
     where o.symbol_id = p_symbol_id and o.timeframe = p_timeframe and k.calendar = p_calendar
 $$;
 
--- Whether a symbol has any bar, in whatever timeframe.
+-- Whether a symbol has any bar, in any timeframe.
 create function barkeep.bars_exist(p_symbol_id uuid) returns boolean
 language sql stable
 as $$
     select exists (select from public.ohlc_bars_v2 o where o.symbol_id = p_symbol_id)
 $$;
 
--- Deletes the bars of these series that start in p_ranges. Returns how many.
+-- Deletes the bars of these series that start in p_ranges. Returns their number.
 create function barkeep.delete_bars(p_symbol_ids uuid[], p_timeframes text[], p_ranges tstzmultirange) returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
@@ -102,17 +102,17 @@ as $$
     with gone as (
         delete from public.ohlc_bars_v2 o
         where o.symbol_id = any (p_symbol_ids) and o.timeframe = any (p_timeframes) and o.ts <@ p_ranges
-            -- For the index, which knows no multiranges.
+            -- For the index, which doesn't support multiranges.
             and o.ts >= coalesce(lower(p_ranges), '-infinity') and o.ts <= coalesce(upper(p_ranges), 'infinity')
         returning 1
     )
     select count(*) from gone
 $$;
 
--- Bars that a provider sent and that can't be true: kept for people to look at, never among the others.
+-- Quarantine: invalid bars as sent by a provider, for inspection, never mixed with the others.
 create table barkeep.quarantined_bars (
     symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
-    -- The timeframe that was asked for, and the series that it was for.
+    -- The base timeframe of the request, and the series that it was for.
     timeframe text not null,
     series text not null,
     ts timestamptz not null,
@@ -124,14 +124,14 @@ create table barkeep.quarantined_bars (
     primary key (symbol, series, timeframe, ts, provider)
 );
 
--- In the order in which providers are asked: bars of the lower rank replace those of a higher one, and never the reverse.
+-- The order of preference: bars of a lower rank replace those of a higher one, and never the reverse.
 create table barkeep.feeds (
     -- A provenance (alpaca/iex), or all of a provider's (alpaca).
     feed text primary key,
     rank int not null
 );
 
--- The rank of a bar's provenance; what nobody has ranked comes last.
+-- The rank of a bar's provenance; unranked ones come last.
 create function barkeep.feed_rank(p_provenance text) returns int
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -143,7 +143,7 @@ as $$
     )
 $$;
 
--- Counts final bars that become others, whatever made them: by series, and for whoever stores in this transaction.
+-- Counts final bars that change, whatever changes them: by series, and for the transaction that stores them.
 create function barkeep.count_corrections() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

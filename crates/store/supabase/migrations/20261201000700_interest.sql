@@ -1,5 +1,4 @@
--- Interest in, definitions out: what people track, the trigger, and the one function behind every way of saying what one
--- wants.
+-- Interest in, definitions out: what users track, the trigger, and the one function behind every way to track symbols.
 
 create table public.user_symbol_tracking (
     id uuid primary key default gen_random_uuid(),
@@ -44,7 +43,7 @@ as $$
     select case p_user when '00000000-0000-4000-8000-00000000a000' then 50 else 500 end
 $$;
 
--- Serialises what one user does.
+-- Serialises the changes of one user.
 create function barkeep.lock_user(p_user uuid) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -52,7 +51,7 @@ as $$
     select pg_advisory_xact_lock(hashtextextended('barkeep user ' || p_user, 0))
 $$;
 
--- Serialises what concurrent callers do to the same symbols, in one order so that they can't deadlock.
+-- Serialises concurrent changes of the same symbols, in one order so that they can't deadlock.
 create function barkeep.lock_interest(p_symbols text[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -66,8 +65,8 @@ begin
 end
 $$;
 
--- Brings priority, enabled and the queue's order in line with the interest that is live now. Callers hold the
--- interest locks of the symbols.
+-- Updates priority, enabled and the order of the queue from the live interest. Callers hold the interest locks of the
+-- symbols.
 create function barkeep.refresh_definitions(p_symbols text[]) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -75,7 +74,7 @@ as $$
 declare
     v_resumed uuid[];
 begin
-    -- Rows in one order, whoever changes several of them.
+    -- Locks rows in one order, as every transaction that changes several of them does.
     perform from public.job_definitions d where d.symbol = any (p_symbols) order by d.id for no key update;
     with wanted as (
         select d.id, d.enabled, s.active, d.base_priority, max(t.priority) as interest
@@ -103,15 +102,15 @@ begin
             and (d.priority, d.enabled, d.by_interest) is distinct from (n.priority, n.enabled, n.by_interest)
     )
     select array_agg(n.id) into v_resumed from settled n where n.enabled and not n.was_enabled;
-    -- Nobody has looked at them while they were paused.
-    perform barkeep.make_due(v_resumed, 'somebody is interested again');
+    -- They were not planned while they were paused.
+    perform barkeep.make_due(v_resumed, 'it is tracked again');
 
     update public.job_runs r
     set priority = d.priority,
         by_interest = d.by_interest,
         rank_at = r.created_at - d.priority * interval '6 seconds',
         status = case when d.enabled then r.status else 'cancelled' end,
-        error_message = case when d.enabled then r.error_message else 'Nobody is interested in it any more' end,
+        error_message = case when d.enabled then r.error_message else 'No user tracks this series any more' end,
         finished_at = case when d.enabled then r.finished_at else now() end,
         updated_at = now()
     from public.job_definitions d
@@ -122,8 +121,8 @@ begin
 end
 $$;
 
--- One definition per symbol and wanted timeframe, then everybody's interest weighed again. Runs as its owner: users
--- may write what they track and nothing else.
+-- Creates one definition per symbol and wanted timeframe, then updates them from all users' interest. Runs as its
+-- owner: users may only write what they track.
 create function public.auto_create_jobs_for_tracked_symbols() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -133,7 +132,7 @@ declare
     v_user uuid;
 begin
     if tg_op = 'INSERT' then
-        -- Users are capped, so that one of them can't fill the queue for all.
+        -- Users are capped, so that one user can't fill the queue for all.
         for v_user in select distinct user_id from changed order by user_id loop
             perform barkeep.lock_user(v_user);
             if (select count(distinct symbol_id) from public.user_symbol_tracking where user_id = v_user)
@@ -162,7 +161,7 @@ begin
         on conflict (symbol, timeframe, job_type) do nothing;
     end if;
     perform barkeep.refresh_definitions(v_symbols);
-    -- A hint, without content: whoever misses it finds the same at the next tick.
+    -- A hint without content: a process that misses it finds the same at its next tick.
     perform pg_notify('barkeep_wake', '');
     return null;
 end
@@ -183,8 +182,8 @@ after delete on public.user_symbol_tracking
 referencing old table as changed
 for each statement execute function public.auto_create_jobs_for_tracked_symbols();
 
--- Tracks p_symbols for the caller: symbols, tracking, definitions and order of the queue, all or nothing, in one
--- round trip. Who the caller is comes from auth.uid() alone. Returns the seven fields that clients decode.
+-- Tracks p_symbols for the caller: symbols, tracking, definitions and order of the queue, all or nothing, in one round
+-- trip. The caller is identified by auth.uid() alone. Returns the seven fields that clients decode.
 create function public.sync_user_symbols(
     p_symbols text[], p_source text, p_timeframes text[] default '{m15,h1,h4}'
 ) returns jsonb
@@ -198,7 +197,7 @@ declare
     v_updated int;
 begin
     if v_user is null then
-        raise exception 'Nobody is signed in' using errcode = '28000', hint = 'Send a token whose sub is a user.';
+        raise exception 'Not signed in' using errcode = '28000', hint = 'Send a token whose sub is a user.';
     end if;
     if coalesce(cardinality(p_symbols), 0) = 0 then
         raise exception 'No symbols provided' using errcode = '22023';
@@ -209,7 +208,7 @@ begin
     select f into v_bad from unnest(p_timeframes) f where barkeep.window_days(f) is null limit 1;
     if found or coalesce(cardinality(p_timeframes), 0) = 0 then
         raise exception 'Invalid timeframe: %', coalesce(v_bad, 'none given')
-        using errcode = '22023', hint = 'm1, m5, m15, m30, h1, h4, d1 and w1 are.';
+        using errcode = '22023', hint = 'Valid timeframes are m1, m5, m15, m30, h1, h4, d1 and w1.';
     end if;
     select s into v_bad from unnest(p_symbols) s where barkeep.canonical_ticker(s) is null limit 1;
     if found then
@@ -217,12 +216,12 @@ begin
     end if;
     select array_agg(t order by t) into v_tickers
     from (select distinct barkeep.canonical_ticker(s) as t from unnest(p_symbols) s) d;
-    -- The trigger counts what there is; this keeps one call from taking all of the server's locks.
+    -- The trigger enforces the limit; this check keeps one call from taking all of the server's locks.
     if cardinality(v_tickers) > barkeep.symbols_allowed(v_user) then
         raise exception 'At most % symbols per user', barkeep.symbols_allowed(v_user) using errcode = 'BK001';
     end if;
 
-    -- The user before the symbols, as the trigger does.
+    -- The user before the symbols, as in the trigger.
     perform barkeep.lock_user(v_user);
     perform barkeep.lock_interest(v_tickers);
     insert into public.symbols (ticker, asset_type, calendar)
@@ -256,8 +255,8 @@ begin
 end
 $$;
 
--- Takes the caller's interest in p_symbols back: from one source, or from all of them where p_source is null.
--- Returns how many symbols it took back.
+-- Removes the caller's interest in p_symbols: from one source, or from all if p_source is null. Returns the number of
+-- symbols.
 create function public.untrack_user_symbols(p_symbols text[], p_source text default null) returns int
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -270,7 +269,7 @@ begin
     from public.user_symbol_tracking t
     join public.symbols s on s.id = t.symbol_id
     where t.user_id = auth.uid() and s.ticker in (select barkeep.canonical_ticker(p) from unnest(p_symbols) p);
-    -- Before the rows, as whoever tracks the same symbols at this moment does.
+    -- Before the rows, as a concurrent call that tracks the same symbols does.
     perform barkeep.lock_interest(v_tickers);
     with gone as (
         delete from public.user_symbol_tracking t
@@ -286,7 +285,7 @@ begin
 end
 $$;
 
--- Interest that has run out, taken back. Returns how many rows went.
+-- Removes expired interest. Returns the number of rows.
 create function barkeep.expire_interest() returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- What a provider has answered for, series by series.
+-- Coverage: what a provider has answered for, by series.
 
 create table public.coverage_status (
     symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
@@ -6,22 +6,22 @@ create table public.coverage_status (
     -- The outer bounds of `covered`.
     from_ts timestamptz,
     to_ts timestamptz,
-    -- What a provider has answered for, with bars or with verified emptiness; runs on through closed hours.
+    -- The ranges a provider has answered for, with bars or verified as empty; extended through closed hours.
     covered tstzmultirange not null default '{}',
-    -- What the provider can't give, and why.
+    -- The ranges that the provider can't supply, and why.
     unavailable tstzmultirange not null default '{}',
     unavailable_reason text,
     last_success_at timestamptz,
     last_rows_written bigint not null default 0,
     last_provider text,
-    -- How many final bars of the series have changed since: late trades, corrections, another provider's word.
+    -- How many final bars of the series have changed: late trades, corrections, another provider.
     corrections bigint not null default 0,
     updated_at timestamptz not null default now(),
     primary key (symbol, timeframe)
 );
 create index coverage_status_updated on public.coverage_status (updated_at);
 
--- Whole sessions that came back without a bar: covered, but asked for once more before that is believed.
+-- Whole sessions that were returned without a bar: covered, but requested once more before that counts as verified.
 create table barkeep.empty_sessions (
     symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
     timeframe text not null,
@@ -31,7 +31,7 @@ create table barkeep.empty_sessions (
     primary key (symbol, timeframe, recheck_at)
 );
 
--- Sessions of which something was read before late trades were in.
+-- Sessions that were fetched before late trades were reported.
 create table barkeep.rereads (
     symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
     timeframe text not null,
@@ -41,7 +41,7 @@ create table barkeep.rereads (
     primary key (symbol, timeframe, due_at)
 );
 
--- Coverage that shrinks, by whoever's hand, makes its series due: the next round heals it.
+-- Coverage that shrinks, for whatever reason, makes its series due: the next round fills it again.
 create function barkeep.coverage_shrank() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,8 +1,8 @@
--- What is missing.
+-- Gaps.
 
 -- The window of a series as whole sessions: from the open of the first session on or after the day p_window_days ago
--- (for w1, of the first session of that week; before the calendar begins, of its first) to the end of its last final
--- bar.
+-- (for w1, of the first session of that week; before the calendar's first session, from that one) to the end of its
+-- last final bar.
 create function barkeep.window_of(p_calendar text, p_timeframe text, p_window_days int) returns tstzrange
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -24,10 +24,10 @@ begin
     if not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at > v_now)
         or not exists (select from barkeep.market_sessions where calendar = p_calendar and open_at <= v_now)
     then
-        raise exception 'The sessions of % do not reach to %', p_calendar, v_now
+        raise exception 'The sessions of calendar % do not reach %', p_calendar, v_now
         using hint = 'Run "barkeep migrate", which fills barkeep.market_sessions from the calendar.';
     end if;
-    -- By the day: for min(open_at) every session before it would be read.
+    -- By date: min(open_at) would read every earlier session.
     select open_at into v_from from barkeep.market_sessions
     where calendar = p_calendar and session_date >= v_day
     order by session_date
@@ -39,10 +39,9 @@ begin
 end
 $$;
 
--- The one definition of a gap: the series' window minus what is covered, minus what the provider can't give, with
--- closed market time taken out at both ends. Neighbouring missing sessions are one gap. Sessions that came back empty
--- count as covered until they are to be asked for once more. The window of what is delisted ends there. gap_hours is open
--- market time.
+-- The one definition of a gap: the series' window minus what is covered, minus what is unavailable, with closed hours
+-- removed at both ends. Adjacent missing sessions are one gap. Empty sessions count as covered until they are due to be
+-- requested once more. The window of a delisted symbol ends at its delisting. gap_hours counts open sessions only.
 create function public.get_coverage_gaps(p_symbol text, p_timeframe text, p_window_days int default 7)
 returns table (gap_from timestamptz, gap_to timestamptz, gap_hours numeric)
 language plpgsql stable

@@ -1,4 +1,4 @@
--- The queue of what is to be fetched: slices in, and failed runs back in.
+-- The queue: slices to fetch, and failed runs to retry.
 
 create table public.job_runs (
     id uuid primary key default gen_random_uuid(),
@@ -8,15 +8,15 @@ create table public.job_runs (
     job_type text not null,
     slice_from timestamptz not null,
     slice_to timestamptz not null,
-    -- failed: given up until it is queued again (barkeep.readmit_failed, by itself; barkeep.retry_failed, by hand). Only
-    -- success and cancelled are for good.
+    -- failed: not retried until it is queued again (automatically by barkeep.readmit_failed, or on request by
+    -- barkeep.retry_failed). Only success and cancelled are terminal.
     status text not null default 'queued' check (status in ('queued', 'running', 'success', 'failed', 'cancelled')),
     progress_percent int not null default 0 check (progress_percent between 0 and 100),
     rows_written bigint not null default 0,
     provider text,
-    -- How often it was claimed; with worker it fences the outcome.
+    -- How often it was claimed; together with worker it fences the outcome.
     attempt int not null default 0,
-    -- How often the provider failed it: five end it as failed.
+    -- How often the provider failed: five failures end it as failed.
     failures int not null default 0,
     error_message text,
     error_code text,
@@ -52,8 +52,8 @@ as $$
     select pg_advisory_xact_lock(hashtextextended('barkeep series ' || p_symbol || ' ' || p_timeframe, 0))
 $$;
 
--- Of p_definitions those that are due and wanted, locked with their series until the transaction ends, in the order in
--- which everybody locks them. Another planner may have been faster.
+-- Those of p_definitions that are due and enabled, locked with their series until the transaction ends, in the order in
+-- which all transactions lock them. Another planner may have been faster.
 create function barkeep.lock_due(p_definitions uuid[]) returns table (id uuid, window_days int)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -77,9 +77,9 @@ begin
 end
 $$;
 
--- Queues slices of a definition, [{"from": ..., "to": ...}, ...], less what is queued or running already and what
--- failed and waits to be admitted again: slices never overlap, and what can't be had is not asked for on every tick.
--- Nothing is queued for a definition that is paused or suspended.
+-- Queues slices of a definition, [{"from": ..., "to": ...}, ...], except for ranges that are queued or running already
+-- or have a failed run that waits for its retry: slices never overlap, and unavailable ranges are not requested on
+-- every tick. Nothing is queued for a definition that is paused or suspended.
 create function public.enqueue_job_slices(
     p_job_def_id uuid, p_symbol text, p_timeframe text, p_job_type text, p_slices jsonb,
     p_triggered_by text default 'cron'
@@ -94,7 +94,7 @@ declare
     v_count int;
 begin
     perform barkeep.lock_series(p_symbol, p_timeframe);
-    -- Held, so that whoever changes the interest in it meanwhile finds the new runs and ranks them too.
+    -- Locked, so that a concurrent change of its interest finds the new runs and ranks them too.
     select * into v_definition
     from public.job_definitions d
     where d.id = p_job_def_id
@@ -135,8 +135,8 @@ begin
 end
 $$;
 
--- Back in the queue a run takes the place that the interest of this moment gives it; with nobody interested it is over.
--- For a run that was claimed: changes of interest meanwhile have passed it by.
+-- A requeued run takes its place by the current interest; without any it is cancelled. Changes of interest don't update
+-- running runs.
 create function barkeep.requeue() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -150,7 +150,7 @@ begin
     new.rank_at := new.created_at - v_definition.priority * interval '6 seconds';
     if not v_definition.enabled or v_definition.suspended_at is not null then
         new.status := 'cancelled';
-        new.error_message := coalesce(v_definition.suspended_reason, 'Nobody is interested in it any more');
+        new.error_message := coalesce(v_definition.suspended_reason, 'No user tracks this series any more');
         new.finished_at := clock_timestamp();
     end if;
     return new;
@@ -162,8 +162,8 @@ before update on public.job_runs
 for each row when (new.status = 'queued' and old.status <> 'queued')
 execute function barkeep.requeue();
 
--- Queues failed runs again, of p_symbols or all: of each stretch the newest that isn't queued, running or fetched by
--- another run meanwhile. Returns how many.
+-- Queues failed runs again, of p_symbols or all: for each range the newest that isn't queued, running or covered by
+-- another run meanwhile. Returns their number.
 create function barkeep.retry_failed(p_symbols text[] default null) returns int
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -209,9 +209,8 @@ begin
 end
 $$;
 
--- Queues runs again that failed some time ago, as they are: a day later where the request was to blame or whoever worked
--- on it died of it, five minutes later else. One more failure and they wait again, so an outage ends by itself and costs
--- no more than that.
+-- Queues failed runs again after some time: after a day if the request was refused or its workers were lost, else after
+-- five minutes. One more failure and they wait again, so runs recover from an outage by themselves at little cost.
 create function barkeep.readmit_failed() returns int
 language sql
 set search_path = pg_catalog, pg_temp
@@ -225,7 +224,7 @@ as $$
                 when r.error_code in ('refused', 'unavailable', 'worker_lost') then interval '1 day'
                 else interval '5 minutes'
             end
-            -- Another run may have been queued for the same since.
+            -- Another run may have been queued for the same range since.
             and not exists (
                 select from public.job_runs o
                 where o.job_def_id = r.job_def_id and o.id <> r.id

@@ -1,12 +1,12 @@
--- Claims: who fetches which runs, and until when. A pack is many runs that one request can serve.
+-- Claims: which worker fetches which runs, and until when. A pack is several runs that one request can serve.
 
--- The next run of its kind by the order of the queue, locked, and what could be fetched along with it: runs of the same
--- symbol, the nearest first; then runs of other symbols that end where one of those does; then those next in the queue. All
--- of one market's calendar, and of those only that have failed as often: what fails again and again is packed with its
--- like, in ever smaller packs. p_symbols narrows it, and p_crypto to pairs or to what isn't one.
+-- The next run of the queue, foreground or background, locked, and the candidates for its pack: runs of the same
+-- symbol, the nearest first; then runs of other symbols that end where one of those does; then the next ones of the
+-- queue. All have the same calendar, and the same number of failures: runs that fail repeatedly are packed with one
+-- another, in ever smaller packs. p_symbols restricts them, and p_crypto to pairs or to other symbols.
 --
--- Claims of one kind, interest or background, are made one after the other, until the transaction ends: two at once would
--- tear the packs apart. Nobody who asked for something waits for claims of background work.
+-- Foreground claims are serialised until the transaction ends, and background claims likewise: concurrent ones would
+-- split the packs. Foreground claims never wait for background claims.
 create function barkeep.pack_candidates(p_by_interest boolean, p_symbols text[], p_crypto boolean)
 returns table (
     place text, id uuid, symbol text, symbol_id uuid, calendar text, timeframe text, slice_from timestamptz,
@@ -14,7 +14,8 @@ returns table (
 )
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- Statistics of a queue are always old: it may just have grown, or be empty. Its table is never read whole.
+-- Statistics of a queue are always outdated: it may just have grown, or be empty. Its table is never scanned
+-- sequentially.
 set enable_seqscan = off
 set jit = off
 as $$
@@ -27,7 +28,7 @@ declare
     v_next uuid[];
     v_at timestamptz;
 begin
-    -- No use in waiting for one's turn where there is nothing.
+    -- If there is no such run, no lock is taken.
     if not exists (
         select from public.job_runs r
         where r.status = 'queued' and r.by_interest = p_by_interest and r.run_after <= clock_timestamp()
@@ -88,7 +89,7 @@ begin
         limit 100
     ) q;
 
-    -- Looked up by id before anything else, for the same reason: rather than each symbol's.
+    -- Selected by id first, for the same reason: rather than by symbol.
     return query
     with runs as materialized (
         select r.* from public.job_runs r
@@ -136,9 +137,9 @@ as $$
     returning r.*
 $$;
 
--- Claims up to p_limit queued runs for p_worker: what a person asked for before background work (or the other way
--- round, for the one slot in five that is kept for it), by rank, the newest slice first. p_symbols narrows it. One
--- after the other, since for a limit that it can't see the planner would read the whole table.
+-- Claims up to p_limit queued runs for p_worker: foreground before background (or the other way round, for the one slot
+-- in five reserved for the background), by rank, the newest slice first. p_symbols restricts them. One after the other,
+-- since with a limit unknown to the planner PostgreSQL would scan the whole table.
 create function barkeep.claim_runs(
     p_worker text, p_limit int, p_lease interval, p_background_first boolean, p_symbols text[]
 ) returns setof public.job_runs
@@ -176,7 +177,7 @@ begin
 end
 $$;
 
--- For workers that aren't Barkeep's own: claims the next run with a lease of ten minutes.
+-- For workers other than Barkeep's own: claims the next run with a lease of ten minutes.
 create function public.claim_queued_job()
 returns table (
     job_run_id uuid, symbol text, timeframe text, job_type text, slice_from timestamptz, slice_to timestamptz
@@ -188,7 +189,7 @@ as $$
     from barkeep.claim_runs('claim_queued_job', 1, interval '10 minutes', false, null) r
 $$;
 
--- Renews the leases that p_worker still has of p_runs; returns which.
+-- Renews the leases of p_runs that p_worker still holds, and returns their ids.
 create function barkeep.renew_leases(p_worker text, p_lease interval, p_runs uuid[], p_attempts int[])
 returns setof uuid
 language sql
@@ -210,8 +211,8 @@ as $$
     returning r.id
 $$;
 
--- Runs whose worker is gone go back to the queue; after 25 claims a run that outlives every worker is failed.
--- p_worker_prefix: workers known to be dead, whatever their leases say.
+-- Requeues the runs of lost workers; after 25 claims a run whose workers all were lost fails. p_worker_prefix: workers
+-- known to be dead, regardless of their leases.
 create function barkeep.release_leases(p_worker_prefix text default null) returns int
 language sql
 set search_path = pg_catalog, pg_temp
@@ -221,7 +222,7 @@ as $$
         set status = case when attempt >= 25 then 'failed' else 'queued' end,
             error_code = case when attempt >= 25 then 'worker_lost' end,
             error_message = case
-                when attempt >= 25 then 'No worker saw it through in 25 tries; "barkeep backfill" with the symbol queues it again'
+                when attempt >= 25 then 'No worker finished it in 25 claims; "barkeep backfill" with the symbol queues it again'
             end,
             finished_at = case when attempt >= 25 then clock_timestamp() end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()
@@ -232,7 +233,8 @@ as $$
     select count(*)::int from freed
 $$;
 
--- Old name for the same, for operators' scripts: runs that have been running for p_minutes or lost their lease.
+-- The previous system's name for the same, for operators' scripts: runs that have been running for p_minutes or lost
+-- their lease.
 create function public.reset_stale_running_jobs(p_minutes int default 60, p_max_attempts int default 5)
 returns table (reset_count int)
 language sql
@@ -244,7 +246,7 @@ as $$
             finished_at = case when r.failures >= p_max_attempts then clock_timestamp() end,
             error_code = case when r.failures >= p_max_attempts then 'worker_lost' else r.error_code end,
             error_message = case
-                when r.failures >= p_max_attempts then 'Its worker is gone, and it had failed often enough before'
+                when r.failures >= p_max_attempts then 'Its worker was lost, and it had failed too often before'
                 else r.error_message
             end,
             worker = null, lease_until = null, run_after = clock_timestamp(), updated_at = clock_timestamp()

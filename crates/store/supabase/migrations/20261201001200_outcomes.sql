@@ -1,7 +1,7 @@
--- How runs end, and what they leave behind. Nothing here notifies for each run: whoever ends runs does, at most a few times
--- a second.
+-- Outcomes of runs, and their effects. Nothing here notifies for each run: the callers do, at most a few times a
+-- second.
 
--- Whether the caller's lease of the run still stands; the fence before anything it fetched is believed.
+-- Whether the caller still holds the run's lease: the fence that an outcome must pass.
 create function barkeep.has_lease(p_run public.job_runs, p_worker text, p_attempt int) returns boolean
 language sql volatile
 set search_path = pg_catalog, pg_temp
@@ -10,8 +10,8 @@ as $$
         and p_run.lease_until > clock_timestamp()
 $$;
 
--- Locks what ending p_runs will touch, in the order in which everybody does: series, runs, definitions. Returns those that
--- p_worker still has: what was fetched for the others must not be written.
+-- Locks what the outcome of p_runs changes, in the order of all transactions: series, runs, definitions. Returns those
+-- that p_worker still holds: nothing may be written for the others.
 create function barkeep.lock_runs(p_worker text, p_runs uuid[], p_attempts int[]) returns setof uuid
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -41,16 +41,16 @@ begin
 end
 $$;
 
--- The runs' outcome and the coverage they bring, in the transaction that stored their bars and holds them (lock_runs).
--- False: one of them is not p_worker's any more, and the caller must roll back. p_from to p_to is the part of a slice that
--- the provider answered for; the same instant twice where it could not be asked yet.
+-- Records the runs' outcomes and their coverage, in the transaction that stored their bars and locked them (lock_runs).
+-- False: p_worker doesn't hold one of them any more, and the caller must roll back. p_from to p_to is the covered part
+-- of a slice; equal if nothing is covered.
 create function barkeep.finish_runs(
     p_worker text, p_runs uuid[], p_attempts int[], p_from timestamptz[], p_to timestamptz[], p_rows bigint[],
     p_requests int[], p_provider text
 ) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- For arrays of any length; no table of these is ever read whole.
+-- For arrays of any length; none of these tables is ever scanned sequentially.
 set enable_seqscan = off
 set jit = off
 as $$
@@ -99,7 +99,8 @@ begin
             ), '{}') as noted
         from answered a
     ),
-    -- What was asked for a second time and came back empty again is believed; what waits for that keeps its turn.
+    -- Sessions that were requested a second time and are empty again count as verified; those not yet due keep their
+    -- due time.
     believed_in_part as (
         update barkeep.empty_sessions e
         set ranges = e.ranges - a.closed
@@ -113,9 +114,9 @@ begin
         where e.symbol = a.symbol and e.timeframe = a.timeframe and not isempty(a.noted)
             and e.recheck_at <= v_now and e.ranges <@ a.closed
     ),
-    -- Sessions that are covered as a whole by now, though their answer may have brought no more than the last of their
-    -- bars; and that no bar starts in, by the day. Written so that each look goes by its index, whatever is known of the
-    -- tables: they may have been filled a second ago.
+    -- Sessions that are completely covered now, though this response may have covered only the last of their bars, and
+    -- in which no bar starts. Written so that each lookup uses its index whatever the statistics say: the tables may
+    -- have been filled a second ago.
     empty as (
         select a.symbol, a.timeframe, range_agg(s.session) - a.noted as ranges
         from series a
@@ -149,7 +150,7 @@ begin
     from series a
     where c.symbol = a.symbol and c.timeframe = a.timeframe;
 
-    -- What the answer left open is looked at again soon, not only when the next bar is due.
+    -- What the response left uncovered is planned again soon, not only when the next bar is due.
     perform barkeep.make_due(
         array(
             select r.job_def_id
@@ -157,15 +158,15 @@ begin
             join public.job_runs r on r.id = u.id
             where u.f = u.t or u.t < r.slice_to
         ),
-        'an answer left something open', v_now + interval '1 minute'
+        'a response was incomplete', v_now + interval '1 minute'
     );
     return true;
 end
 $$;
 
--- A run that brought nothing goes back to the queue. Where the provider or the answer is to blame (p_counts) the fifth
--- failure ends it as failed instead, and so does p_final; where we are only to wait, it goes back as it was. False: the
--- lease went to another meanwhile.
+-- Records a failure. A failed run is requeued. If the provider or the response is to blame (p_counts) the fifth failure
+-- ends it as failed instead, and so does p_final; if the provider only asked to wait, it is requeued unchanged. False:
+-- the lease went to another worker.
 create function barkeep.record_failure(
     p_run uuid, p_worker text, p_attempt int, p_code text, p_message text, p_retry_after interval, p_counts boolean,
     p_final boolean, p_requests int
@@ -199,15 +200,15 @@ begin
 end
 $$;
 
--- No provider knows the symbol: nothing more is asked for it until a later look says otherwise.
--- What was listed once is no unknown symbol.
+-- No provider knows the symbol: no bars are requested until a later check finds it. A symbol that was listed once is
+-- not unknown.
 create function barkeep.suspend_symbol(p_symbol text, p_reason text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform barkeep.lock_interest(array[p_symbol]);
-    -- In one order, whoever changes several of them.
+    -- In one order, as every transaction that changes several of them does.
     perform from public.job_definitions d where d.symbol = p_symbol order by d.id for no key update;
     update public.symbols
     set listing = case when delisted_at is null then 'unknown' else listing end,
@@ -224,7 +225,7 @@ begin
 end
 $$;
 
--- The asset list knows the symbol: what it says of it is kept, and what was suspended is fetched again.
+-- An asset list contains the symbol: its details are stored, and suspended series are fetched again.
 create function barkeep.resume_symbol(p_symbol text, p_description text, p_exchange text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -246,6 +247,6 @@ begin
         returning id
     )
     select array_agg(id) into v_resumed from resumed;
-    perform barkeep.make_due(v_resumed, 'a provider knows its symbol now');
+    perform barkeep.make_due(v_resumed, 'a provider lists its symbol now');
 end
 $$;

@@ -1,7 +1,8 @@
--- The last session read once more after it has ended, for trades that were reported late.
+-- Rereads: the last session is fetched once more after it has ended, for trades that were reported late.
 
--- Of series that were answered for: sessions that ended less than an hour ago, or haven't yet, are read once more; those
--- whose turn that was have had it. Returns how many final bars have changed in this transaction.
+-- For series with new coverage: sessions that ended less than an hour ago, or have not ended yet, are scheduled for a
+-- reread; those that were due for their reread have had it. Returns how many final bars have changed in this
+-- transaction.
 create function barkeep.note_rereads(
     p_symbols text[], p_timeframes text[], p_froms timestamptz[], p_tos timestamptz[]
 ) returns bigint
@@ -26,7 +27,7 @@ begin
         delete from barkeep.rereads where symbol = any (p_symbols) and isempty(ranges);
     end if;
 
-    -- The few sessions that are of now, before any series is looked at: most answers are of older ones.
+    -- The few current sessions first, before any series: most responses are of older ones.
     with of_now as materialized (
         select m.*
         from barkeep.market_calendars k
@@ -49,7 +50,7 @@ begin
         on conflict (symbol, timeframe, due_at) do nothing
         returning symbol, timeframe, due_at
     )
-    select count(barkeep.make_due(n.definitions, 'a session is read once more', n.due_at)) into v_noted
+    select count(barkeep.make_due(n.definitions, 'a session is due for a reread', n.due_at)) into v_noted
     from (
         select noted.due_at, array_agg(d.id) as definitions
         from noted join public.job_definitions d on d.symbol = noted.symbol and d.timeframe = noted.timeframe
@@ -60,7 +61,7 @@ begin
 end
 $$;
 
--- What is covered and queued all the same is such a session. Nobody waits for it: it is background work.
+-- A slice that is queued although it is covered is a reread. No user waits for it: it is background work.
 create function barkeep.reread_is_queued() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -84,8 +85,7 @@ create trigger job_runs_reread
 before insert on public.job_runs
 for each row execute function barkeep.reread_is_queued();
 
--- A session that is stored but couldn't be read once more is no failure to be shown: an hour later it is tried again, for
--- a day.
+-- A failed reread of a stored session is not shown as a failure: it is retried every hour for a day.
 create function barkeep.reread_failed() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -94,7 +94,7 @@ declare
     v_again timestamptz := barkeep.market_now() + interval '1 hour';
 begin
     new.status := 'cancelled';
-    new.error_message := 'Reading it once more failed: ' || coalesce(new.error_message, 'no reason given');
+    new.error_message := 'The reread failed: ' || coalesce(new.error_message, 'no reason given');
     with over as (
         delete from barkeep.rereads r
         where r.symbol = new.symbol and r.timeframe = new.timeframe and r.due_at <= barkeep.market_now()
@@ -107,7 +107,7 @@ begin
     where upper(over.ranges) > barkeep.market_now() - interval '1 day'
     having count(*) > 0
     on conflict (symbol, timeframe, due_at) do update set ranges = rereads.ranges + excluded.ranges;
-    perform barkeep.make_due(array[new.job_def_id], 'reading a session once more failed', v_again);
+    perform barkeep.make_due(array[new.job_def_id], 'a reread failed', v_again);
     return new;
 end
 $$;

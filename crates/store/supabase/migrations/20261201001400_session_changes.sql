@@ -1,11 +1,12 @@
--- Sessions that become others: a holiday that nobody foresaw, an early close, regular or extended hours.
+-- Changed sessions: an unscheduled holiday, an early close, regular or extended hours.
 
--- Gives a calendar these sessions and brings everything that they touch into line. Time that wasn't open before is taken
--- out of coverage, and with it the last bar of a session that ends earlier than it did, which is another bar now. Time
--- that is closed now is nothing that could be missing: coverage runs on through it, and what was queued for it alone is
--- cancelled. Series that reach back to any of it are due. Stored bars stay: bars_outside says how many now lie in no
--- session. Where sessions open at another time (regular or extended hours), bars that aren't on the new grid or lie in no
--- session go, and what is to be made of them anew is fetched again. The caller holds the sessions alone.
+-- Replaces the sessions of a calendar and updates everything that they affect. Time that wasn't open before is removed
+-- from coverage, and with it the last bar of a session that now ends earlier, which is a different bar now. Time that
+-- is closed now can't be missing: coverage is extended through it, and runs queued only for it are cancelled. Series
+-- whose windows reach back to any of it are due. Stored bars are kept: bars_outside is how many of them are outside of
+-- all sessions now. If sessions open at another time (regular or extended hours), bars off the new grid or outside of
+-- all sessions are deleted, and what replaces them is fetched again. The caller holds the exclusive lock on the
+-- sessions.
 create function barkeep.replace_sessions(
     p_calendar text, p_dates text[], p_opens timestamptz[], p_closes timestamptz[], p_earlies boolean[]
 ) returns table (days_changed int, bars_outside bigint)
@@ -29,15 +30,15 @@ begin
     ),
     changed as (
         select
-            case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as stands,
-            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as stood,
+            case when new.o is null then '{}' else tstzmultirange(tstzrange(new.o, new.c)) end as hours_after,
+            case when m.open_at is null then '{}' else tstzmultirange(tstzrange(m.open_at, m.close_at)) end as hours_before,
             new.o - m.open_at as later
         from new
         full join (select * from barkeep.market_sessions where calendar = p_calendar) m on m.session_date = new.day
         where (new.o, new.c) is distinct from (m.open_at, m.close_at)
     )
-    select range_agg(stands - stood), range_agg(stood - stands), count(*),
-        range_agg(stands + stood) filter (where later <> interval '0')
+    select range_agg(hours_after - hours_before), range_agg(hours_before - hours_after), count(*),
+        range_agg(hours_after + hours_before) filter (where later <> interval '0')
     into v_opened, v_closed, v_changed, v_moved
     from changed;
     if v_changed = 0 then
@@ -59,9 +60,9 @@ begin
     select p_calendar, d::date, o, c, e
     from unnest(p_dates, p_opens, p_closes, p_earlies) as s (d, o, c, e);
 
-    -- Runs before coverage before definitions, as everybody locks them.
+    -- Runs before coverage before definitions, the order in which all transactions lock them.
     update public.job_runs r
-    set status = 'cancelled', error_code = null, error_message = 'The market is closed then',
+    set status = 'cancelled', error_code = null, error_message = 'The market is closed in this slice',
         finished_at = clock_timestamp(), updated_at = clock_timestamp()
     from (
         select r.id from public.job_runs r
@@ -77,9 +78,9 @@ begin
     ) closed
     where r.id = closed.id;
 
-    -- Slices were cut by the old grid: running ones too are planned again, and their workers' outcomes refused.
+    -- Slices were cut by the old grid: running ones too are planned again, and their workers' outcomes rejected.
     update public.job_runs r
-    set status = 'cancelled', error_code = null, error_message = 'Sessions open at another time now',
+    set status = 'cancelled', error_code = null, error_message = 'Session opening times have changed',
         finished_at = clock_timestamp(), updated_at = clock_timestamp()
     from (
         select r.id from public.job_runs r
@@ -103,7 +104,7 @@ begin
     delete from barkeep.empty_sessions where isempty(ranges);
 
     with cut as (
-        -- By timeframe the last bars of sessions that end earlier than they did and not where a bar would.
+        -- By timeframe the last bars of sessions that now end earlier, within a bar.
         select f.timeframe, range_agg(tstzrange(date_bin(f.step, m.close_at, m.open_at), m.close_at)) as ranges
         from (
             select t.timeframe, barkeep.timeframe_step(t.timeframe) as step
@@ -116,12 +117,12 @@ begin
     ),
     next as (
         select c.symbol, c.timeframe, case
-            -- What has to be fetched for every day is fetched in one piece: nights would cut it in hundreds.
+            -- What has to be fetched for every day is fetched as one range: nights would cut it into hundreds.
             when c.timeframe = any (v_anew) then c.covered - tstzmultirange(tstzrange(lower(v_moved), upper(v_moved)))
-            -- A day is a day in whatever hours.
+            -- Daily and weekly bars are the same in any hours.
             when v_moved is not null and c.timeframe in ('d1', 'w1') then c.covered
             else c.covered - v_opened - coalesce(cut.ranges, '{}') + coalesce((
-            -- Only where it fills the time between covered sessions, or goes on from one.
+            -- Only where it fills the time between covered sessions, or continues one.
             select range_agg(r) from unnest(v_closed) as r
             where c.covered && tstzrange(lower(r) - interval '1 microsecond', upper(r) + interval '1 microsecond')
             ), '{}')
@@ -132,13 +133,13 @@ begin
     )
     update public.coverage_status c
     set covered = next.covered, from_ts = lower(next.covered), to_ts = upper(next.covered),
-        -- Who has no extended hours may have regular ones.
+        -- A provider without extended hours may have regular ones.
         unavailable = c.unavailable - coalesce(v_moved, '{}'), updated_at = now()
     from next
     where next.symbol = c.symbol and next.timeframe = c.timeframe
         and (next.covered <> c.covered or c.unavailable && v_moved);
 
-    -- Those without coverage of it too, and those whose next bar is due at another time now.
+    -- Series without coverage of it too, and series whose next bar is due at another time now.
     perform barkeep.make_due(array(
         select d.id from public.job_definitions d
         join public.symbols s on s.ticker = d.symbol and s.calendar = p_calendar
@@ -146,7 +147,7 @@ begin
             and upper(v_opened + v_closed) > barkeep.market_now() - make_interval(days => d.window_days + 8)
     ), 'its sessions have changed');
 
-    -- By series, which is how bars can be found. A day's bar begins at its midnight, before the session.
+    -- By series, for the index. A daily bar begins at its midnight, before the session.
     if not isempty(v_closed) and v_moved is null then
         select coalesce(sum(found.n), 0) into v_outside
         from public.symbols s

@@ -1,27 +1,27 @@
--- What each account with a provider still allows, shared by all workers of all processes. Wall time throughout.
+-- Request budgets of provider accounts, shared by all workers of all processes. Wall time throughout.
 
 create table barkeep.budgets (
     -- Provider, host and the key's digest.
     account text primary key,
     provider text not null,
     requests_per_minute int not null check (requests_per_minute > 0),
-    -- The limit that the client came with; another one replaces what was learnt from answers.
+    -- The configured limit; another one replaces what was learnt from responses.
     opened_with int not null,
-    -- What the endpoint last said is left until its own count begins afresh; its reset in unix seconds, as sent, tells
-    -- one of its windows from the next.
+    -- The requests left according to the endpoint, until its own window ends; the window's reset, in unix seconds as
+    -- sent, distinguishes one window from the next.
     told_remaining int,
     told_reset bigint,
     told_until timestamptz,
-    -- Nothing is sent before: it turned a request away, or refused the key.
+    -- Nothing is sent before: the endpoint throttled a request, or rejected the key.
     blocked_until timestamptz,
     blocked_reason text check (blocked_reason in ('throttled', 'credentials')),
     blocked_message text,
-    -- Requests that were turned away so far (429).
+    -- Throttled requests so far (429).
     turned_away bigint not null default 0,
     used_at timestamptz not null default now()
 );
 
--- Requests under way.
+-- Requests in progress.
 create table barkeep.budget_requests (
     id uuid primary key default gen_random_uuid(),
     account text not null references barkeep.budgets on delete cascade,
@@ -29,8 +29,8 @@ create table barkeep.budget_requests (
 );
 create index budget_requests_account on barkeep.budget_requests (account, sent_at);
 
--- Requests answered within the last minute, by when their slots come free. Quarters of a second: a row a request would
--- be ten thousand to count each time.
+-- Requests answered within the last minute, by the time at which their slots are released. In quarters of a second:
+-- with a row per request there would be ten thousand to count each time.
 create table barkeep.budget_slots (
     account text not null references barkeep.budgets on delete cascade,
     frees_at timestamptz not null,
@@ -38,7 +38,8 @@ create table barkeep.budget_slots (
     primary key (account, frees_at)
 );
 
--- Makes sure that there is such an account. What was learnt of its limit stays, unless it comes with another one.
+-- Creates the account if it doesn't exist. What was learnt of its limit is kept, unless the configured limit has
+-- changed.
 create function barkeep.open_account(p_account text, p_provider text, p_requests_per_minute int) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -53,8 +54,8 @@ as $$
         opened_with = excluded.opened_with, used_at = now()
 $$;
 
--- Requests end within 30 s; one that nothing was heard of for this long, since its process died or the provider could not
--- be reached, counts as answered a minute ago.
+-- Requests end within 30 s; one without a response for this long, since its process died or the provider could not be
+-- reached, counts as answered a minute ago.
 create function barkeep.longest_request() returns interval
 language sql immutable
 set search_path = pg_catalog, pg_temp
@@ -62,10 +63,11 @@ as $$
     select interval '90 seconds'
 $$;
 
--- How long until a request may be sent, at p_now; null: now. p_kept requests of the limit are left to others.
+-- How long to wait before a request may be sent, at p_now; null: none. p_kept requests of the limit are reserved for
+-- others.
 --
--- A request reaches the endpoint at some moment between being sent and being answered, so its slot is taken from the one
--- until a minute after the other. That is what makes the limit hold where it is counted, at the endpoint.
+-- A request reaches the endpoint between being sent and being answered, so its slot is occupied from the former until a
+-- minute after the latter. That makes the limit hold as the endpoint counts it.
 create function barkeep.budget_wait(p_budget barkeep.budgets, p_kept int, p_now timestamptz) returns interval
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -85,7 +87,8 @@ begin
     end if;
     v_excess := v_under_way + v_answered - (p_budget.requests_per_minute - p_kept);
     if v_excess >= 0 then
-        -- Beyond the answered ones: slots of requests under way, free a minute after their answer at the soonest.
+        -- Beyond the answered ones: slots of requests in progress, released a minute after their response at the
+        -- earliest.
         v_until := greatest(v_until, coalesce((
             select min(f.frees_at)
             from (
@@ -99,7 +102,7 @@ begin
 end
 $$;
 
--- A fifth of the limit is kept for what people ask for now.
+-- A fifth of the limit is reserved for the foreground.
 create function barkeep.budget_kept(p_requests_per_minute int) returns int
 language sql immutable
 set search_path = pg_catalog, pg_temp
@@ -107,8 +110,8 @@ as $$
     select p_requests_per_minute / 5
 $$;
 
--- Leave for one request (its name), or how long to wait before asking again, and the provider's words where it is because
--- the key was refused.
+-- A permit for one request (its id), or how long to wait before asking again, with the provider's message if it
+-- rejected the key.
 create function barkeep.take_request(
     p_account text, p_background boolean, out request_id uuid, out wait interval, out refused text
 )
@@ -121,7 +124,7 @@ declare
 begin
     select * into v_budget from barkeep.budgets b where b.account = p_account for update;
     if not found then
-        raise exception 'There is no account %', p_account;
+        raise exception 'Account % does not exist', p_account;
     end if;
     v_now := clock_timestamp();
     delete from barkeep.budget_requests q
@@ -140,7 +143,7 @@ begin
 end
 $$;
 
--- A request was answered, and this is what the answer says; null where it is silent.
+-- Records a response and the budget that it states; null for what it doesn't say.
 create function barkeep.request_answered(
     p_account text, p_request uuid, p_limit int, p_remaining int, p_reset bigint, p_reset_after interval,
     p_turned_away interval
@@ -168,7 +171,7 @@ begin
     end if;
     v_budget.requests_per_minute := coalesce(nullif(greatest(p_limit, 0), 0), v_budget.requests_per_minute);
     if p_remaining is not null then
-        -- Answers overtake one another: within a window the smallest rest is the newest.
+        -- Responses overtake one another: within a window the smallest remainder is the newest.
         if v_budget.told_until > v_now and v_budget.told_reset = coalesce(p_reset, 0) then
             v_budget.told_remaining := least(v_budget.told_remaining, p_remaining);
         elsif v_budget.told_until is null or v_budget.told_until <= v_now
@@ -194,8 +197,8 @@ begin
 end
 $$;
 
--- Nothing is sent for p_wait: the provider refuses the key. With a wait of null it is tried again at once. Where it has told
--- us to wait longer than that, that holds.
+-- Blocks the account for p_wait: the provider rejected the key. A wait of null unblocks it. A longer wait from
+-- throttling is kept.
 create function barkeep.block_account(p_account text, p_wait interval, p_message text) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -209,8 +212,8 @@ as $$
         and not coalesce(blocked_reason = 'throttled' and blocked_until > clock_timestamp() + p_wait, false)
 $$;
 
--- How many requests could be sent now for what people ask for and for background work, how long until the next of each
--- (null: now), and why nothing may be sent at all.
+-- How many foreground and background requests could be sent now, how long until the next of each (null: now), and why
+-- nothing may be sent at all.
 create function barkeep.budget_standing(p_account text)
 returns table (
     account text, provider text, requests_per_minute int, left_now int, left_background int, wait_now interval,

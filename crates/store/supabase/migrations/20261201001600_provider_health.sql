@@ -1,4 +1,4 @@
--- How the providers fare: when one is left alone for a while (an open circuit), and who tries it again.
+-- Provider health: when a circuit is open, and which request probes the provider.
 
 create table barkeep.provider_health (
     -- As in barkeep.budgets.
@@ -9,16 +9,16 @@ create table barkeep.provider_health (
     last_error text,
     last_failed_at timestamptz,
     last_good_at timestamptz,
-    -- Whether nobody was there at all, the last time.
+    -- Whether the provider was unreachable at the last failure.
     unreachable boolean not null default false,
-    -- Until then it is left alone: its circuit is open.
+    -- The end of the circuit's open period.
     resting_until timestamptz,
-    -- Somebody tries it just now.
+    -- A probe is in progress until then.
     probed_until timestamptz
 );
 
--- A request failed, and not by our fault. From the third in a row on the provider rests: 2 s, 4 s, ... up to 2 minutes. What
--- was under way when that began says nothing new. Returns how many in a row.
+-- Records a failed request that was the provider's fault. From the third in a row on the circuit opens: for 2 s, 4 s,
+-- ... up to 2 minutes. Requests that were in progress then don't count. Returns the number of failures in a row.
 create function barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unreachable boolean)
 returns int
 language sql
@@ -37,7 +37,8 @@ as $$
     select h.failures from barkeep.provider_health h where h.account = p_account
 $$;
 
--- Whether it may be asked: a provider that has rested is tried by one request first, and only then by all.
+-- Whether a request may be sent: after the open period one request probes the provider, and others follow only if it
+-- succeeds.
 create function barkeep.try_provider(p_account text) returns boolean
 language sql
 set search_path = pg_catalog, pg_temp
@@ -53,7 +54,7 @@ as $$
         or not exists (select from barkeep.provider_health h where h.account = p_account and h.failures >= 3)
 $$;
 
--- It has answered.
+-- Records a successful response.
 create function barkeep.provider_answered(p_account text, p_provider text) returns void
 language sql
 set search_path = pg_catalog, pg_temp

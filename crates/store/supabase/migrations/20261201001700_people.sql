@@ -1,14 +1,13 @@
--- People who sign in with an e-mail address and a password, browsers that are signed in, and how people arrange what they
--- watch.
+-- Users who sign in with an e-mail address and a password, browser sessions, and watchlists.
 
--- Argon2's own text: parameters, salt and hash. Only where Barkeep keeps the users itself.
+-- Argon2's encoded text: parameters, salt and hash. Only where Barkeep keeps the users itself.
 create table barkeep.passwords (
     user_id uuid primary key references auth.users (id) on delete cascade,
     hash text not null constraint passwords_are_argon2id check (hash like '$argon2id$%'),
     changed_at timestamptz not null default now()
 );
 
--- Kept as digests: who reads this table can't use them.
+-- Stored as digests: a reader of this table can't use them.
 create table barkeep.browser_sessions (
     digest bytea primary key,
     user_id uuid not null references auth.users (id) on delete cascade,
@@ -17,27 +16,27 @@ create table barkeep.browser_sessions (
 );
 create index browser_sessions_by_user on barkeep.browser_sessions (user_id);
 
--- A link works once and not for long. Kept as a digest: who reads this table can't sign in with it.
+-- A link is valid once and for a short time. Stored as a digest: a reader of this table can't sign in with it.
 create table barkeep.sign_in_links (
     digest bytea primary key,
     user_id uuid not null references auth.users (id) on delete cascade,
     expires_at timestamptz not null
 );
 
--- Passwords that were wrong, by the digest of the address that was given with them.
+-- Failed sign-ins, by the digest of the address.
 create table barkeep.sign_in_failures (
     address bytea not null,
     at timestamptz not null default clock_timestamp()
 );
 create index sign_in_failures_by_address on barkeep.sign_in_failures (address, at);
 
--- Lists, and the order in each. What is watched is for user_symbol_tracking to say: a symbol that somebody watches is on
--- one of their lists at least, and none that they don't watch is.
+-- Lists, and the order in each. user_symbol_tracking determines what is tracked: a symbol that a user tracks from a
+-- watchlist is on at least one of the user's lists, and no other symbol is.
 create table barkeep.watchlists (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references auth.users (id) on delete cascade,
     name text not null constraint watchlists_name_length check (char_length(name) between 1 and 60),
-    -- The first is where symbols go that nobody has put anywhere else.
+    -- The first list is the default for new symbols.
     position int not null default 0,
     created_at timestamptz not null default now(),
     constraint watchlists_name_once unique (user_id, name)
@@ -52,9 +51,8 @@ create table barkeep.watchlist_items (
 );
 create index watchlist_items_by_symbol on barkeep.watchlist_items (symbol_id);
 
--- Puts symbols that somebody began to watch on a list of theirs: the one that the transaction names
--- (barkeep.watchlist), else the first, which is made where there is none. Runs as its owner: clients that know of no
--- lists watch symbols too.
+-- Puts newly tracked symbols on a list of their user: the one that the transaction names (barkeep.watchlist), else the
+-- first, which is created if there is none. Runs as its owner: clients that don't know lists track symbols too.
 create function barkeep.put_on_watchlist() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,10 +1,10 @@
--- Coverage of many symbols at once, for pages that show many: what series have in common is computed once for all of them,
--- and gaps are looked for only where something is missing. Run as the caller: row level security shows everyone their own.
+-- Coverage of many symbols at once, for pages that show many: what series have in common is computed once, and gaps are
+-- computed only where something is missing. Run as the caller: row level security shows users only their own series.
 
--- Of each symbol three timeframes or more, in the order given: see get_symbol_timeframe_coverage for the columns.
--- expected_bars: what the calendar expects in the window up to the last final bar, less what the provider can't give;
--- stored_bars: final bars there; missing_bars: expected bars in gaps; the rest had no trade (answered, no bar).
--- The window of what is delisted ends there.
+-- Three timeframes or more of each symbol, in the order given: see get_symbol_timeframe_coverage for the columns.
+-- expected_bars: what the calendar expects in the window up to the last final bar, less what is unavailable;
+-- stored_bars: final bars there; missing_bars: expected bars in gaps; the rest had no trade (covered, no bar). The
+-- window of a delisted symbol ends at its delisting.
 create function barkeep.coverage_of_symbols(p_symbols text[])
 returns table (
     n bigint, place bigint, timeframe text, bars_count bigint, earliest_bar timestamptz, latest_bar timestamptz,
@@ -30,7 +30,7 @@ as $$
             on d.symbol = s.name and d.timeframe = f.timeframe and d.job_type = barkeep.job_type(f.timeframe)
         where f.timeframe in ('m15', 'h1', 'h4') or d.id is not null
     ),
-    -- The same for most series: once each.
+    -- The same for most series: computed once each.
     common as materialized (
         select k.calendar, k.timeframe, k.window_days, w.span,
             case when not isempty(w.span) then
@@ -80,7 +80,7 @@ as $$
         offset 0
     ) e on true
     left join lateral (
-        -- What was answered for in whole has no gap; get_coverage_gaps says what one is.
+        -- A completely covered window has no gap; get_coverage_gaps defines what one is.
         select case
             when v.span <@ (c.covered + c.unavailable) and not exists (
                 select from barkeep.empty_sessions x
@@ -97,14 +97,14 @@ as $$
         offset 0
     ) g on true
     left join lateral (
-        -- Also why queued runs wait, where something went wrong before.
+        -- Also the last error of queued runs.
         select count(*) filter (where j.status = 'failed') as failed, max(j.error_message) as error_message
         from public.job_runs j
         where j.job_def_id = w.def_id
             and (j.status = 'failed' or (j.status = 'queued' and j.error_code <> 'stopped'))
     ) r on true
     left join lateral (
-        select format('%s bars of the provider can''t be true and are not stored (barkeep.quarantined_bars)', count(*))
+        select format('%s invalid bars from the provider are quarantined (barkeep.quarantined_bars)', count(*))
             as reason
         from barkeep.quarantined_bars x
         where x.symbol = w.ticker and x.ts >= lower(v.span) and x.series = w.timeframe

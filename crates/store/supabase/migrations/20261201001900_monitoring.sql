@@ -1,11 +1,11 @@
--- Who is alive, what the last look at each series found, and what people ask about their data.
+-- Heartbeats, verification results, and functions for monitoring.
 
 create table public.orchestrator_heartbeat (
     name text primary key,
     last_seen timestamptz,
     status text not null default 'never ran',
     message text,
-    -- What the last round did, for whoever asked for it.
+    -- What the last round did, for callers that requested it.
     rounds bigint not null default 0,
     results jsonb,
     updated_at timestamptz not null default now()
@@ -13,32 +13,32 @@ create table public.orchestrator_heartbeat (
 
 insert into public.orchestrator_heartbeat (name) values ('orchestrator-tick');
 
--- Every running part of Barkeep says every 20 s that it lives. Gone when it ends, or a day after it was last seen.
+-- Every running process sends a heartbeat every 20 s. Deleted when it ends, or a day after its last heartbeat.
 create table barkeep.processes (
-    -- As the worker of its runs.
+    -- The prefix of its worker names.
     name text primary key,
     parts text[] not null check (cardinality(parts) > 0 and parts <@ '{serve,plan,work,backfill}'::text[]),
     host text not null,
     pid int not null,
     version text not null,
     slots int not null default 0,
-    -- Where it takes HTTP.
+    -- Where its server listens.
     address text,
-    -- Whether notifications reach it; null: not known yet.
+    -- Whether it receives notifications; null: not known yet.
     hears boolean,
     started_at timestamptz not null default now(),
     last_seen timestamptz not null default now()
 );
 
--- What the last look at each series found: `barkeep verify`, and a light one each night.
+-- Results of the last verification of each series: by `barkeep verify`, and a light one each night.
 create table barkeep.verifications (
     symbol text not null references public.symbols (ticker) on update cascade on delete cascade,
     timeframe text not null,
     checked_at timestamptz not null default now(),
-    -- Bars looked at, and of them fetched once more.
+    -- Bars checked, and how many of them were fetched again.
     checked bigint not null,
     sampled bigint not null,
-    -- Kind, start of the bar, and what is wrong, of each finding.
+    -- Kind, start of the bar, and message of each finding.
     findings jsonb not null,
     primary key (symbol, timeframe)
 );
@@ -90,7 +90,7 @@ as $$
     order by t.priority desc, s.ticker
 $$;
 
--- The same for text; what is no uuid is an unknown user.
+-- The same for text; what is not a uuid is an unknown user.
 create function public.get_user_tracked_symbols_status(p_user_id text)
 returns table (
     symbol text, source text, priority int, tracked_at timestamptz, m15_bars bigint, h1_bars bigint, h4_bars bigint,

@@ -1,6 +1,6 @@
--- The schedule in the shape in which pg_cron shows it.
+-- The schedule in the shape of pg_cron.
 
--- Wakes the planner. What a cron job calls, where there is pg_cron.
+-- Wakes the planner. Called by the cron job, where there is pg_cron.
 create function barkeep.wake() returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -8,10 +8,10 @@ as $$
     select pg_notify('barkeep_wake', '')
 $$;
 
--- Where the server offers pg_cron: the extension, with the job that wakes the planner each minute. Elsewhere a view of
--- Barkeep's own schedule under the same name. Called by every migrate: the extension refuses to install over the view,
--- so the view goes as soon as there is an extension to come. A schema `cron` that somebody else made is left alone. Says
--- what it did.
+-- Where the server offers pg_cron: the extension, with a job that wakes the planner each minute. Elsewhere a view of
+-- Barkeep's own schedule under the same name. Called by every migrate: the extension can't be created while the view
+-- exists, so the view is dropped once the extension is available. A schema `cron` of another owner is not touched.
+-- Returns which of these was done.
 create function barkeep.install_schedule() returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -33,10 +33,10 @@ begin
             execute $cron$select cron.schedule('orchestrator-tick', '* * * * *', 'select barkeep.wake()')$cron$;
             return 'pg_cron';
         exception
-            -- No right to, or not preloaded, or another database is the one that pg_cron works in: our own schedule
-            -- does the same. The block's rollback brings the view back.
+            -- No privilege, or not preloaded, or pg_cron runs in another database: Barkeep's own schedule does the
+            -- same. The block's rollback restores the view.
             when others then
-                raise notice 'pg_cron is offered but could not be used here: %', sqlerrm;
+                raise notice 'pg_cron is available but could not be used: %', sqlerrm;
         end;
     end if;
     if exists (select from pg_extension where extname = 'pg_cron') then

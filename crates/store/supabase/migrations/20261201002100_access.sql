@@ -1,5 +1,5 @@
--- Who may do what: everything is taken away, then the little that is needed is granted. Row level security is enabled
--- and forced everywhere, on partitions too; one policy names the service's role and the owner.
+-- Privileges: everything is revoked, then the little that is needed is granted. Row level security is enabled and
+-- forced everywhere, on partitions too; one policy names the service's role and the owner.
 
 do $$
 declare
@@ -38,7 +38,7 @@ begin
                     'get_coverage_gaps', 'enqueue_job_slices', 'claim_queued_job', 'reset_stale_running_jobs',
                     'get_symbol_timeframe_coverage', 'get_timeframe_job_stats', 'get_user_tracked_symbols_status',
                     'timestamp')
-                -- Not another extension's function that happens to share a name.
+                -- Not another extension's function that happens to have the same name.
                 and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e'))
     loop
         execute format('revoke all on function %s from public, anon, authenticated', f);
@@ -51,8 +51,8 @@ revoke all on schema barkeep from public, anon, authenticated;
 grant usage on schema barkeep to authenticated, service_role;
 grant usage on schema public to anon, authenticated, service_role;
 
--- The market's facts are everybody's who is signed in. A search runs as whoever searches, and so does what tells people of
--- their coverage: they read the directory too.
+-- Market data is readable by all signed-in users. Searches and coverage functions run as their callers, so users can
+-- read the directory too.
 do $$
 declare
     t regclass;
@@ -67,14 +67,14 @@ begin
 end
 $$;
 
--- What somebody tracks is theirs alone.
+-- What users track is private to them.
 grant select, delete on public.user_symbol_tracking to authenticated;
 grant insert (user_id, symbol_id, source, priority, timeframes) on public.user_symbol_tracking to authenticated;
 grant update (timeframes) on public.user_symbol_tracking to authenticated;
 create policy own on public.user_symbol_tracking for all to authenticated
 using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
 
--- So are somebody's lists.
+-- So are their lists.
 grant select, delete on barkeep.watchlists, barkeep.watchlist_items to authenticated;
 grant insert (user_id, name, position), update (name, position) on barkeep.watchlists to authenticated;
 grant insert (watchlist_id, symbol_id, position), update (position) on barkeep.watchlist_items to authenticated;
@@ -84,8 +84,8 @@ create policy own on barkeep.watchlist_items for all to authenticated
 using (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())))
 with check (watchlist_id in (select l.id from barkeep.watchlists l where l.user_id = (select auth.uid())));
 
--- The work done for a symbol is shown to those who track it. Its priority tells them that somebody wants it more than
--- they do, and not who.
+-- The work for a symbol is visible to users who track it. Its priority shows them that another user's interest is
+-- higher, but not whose.
 do $$
 declare
     t regclass;

@@ -1,4 +1,4 @@
--- The symbols that are kept up from the start, an inactive one to try the trigger with, and their definitions.
+-- The symbols that are kept from the start, an inactive one for trying the trigger, and their definitions.
 
 insert into public.symbols (ticker, description, exchange) values
 ('AAPL', 'Apple Inc.', 'NASDAQ'),

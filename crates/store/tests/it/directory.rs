@@ -137,7 +137,7 @@ async fn a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one(owne
     assert_eq!(says(&site, "PEP").await, "stock|PepsiCo, Inc.|NYSE|false|test|KO");
     assert_eq!(found(&site.database, ALICE, "OLDT").await[..2], ["NEWT", "OLDT"]);
     let said = directory::known_as(&site.database, &ticker("OLDT")).await.unwrap();
-    assert_eq!(said.as_deref(), Some("OLDT is called NEWT now"));
+    assert_eq!(said.as_deref(), Some("OLDT was renamed to NEWT"));
     // Another company may take the ticker up.
     list.push(entry("OLDT", "Oldenburg Thermal"));
     replace(&site, &list).await;

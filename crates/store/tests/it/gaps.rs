@@ -206,7 +206,7 @@ async fn without_sessions_nothing_looks_complete(owner: Owner) {
         let delete = format!("delete from barkeep.market_sessions where {taken}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(delete)).execute(&mut *tx).await.unwrap();
         let error = crate::site::rows_in(&mut tx, gaps).await.unwrap_err();
-        assert!(error.to_string().contains("The sessions of XNYS do not reach"), "{taken}: {error}");
+        assert!(error.to_string().contains("The sessions of calendar XNYS do not reach"), "{taken}: {error}");
     }
     assert_eq!(site.rows(gaps).await.len(), 1);
 }
@@ -234,12 +234,12 @@ async fn next_due_is_when_the_next_bar_is_final(owner: Owner) {
     let reason = "select coalesce(due_reason, 'none') from job_definitions where symbol = 'AAPL' and timeframe = 'h1'";
     assert_eq!(site.value(reason).await, "none");
     definitions::make_due(&site.database, &of).await.unwrap();
-    assert_eq!(site.value(reason).await, "somebody waits for it");
+    assert_eq!(site.value(reason).await, "a user waits for it");
     assert_eq!(definitions::due(&site.database, Some(&of), 10).await.unwrap().len(), 3);
     // Who asks for a later instant changes nothing.
     let later = "select barkeep.make_due(array(select id from job_definitions), 'later', now() + interval '1 hour')";
     assert_eq!(site.value(later).await, "0");
-    assert_eq!(site.value(reason).await, "somebody waits for it");
+    assert_eq!(site.value(reason).await, "a user waits for it");
     assert_eq!(definitions::due(&site.database, None, 1000).await.unwrap().len(), 60);
 }
 

@@ -71,7 +71,7 @@ async fn what_nobody_wants_any_more_is_paused_and_its_queue_cancelled(owner: Own
     site.untrack(ALICE, "FRESH", None).await;
     assert_eq!(site.rows(OF_FRESH).await, ["(0,f,f)"]);
     let runs = "select status, error_message, finished_at is not null from job_runs order by status";
-    let cancelled = "(cancelled,\"Nobody is interested in it any more\",t)";
+    let cancelled = "(cancelled,\"No user tracks this series any more\",t)";
     assert_eq!(site.rows(runs).await, [cancelled, "(running,,f)"]);
     // What is under way may end; if it fails it isn't tried again.
     let failure = store::runs::Failure {

@@ -139,7 +139,7 @@ async fn a_session_that_could_not_be_read_once_more_is_tried_again_and_is_no_fai
     };
     assert!(fail(&site.database, &run, &failure).await.unwrap());
     let ended = "select status, error_message from job_runs order by created_at desc limit 1";
-    assert_eq!(site.rows(ended).await, ["(cancelled,\"Reading it once more failed: no\")"]);
+    assert_eq!(site.rows(ended).await, ["(cancelled,\"The reread failed: no\")"]);
     assert_eq!(site.gaps(&m15).await, []);
     site.set_clock("2026-11-23T23:10:00Z").await;
     assert_eq!(site.gaps(&m15).await, [monday()]);

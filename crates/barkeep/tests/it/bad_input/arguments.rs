@@ -92,7 +92,7 @@ async fn an_export_or_untracking_of_what_nobody_has_says_how_to_get_it() {
     let error = failure(place.barkeep(&["untrack", "NEVER", url[0], url[1]]), 1);
     assert!(error.contains("none of these symbols"), "{error}");
     let error = failure(place.barkeep(&["token", "--user", "nobody", url[0], url[1]]), 1);
-    assert!(error.contains("'nobody' is no e-mail address"), "{error}");
+    assert!(error.contains("'nobody' is not an e-mail address"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,7 +72,7 @@ async fn status_gaps_and_the_dry_run_say_what_is_and_what_would_be() {
     let (_, plan) = look(&served, &market, &["plan", "--dry-run", "KO"]);
     assert_eq!((&plan["total"], &plan["minimum"]), (&1.into(), &1.into()), "{plan}");
     let request = &plan["requests"][0];
-    assert_eq!((&request["because"], &request["wanted_by"]), (&"missing in between".into(), &"watchlist".into()));
+    assert_eq!((&request["because"], &request["wanted_by"]), (&"interior gap".into(), &"watchlist".into()));
     assert_eq!((&request["timeframe"], &request["symbols"]), (&"m30".into(), &serde_json::json!(["KO"])));
     assert_eq!(market.simulator.stats().total(), requests, "a dry run sends nothing");
     let runs: i64 =
