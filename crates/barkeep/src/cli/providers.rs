@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use store::{
     budget::{self, Standing},
-    provider_health::{self as provider_health, ProviderHealth},
+    provider_health::{self, ProviderHealth},
 };
 
 use super::{query, table};
@@ -21,7 +21,7 @@ struct ProvidersReport {
     providers: Vec<Provider>,
     /// The request budgets of accounts that were used within a day.
     budgets: Vec<Standing>,
-    health: Vec<Health>,
+    health: Vec<ProviderHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,7 +83,7 @@ fn render(report: &ProvidersReport) -> String {
     lines.join("\n")
 }
 
-fn account_row(standing: &Standing, health: &[Health]) -> [String; 5] {
+fn account_row(standing: &Standing, health: &[ProviderHealth]) -> [String; 5] {
     let health = health.iter().find(|health| health.account == standing.account);
     let state = match (health, &standing.blocked_until) {
         (_, Some(until)) => {

@@ -146,7 +146,7 @@ pub async fn replace(
     let mut replaced = Replaced { complete, ..Replaced::default() };
     let came = upsert(&mut tx, source, &tickers, &entries, &mut replaced).await?;
     if complete {
-        let gone = mark_delisted(&mut tx, source, class, &tickers).await?;
+        let gone = mark_missing_as_delisted(&mut tx, source, class, &tickers).await?;
         replaced.renamed = same_names(&gone, &came);
         replaced.delisted = gone.into_iter().map(|(ticker, _)| ticker).collect();
         note_renames(&mut tx, &replaced.renamed).await?;
@@ -248,7 +248,7 @@ async fn upsert(
     Ok(came)
 }
 
-async fn mark_delisted(
+async fn mark_missing_as_delisted(
     tx: &mut ServiceTx,
     source: &str,
     class: AssetClass,
