@@ -1,7 +1,7 @@
-//! Reads what an answer's headers say of the budget.
+//! Reads the rate limit from a response's headers.
 //!
-//! In: headers. Out: a [`Report`] for the budget, and how long an answer that turns us away asks us to wait. What can't be read counts as
-//! not sent. Reset times are unix seconds by the wall clock, whatever the market's clock says.
+//! In: headers. Out: a [`Report`] for the budget, and how long a throttled response asks us to wait. Unreadable
+//! headers count as not sent. Reset times are unix seconds by the wall clock, not by the market's clock.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     let reset = number(headers, "x-ratelimit-reset").map(|unix: i64| {
         let seconds = unix.saturating_sub(now.as_second());
-        // Windows are a minute long: a longer wait can only come from a clock that is wrong.
+        // Windows are a minute long: a longer wait can only come from a wrong clock.
         Reset { unix, after: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(WINDOW) }
     });
     Report {
@@ -29,8 +29,8 @@ pub(crate) fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     }
 }
 
-/// How long to wait after an answer that turns us away, which says `reported`: `Retry-After` in seconds or as a date,
-/// else until the reset, else `untold`.
+/// How long to wait after a throttled response with `reported` limits: `Retry-After` in seconds or as a date, else
+/// until the reset, else `untold`.
 pub(crate) fn wait(headers: &HeaderMap, reported: &Report, untold: Duration, now: Timestamp) -> Duration {
     let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
     let until_date = || {
