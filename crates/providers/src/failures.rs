@@ -38,6 +38,6 @@ pub(crate) fn refusal(http: &Http, answer: &Answer, tickers: &[Ticker]) -> Fetch
 pub(crate) fn throttled(http: &Http, answer: &Answer) -> FetchError {
     let now = Timestamp::now();
     let reported = (http.vendor.report)(&answer.headers, now);
-    let retry_after = rates::wait(&answer.headers, &reported, http.vendor.untold_wait, now);
+    let retry_after = rates::wait(&answer.headers, &reported, http.vendor.default_wait, now);
     FetchError::Throttled { provider: http.provider.clone(), retry_after }
 }

@@ -168,7 +168,7 @@ impl Http {
         let (status, headers) = (response.status(), response.headers().clone());
         let now = Timestamp::now();
         let mut report = (self.vendor.report)(&headers, now);
-        let wait = rates::wait(&headers, &report, self.vendor.untold_wait, now);
+        let wait = rates::wait(&headers, &report, self.vendor.default_wait, now);
         report.turned_away = turns_away(status).then_some(wait);
         if let Some(throttled) = self.vendor.throttled_by_body {
             // The permit stays open meanwhile, so that the next request knows the outcome.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The wait after a 429 that doesn't say: a quarter of the window in which requests are counted.
-pub(crate) const UNTOLD_WAIT: Duration = Duration::from_secs(15);
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(15);
 
 /// One provider. Defined once, in the provider's own folder.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Vendor {
     /// Whether a body means throttling though the status doesn't.
     pub(crate) throttled_by_body: Option<fn(StatusCode, &[u8]) -> bool>,
     /// How long to wait if a throttled response doesn't say.
-    pub(crate) untold_wait: Duration,
+    pub(crate) default_wait: Duration,
 }
 
 impl Vendor {
@@ -51,7 +51,7 @@ impl Vendor {
         user_agent: concat!("barkeep/", env!("CARGO_PKG_VERSION")),
         report: rates::report,
         throttled_by_body: None,
-        untold_wait: UNTOLD_WAIT,
+        default_wait: DEFAULT_WAIT,
     };
 
     /// The provider's own address.

@@ -24,7 +24,7 @@ pub(super) static BINANCE: Vendor = Vendor {
     mend_keys: "it takes no key; where it doesn't serve this machine's address, leave it out of BARKEEP_CRYPTO",
     mend_address: "check the network, and BINANCE_API_URL where it is set",
     report,
-    untold_wait: Duration::from_secs(60),
+    default_wait: Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 

@@ -20,7 +20,7 @@ pub(super) static MASSIVE: Vendor = Vendor {
     mend_address: "check the network, and MASSIVE_API_URL where it is set",
     throttled_by_body: Some(super::wire::is_error),
     // After a burst it took minutes until requests were accepted again.
-    untold_wait: std::time::Duration::from_secs(60),
+    default_wait: std::time::Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 

@@ -25,7 +25,7 @@ pub(super) static TRADIER: Vendor = Vendor {
     mend_keys: "check TRADIER_TOKEN",
     mend_address: "check the network, and TRADIER_API_URL where it is set",
     report,
-    untold_wait: Duration::from_secs(60),
+    default_wait: Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 

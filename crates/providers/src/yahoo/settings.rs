@@ -22,7 +22,7 @@ pub(super) static YAHOO: Vendor = Vendor {
     mend_address: "check the network, and YAHOO_API_URL where it is set",
     // Requests that don't look like a browser's at all are rejected.
     user_agent: concat!("Mozilla/5.0 (compatible; barkeep/", env!("CARGO_PKG_VERSION"), ")"),
-    untold_wait: std::time::Duration::from_secs(300),
+    default_wait: std::time::Duration::from_secs(300),
     ..Vendor::PLAIN
 };
 
