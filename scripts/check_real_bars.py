@@ -62,7 +62,7 @@ def main():
     arguments = parser.parse_args()
     binary, bars, as_of = arguments.barkeep, arguments.bars, arguments.as_of
     symbols, half_days = arguments.symbols.split(","), arguments.half_days.split(",")
-    wrong = 0
+    differences = 0
     with tempfile.TemporaryDirectory() as data:
         barkeep = [binary, "--data-dir", data]
         sim = subprocess.Popen(

@@ -7,11 +7,10 @@ use store::{
     clock,
     clock::{MarketClock, SharedClock},
     directory::Directory,
-    events::{self, Signals, Notifier},
-    scheduler,
-    processes::{self, Role},
-    runs,
+    events::{self, Notifier, Signals},
     market_sessions::SharedCalendars,
+    processes::{self, Role},
+    runs, scheduler,
 };
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -150,7 +149,8 @@ impl Roles {
             false => Signals::without_notifications(),
         };
         let foreground = Foreground::default();
-        let notifier = if config.notify { Notifier::start(&handle.database, stop.clone()) } else { Notifier::disabled() };
+        let notifier =
+            if config.notify { Notifier::start(&handle.database, stop.clone()) } else { Notifier::disabled() };
         let initial_state =
             if fetches { ProviderState::Connecting("not connected yet".to_owned()) } else { ProviderState::Elsewhere };
         let (provider_tx, provider_rx) = watch::channel(initial_state);

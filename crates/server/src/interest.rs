@@ -91,8 +91,9 @@ pub async fn record_chart_view(
     if tracking::is_wanted(database, user, ticker, timeframe).await? {
         return Ok(false);
     }
-    let wanted = SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
-    take(database, user, &wanted).await?;
+    let wanted =
+        SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    record(database, user, &wanted).await?;
     Ok(true)
 }
 
@@ -115,7 +116,10 @@ mod tests {
     #[test]
     fn aliases_of_timeframes_are_accepted() {
         let body = json!({"symbols": ["AAPL"], "source": "watchlist", "timeframes": ["15m", "1h", "1D"]});
-        assert_eq!(SymbolInterest::from_json(&body).unwrap().timeframes, [Timeframe::M15, Timeframe::H1, Timeframe::D1]);
+        assert_eq!(
+            SymbolInterest::from_json(&body).unwrap().timeframes,
+            [Timeframe::M15, Timeframe::H1, Timeframe::D1]
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 -- Generated: what a database has when every migration is applied (PostgreSQL 15, owner barkeep). Read it, don't edit
--- it. To make it anew: BARKEEP_WRITE_SCHEMA=1 cargo test -p store --test it schema
+-- it. To make it anew: BARKEEP_WRITE_SCHEMA=1 cargo test -p barkeep-store --test it schema
 
 CREATE SCHEMA auth;
 

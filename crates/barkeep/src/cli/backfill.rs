@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use market::{Range, Ticker, Timeframe};
 use serde::Serialize;
 use store::{
+    backfill_progress::{self, Progress},
     budget, clock,
     clock::SharedClock,
     coverage, definitions, events,
-    events::{Signals, Notifier},
+    events::{Notifier, Signals},
     processes::{self, Role},
-    backfill_progress::{self, Progress},
     runs,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -159,8 +159,16 @@ impl Backfill {
             routes,
             clock,
             calendars,
-            signals: if config.notify { events::listen(&handle.database, stop.clone()) } else { Signals::without_notifications() },
-            notifier: if config.notify { Notifier::start(&handle.database, stop.clone()) } else { Notifier::disabled() },
+            signals: if config.notify {
+                events::listen(&handle.database, stop.clone())
+            } else {
+                Signals::without_notifications()
+            },
+            notifier: if config.notify {
+                Notifier::start(&handle.database, stop.clone())
+            } else {
+                Notifier::disabled()
+            },
             foreground: Foreground::default(),
             worker,
             stop: stop.clone(),

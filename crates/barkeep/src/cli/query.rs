@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::{
     clock,
     clock::SharedClock,
-    events::{Signals, Notifier},
+    events::{Notifier, Signals},
     market_sessions::SharedCalendars,
     overview,
 };

@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 use market::Ticker;
 use serde::Serialize;
 use store::{
-    events, runs,
+    events,
     overview::{self, Run, RunFilter},
+    runs,
 };
 
 use super::{query, table};

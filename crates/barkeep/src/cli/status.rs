@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use store::{
     budget::{self, AccountBudget},
-    clock, scheduler,
-    scheduler::Readiness,
+    clock,
+    overview::{self, Totals},
     processes::{self, Process},
     provider_health::{self, FAILING, ProviderHealth},
-    overview::{self, Totals},
+    scheduler,
+    scheduler::Readiness,
 };
 
 use super::{query, table};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sqlx::Connection as _;
 use thirtyfour::Key;
 
 use crate::{
@@ -80,6 +81,9 @@ async fn lose_a_day(served: &Served, symbol: &str) {
         (open == 0).then_some(())
     })
     .await;
+    // At once: coverage that shrinks makes its series due and wakes the planner, which must find it put off by then.
+    let mut sql = served.sql().await;
+    let mut tx = sql.begin().await.unwrap();
     for statement in [
         "delete from ohlc_bars_v2 where timeframe = 'm15' and ts >= '2026-06-10' and ts < '2026-06-11'
             and symbol_id = (select id from symbols where ticker = $1)",
@@ -87,8 +91,9 @@ async fn lose_a_day(served: &Served, symbol: &str) {
         where symbol = $1 and timeframe = 'm15'",
         "update job_definitions set next_due_at = '2027-01-01' where symbol = $1",
     ] {
-        sqlx::query(statement).bind(symbol).execute(&mut served.sql().await).await.unwrap();
+        sqlx::query(statement).bind(symbol).execute(&mut *tx).await.unwrap();
     }
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
 use store::{
-    scheduler,
     provider_health::{FAILING, ProviderHealth},
+    scheduler,
 };
 
 use crate::{

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metrics::{describe_gauge, gauge};
-use store::{budget, scheduler, processes, overview};
+use store::{budget, overview, processes, scheduler};
 
 use crate::{app::App, error::ApiError};
 

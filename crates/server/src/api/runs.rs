@@ -7,8 +7,8 @@ use axum::{
 use market::Ticker;
 use serde::{Deserialize, Serialize};
 use store::{
+    overview::{self, Run, RunFilter, Totals},
     runs,
-    overview::{self, Run, Totals, RunFilter},
 };
 use utoipa::{IntoParams, ToSchema};
 

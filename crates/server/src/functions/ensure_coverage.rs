@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use market::{Ticker, Timeframe};
 use serde::{Deserialize, Serialize};
-use store::series_backfill::{self, SeriesWork};
+use store::series_backfill::{self, SeriesBackfill};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -111,7 +111,7 @@ pub(crate) async fn ensure_coverage(
     }
 }
 
-fn response(symbol: Ticker, timeframe: Timeframe, work: &SeriesWork) -> EnsureCoverageResponse {
+fn response(symbol: Ticker, timeframe: Timeframe, work: &SeriesBackfill) -> EnsureCoverageResponse {
     let total = work.queued + work.running + work.failed + work.succeeded;
     EnsureCoverageResponse {
         job_def_id: work.definition,

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{
-    scheduler, runs,
     overview::{self, Run, RunFilter},
+    runs, scheduler,
 };
 use utoipa::{IntoParams, ToSchema};
 

@@ -228,9 +228,11 @@ async fn window_state(app: &App, user: Uuid, window: &Window, bars: &[StoredBar]
     let newest = bars.last().map_or(window.to, |bar| bar.bar.start);
     let Ok(range) = Range::new(oldest, newest) else { return Ok(WindowState::Complete) };
     let gaps = overview::gaps(&app.database, Some(std::slice::from_ref(&window.ticker)), 5_000).await?;
-    let of_window = |gap: &&overview::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&range).is_some();
+    let of_window =
+        |gap: &&overview::Gap| gap.timeframe == window.timeframe && gap.range.intersection(&range).is_some();
     let has_failed = |gap: &&overview::Gap| ["failed", "suspended"].contains(&gap.state.as_str());
-    let (failed, open): (Vec<&overview::Gap>, Vec<&overview::Gap>) = gaps.iter().filter(of_window).partition(has_failed);
+    let (failed, open): (Vec<&overview::Gap>, Vec<&overview::Gap>) =
+        gaps.iter().filter(of_window).partition(has_failed);
     Ok(match failed.first() {
         _ if !open.is_empty() => WindowState::Filling,
         Some(gap) if bars.is_empty() => {

@@ -94,7 +94,8 @@ pub(super) async fn page(
         return Ok(Page { title: ticker.as_str(), nav: "", script: None, body }.render(&app, &visitor.csrf));
     }
     let name = known.map(|found| found.description.as_str()).unwrap_or_default();
-    let is_watched = overview::watchlist(&app.database, visitor.user).await?.iter().any(|watched| watched.symbol == ticker);
+    let is_watched =
+        overview::watchlist(&app.database, visitor.user).await?.iter().any(|watched| watched.symbol == ticker);
     let state = data.as_ref().map_or_else(|| chart_data::series_state(None), |data| data.state().clone());
     let body = html! {
         article #chart-page data-symbol=(ticker) data-timeframe=(timeframe) data-adjust=(adjustment_name(adjustment)) data-zone=(zone(&ticker)) {

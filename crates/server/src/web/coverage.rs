@@ -12,9 +12,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use store::{
     coverage::{self, SeriesCoverage},
-    definitions, runs,
+    definitions,
     overview::{self, Gap},
-    symbols,
+    runs, symbols,
     tracking::Source,
 };
 
@@ -212,7 +212,8 @@ pub(super) async fn backfill(
 ) -> Result<Response, PageError> {
     let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
     let timeframe: Timeframe = form.timeframe.parse().map_err(ApiError::invalid)?;
-    let wanted = SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
+    let wanted =
+        SymbolInterest { tickers: vec![ticker.clone()], source: Source::ChartView, timeframes: vec![timeframe] };
     let _foreground = app.foreground.enter();
     interest::record(&app.database, visitor.user, &wanted).await?;
     definitions::make_due(&app.database, std::slice::from_ref(&ticker)).await?;

@@ -4,11 +4,11 @@ use axum::{extract::State, response::Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use store::{
-    scheduler::{self, LastRound, Readiness},
     diagnostics::{self, Diagnostics},
+    overview::{self, Totals},
     processes::{self, Process},
     provider_health::{self, FAILING},
-    overview::{self, Totals},
+    scheduler::{self, LastRound, Readiness},
     verification,
 };
 
@@ -68,7 +68,13 @@ async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
 }
 
 /// Problems that need action, with what to do.
-fn alerts(ready: &Readiness, state: &ProviderState, totals: &Totals, facts: &Diagnostics, suspicious: usize) -> Vec<Markup> {
+fn alerts(
+    ready: &Readiness,
+    state: &ProviderState,
+    totals: &Totals,
+    facts: &Diagnostics,
+    suspicious: usize,
+) -> Vec<Markup> {
     let mut alerts = Vec::new();
     if !is_alive(ready) {
         alerts.push(html! { "The scheduler is not running, so no new jobs are planned. Start " code { "barkeep up" } " or " code { "barkeep plan" } "." });

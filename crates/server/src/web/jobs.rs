@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use store::{
     budget::{self, AccountBudget},
+    overview::{self, Run, RunFilter, Totals},
     runs,
-    overview::{self, Run, Totals, RunFilter},
 };
 
 use super::{

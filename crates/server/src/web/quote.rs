@@ -12,7 +12,7 @@ use market::{
 };
 use maud::{Markup, html};
 use store::{
-    Database, StoreError, corporate_actions, adjusted,
+    Database, StoreError, adjusted, corporate_actions,
     quotes::{self, Newest},
     watchlists::Item,
 };

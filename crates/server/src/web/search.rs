@@ -119,7 +119,8 @@ pub(super) async fn pick(
 ) -> Result<Response, PageError> {
     let ticker: Ticker = form.symbol.parse().map_err(ApiError::invalid)?;
     let chart = format!("/chart/{ticker}");
-    let wanted = SymbolInterest { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
+    let wanted =
+        SymbolInterest { tickers: vec![ticker], source: Source::RecentSearch, timeframes: TIMEFRAMES.to_vec() };
     let _foreground = app.foreground.enter();
     interest::record(&app.database, visitor.user, &wanted).await?;
     app.signals.wake_here();

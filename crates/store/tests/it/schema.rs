@@ -32,7 +32,7 @@ fn pg_dump() -> Option<std::path::PathBuf> {
 fn normalised(dump: &str) -> String {
     let mut text = format!(
         "-- Generated: what a database has when every migration is applied (PostgreSQL {MAJOR}, owner barkeep). Read it, don't edit\n\
-         -- it. To make it anew: {WRITE}=1 cargo test -p store --test it schema\n"
+         -- it. To make it anew: {WRITE}=1 cargo test -p barkeep-store --test it schema\n"
     );
     let mut blank = true;
     for line in dump.lines() {
@@ -79,7 +79,7 @@ async fn the_generated_schema_is_that_of_a_database() {
     let differing = written.lines().zip(text.lines()).find(|(a, b)| a != b);
     assert!(
         written == text,
-        "supabase/schema.sql isn't what the migrations make, from {differing:?} on: {WRITE}=1 cargo test -p store --test it \
+        "supabase/schema.sql isn't what the migrations make, from {differing:?} on: {WRITE}=1 cargo test -p barkeep-store --test it \
          schema makes it anew"
     );
 }

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    Database, scheduler,
+    Database,
     diagnostics::{self, Diagnostics},
-    processes::{self, Process},
     overview::{self, Totals},
-    verification,
+    processes::{self, Process},
+    scheduler, verification,
 };
 
 use super::Finding;

@@ -37,7 +37,7 @@ const COMMANDS: [&[&str]; 21] = [
 ];
 
 /// Those that don't.
-const WITHOUT: [&str; 5] = ["db", "keys", "calendar", "market-sim", "help"];
+const WITHOUT: [&str; 4] = ["db", "keys", "calendar", "market-sim"];
 
 async fn objects(sql: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar(
@@ -53,10 +53,15 @@ async fn objects(sql: &mut PgConnection) -> Vec<String> {
 async fn every_command_refuses_it_and_changes_nothing() {
     let place = Place::new();
     let help = place.printed(&["--help"]);
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    for command in commands.filter_map(|line| line.split_whitespace().next()) {
-        let listed = COMMANDS.iter().any(|args| args[0] == command) || WITHOUT.contains(&command);
+    // Under their groups' headings, before the options.
+    let lines = help.lines().take_while(|line| *line != "Options:").filter(|line| line.starts_with("  "));
+    let commands: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    for command in &commands {
+        let listed = COMMANDS.iter().any(|args| args[0] == *command) || WITHOUT.contains(command);
         assert!(listed, "{command} isn't tried here");
+    }
+    for args in COMMANDS {
+        assert!(commands.contains(&args[0]), "{} isn't in the help: {commands:?}", args[0]);
     }
 
     let database = empty_database().await;

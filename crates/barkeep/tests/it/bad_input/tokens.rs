@@ -65,7 +65,7 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
         (
             "nobody's",
             Some(bearer(&ours(&claims("authenticated", json!("7d5d8a5f-0000-4000-8000-00000000dead"), now + 60)))),
-            "no user",
+            "Unknown user",
         ),
         ("a name for an id", Some(bearer(&ours(&claims("authenticated", json!("a@example.com"), now + 60)))), "sub"),
         ("without an id", Some(bearer(&ours(&claims("authenticated", Value::Null, now + 60)))), "belongs to no user"),
