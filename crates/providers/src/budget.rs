@@ -1,11 +1,11 @@
-//! How many requests an account with a provider still allows.
+//! The request budget of a provider account.
 //!
-//! In: every request before it is sent, and what its answer says of limit, rest and reset. Out: leave to send, or how
-//! long to wait. Holds: the endpoint never receives more than its limit in any 60 s, nothing is sent to an endpoint that
-//! has said there is nothing left, and background work leaves a fifth for requests of users.
+//! In: every request before it is sent, and the limit, remainder and reset in its response. Out: a permit to send, or
+//! how long to wait. Holds: the endpoint never receives more than its limit in any 60 s, nothing is sent to an
+//! endpoint that has reported nothing left, and background work leaves a fifth for requests of users.
 //!
-//! [`Allowance`] is what a provider's client asks; [`InProcess`] counts for one process. Several processes share an
-//! account through other implementations of the two traits.
+//! Providers' clients use [`Allowance`]; [`InProcess`] counts for one process. Several processes share an account
+//! through other implementations of the two traits.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,23 +19,23 @@ use crate::FetchError;
 /// Limits are counted per minute.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-/// No wait is longer: whatever an answer says, a day later it is asked again.
+/// The longest block: whatever a response says, the endpoint is tried again after a day.
 const LONGEST_BLOCK: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One part in this many of the limit is reserved for requests of users.
 pub const SHARE_KEPT: u32 = 5;
 
-/// How soon an answer is wanted.
+/// How urgent a request is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Urgency {
-    /// A person waits for it.
+    /// Foreground: a user waits for it.
     #[default]
     Now,
-    /// Leaves a fifth of the budget to others.
+    /// Background: leaves a fifth of the budget to the foreground.
     Background,
 }
 
-/// What an answer says of the account's budget; `None` where it is silent.
+/// The account's budget according to a response; `None` for what it doesn't say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Requests per minute.
@@ -43,57 +43,57 @@ pub struct Report {
     /// Requests left until the reset.
     pub remaining: Option<u32>,
     pub reset: Option<Reset>,
-    /// The request was turned away, and nothing is to be sent for so long.
+    /// The request was throttled, and nothing may be sent for this long.
     pub turned_away: Option<Duration>,
 }
 
-/// When an endpoint counts afresh.
+/// When an endpoint's window ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
-    /// Unix seconds as sent: tells one window from the next.
+    /// Unix seconds as sent: distinguishes one window from the next.
     pub unix: i64,
     /// From now; zero where it is past.
     pub after: Duration,
 }
 
-/// An account with a provider: what its requests are counted by.
+/// An account with a provider, by which requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Tells it from all others; names the key without giving it away.
+    /// Unique; contains a digest of the key.
     pub name: String,
     pub provider: String,
-    /// Until the endpoint says otherwise.
+    /// Until the endpoint reports another limit.
     pub requests_per_minute: u32,
 }
 
-/// Where accounts are kept.
+/// The accounts and their budgets.
 pub trait Accounts: Send + Sync {
     fn open(&self, account: &Account) -> Arc<dyn Allowance>;
 }
 
-/// What an account still allows, for everything that sends on it.
+/// The budget of an account, for everything that sends on it.
 #[async_trait::async_trait]
 pub trait Allowance: Send + Sync + fmt::Debug {
-    /// Leave for one request now.
+    /// Takes a permit for one request now.
     ///
     /// # Errors
     /// [`Denied`]: how long to wait before asking again, or why that isn't known.
     async fn take(&self, urgency: Urgency) -> Result<Box<dyn Permit>, Denied>;
 }
 
-/// Leave for one request. Dropped without an answer it stays counted as long as the request may take to arrive.
+/// A permit for one request. Dropped without a response it stays counted as long as the request may take to arrive.
 #[async_trait::async_trait]
 pub trait Permit: Send {
-    /// The answer is there and says this.
+    /// Records the response's report.
     async fn answered(self: Box<Self>, report: Report);
 }
 
-/// No leave.
+/// Why there is no permit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// Ask again then; never zero.
+    /// Ask again after this long; never zero.
     Wait(Duration),
-    /// The provider has refused this account's key, in these words.
+    /// The provider has rejected this account's key, with this message.
     Refused(String),
     /// The account's budget could not be read.
     Unknown(String),
@@ -113,7 +113,7 @@ impl Denied {
     }
 }
 
-/// Accounts of this process alone.
+/// The accounts of this process only.
 #[derive(Debug, Default)]
 pub struct InProcess(Mutex<BTreeMap<String, Arc<Budget>>>);
 
@@ -151,7 +151,7 @@ impl Allowance for Budget {
     }
 }
 
-/// A slot of the ledger, freed a minute after the response, or after the request was abandoned.
+/// A slot of the ledger, released a minute after the response, or after the request was abandoned.
 #[derive(Debug)]
 struct Slot(Arc<Mutex<Ledger>>);
 
@@ -170,13 +170,13 @@ impl Drop for Slot {
 
 /// The arithmetic, with the clock passed in.
 ///
-/// A request reaches the endpoint at some moment between being sent and being answered, so its slot is taken from the
-/// one until a minute after the other. That is what makes the limit hold where it is counted, at the endpoint.
+/// A request reaches the endpoint between being sent and being answered, so its slot is occupied from the former
+/// until a minute after the latter. That makes the limit hold as the endpoint counts it.
 #[derive(Debug)]
 struct Ledger {
     limit: u32,
     in_flight: u32,
-    /// When the slots of finished requests become free, soonest first.
+    /// When the slots of finished requests are released, soonest first.
     freed_at: VecDeque<Instant>,
     reported: Option<ReportedQuota>,
     blocked_until: Option<Instant>,
@@ -261,7 +261,8 @@ impl Ledger {
         let (held, limit) = (self.held(), self.limit - kept);
         if held >= limit {
             let ahead = usize::try_from(held - limit).unwrap_or(usize::MAX);
-            // Beyond the queue: slots of requests still in flight, free a minute after their answer at the soonest.
+            // Beyond the queue: slots of requests in progress, released a minute after their response at the
+            // earliest.
             until = until.max(Some(self.freed_at.get(ahead).copied().unwrap_or(now + WINDOW)));
         }
         until.map(|at| at.saturating_duration_since(now))

@@ -1,4 +1,4 @@
-//! The ledger against a clock that the tests move.
+//! The ledger with a clock that the tests advance.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
@@ -125,7 +125,7 @@ fn background_work_leaves_a_fifth_to_what_people_ask_for_now() {
     reported.take(now, Urgency::Now).unwrap();
 }
 
-/// A request wished for `pause` ms after the one before, answered after `latency` ms, reaching the endpoint after
+/// A request wanted `pause` ms after the one before, answered after `latency` ms, reaching the endpoint after
 /// `transit` percent of that.
 fn wishes() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
     prop::collection::vec((0_u64..20_000, 0_u64..90_000, 0_u64..=100), 1..200)
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_waits_as_told_may_send(
+    fn a_request_after_the_wait_is_allowed(
         limit in 1_u32..12, wishes in wishes(), remaining in 0_u32..5, reset in 0_u64..90, block in 0_u64..90,
     ) {
         let start = Instant::now();

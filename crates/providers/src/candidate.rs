@@ -1,6 +1,6 @@
-//! What can be said of a provider before anything is sent to it.
+//! Providers before a connection is made.
 //!
-//! In: a provider's settings. Out: a [`Candidate`], which connects when it is told to. Holds: nothing here knows which providers
+//! In: a provider's settings. Out: a [`Candidate`], which can be connected. Holds: nothing here knows which providers
 //! there are; `registry` does.
 
 use std::{fmt, sync::Arc};
@@ -9,31 +9,31 @@ use market::AssetClass;
 
 use crate::{BarSource, FetchError, MarketClock, budget::Accounts};
 
-/// A provider and its settings, to which nothing was sent yet.
+/// A provider and its settings, without a connection.
 #[async_trait::async_trait]
 pub trait Candidate: fmt::Debug + Send + Sync {
-    /// `alpaca`, `massive`, ...: as in the provenance of its bars, unless a simulator stands in for it.
+    /// `alpaca`, `massive`, ...: as in the provenance of its bars, unless a simulator replaces it.
     fn name(&self) -> &'static str;
 
-    /// What has to be set for it to be asked. For messages; not all of it may be needed.
+    /// The variables that configure it. For messages; not all of them may be needed.
     fn variables(&self) -> &'static [&'static str];
 
-    /// What it is set up for; nothing where it isn't.
+    /// The asset classes it is configured for; empty if it isn't.
     fn serves(&self) -> &'static [AssetClass];
 
-    /// Whether it is the provider itself that is asked, and not a server of one's own in its place.
+    /// Whether it uses the provider's own host, and not another server in its place.
     fn is_own_host(&self) -> bool;
 
     /// Connects, with requests counted in `accounts`; `market_now` is the market's clock.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] and [`FetchError::BadData`] where another address than the provider's own is set and
-    /// nobody, or somebody else, answers there. The provider itself isn't asked anything yet.
+    /// [`FetchError::Transport`] and [`FetchError::BadData`] if another address than the provider's own is set and no
+    /// server, or an unknown one, responds there. Nothing is sent to the provider itself yet.
     async fn connect(&self, market_now: MarketClock, accounts: &dyn Accounts)
     -> Result<Arc<dyn BarSource>, FetchError>;
 }
 
-/// Makes a provider's settings a [`Candidate`]: its source, its vendor, the variables that set it up, what it serves.
+/// Turns a provider's settings into a [`Candidate`]: its source, its vendor, its variables, the classes it serves.
 macro_rules! candidate {
     ($settings:ty, $source:ty, $vendor:path, $variables:expr, $serves:expr) => {
         #[async_trait::async_trait]

@@ -1,7 +1,7 @@
-//! One provider at one address: who it turned out to be, what its requests are counted by, and asking it.
+//! A connection to one provider at one address: its identity, its account, and its requests.
 //!
-//! In: a [`Setup`]. Out: answers, and the errors that every provider has in common. Holds: a server that isn't the
-//! provider's own host is asked once whether it is a simulator; every question afterwards is counted.
+//! In: a [`Setup`]. Out: responses, and the errors that all providers have in common. Holds: a server that isn't the
+//! provider's own host is probed once for a simulator; every later request is counted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,26 +13,26 @@ use crate::{
     BarsRequest, Endpoint, FetchError, Limits,
     budget::{Account, Accounts, Allowance, Urgency},
     failures::refusal,
-    http::{Answer, Http, Key, PATIENCE_BETWEEN_PAGES, Question},
+    http::{Answer, Http, Key, PATIENCE_BETWEEN_PAGES, RequestSpec},
     probe::{SIMULATOR, Simulator, probe},
     settings::{self, BaseUrl, Timeouts},
     vendor::Vendor,
     words::is_html,
 };
 
-/// What a connection is made from.
+/// The parameters of a connection.
 pub(crate) struct Setup {
     pub(crate) vendor: &'static Vendor,
     pub(crate) base: BaseUrl,
     pub(crate) key: Option<Key>,
-    /// Whether nothing is to be had without.
+    /// Whether the provider supplies nothing without a key.
     pub(crate) wants_key: bool,
     pub(crate) timeouts: Timeouts,
-    /// Until the provider says otherwise.
+    /// Until the provider reports another limit.
     pub(crate) requests_per_minute: u32,
 }
 
-/// A provider that can be asked.
+/// A connected provider.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) endpoint: Endpoint,
@@ -47,7 +47,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// # Errors
-    /// [`FetchError::Transport`] with the address where nobody answers there, [`FetchError::BadData`] where it is
+    /// [`FetchError::Transport`] with the address if no server responds there, [`FetchError::BadData`] if it is
     /// neither the provider nor a simulator.
     pub(crate) async fn open(setup: Setup, accounts: &dyn Accounts) -> Result<Self, FetchError> {
         let Setup { vendor, base, key, wants_key, timeouts, requests_per_minute } = setup;
@@ -93,7 +93,7 @@ impl Connection {
         &self.base
     }
 
-    /// Asks once, waiting `patience` for leave of the budget.
+    /// Sends one request, waiting up to `patience` for the budget.
     pub(crate) async fn get(
         &self,
         url: Url,
@@ -101,10 +101,10 @@ impl Connection {
         patience: Duration,
         spent: &mut u32,
     ) -> Result<Answer, FetchError> {
-        self.http.get(Question { url, budget: Some(&self.budget), urgency, patience, with_keys: true }, spent).await
+        self.http.get(RequestSpec { url, budget: Some(&self.budget), urgency, patience, with_keys: true }, spent).await
     }
 
-    /// Asks what isn't about bars; `None` for a 404 that isn't a web page.
+    /// Looks up what isn't about bars; `None` for a 404 that isn't a web page.
     pub(crate) async fn look_up<T: DeserializeOwned>(
         &self,
         url: Url,
@@ -118,12 +118,13 @@ impl Connection {
         }
     }
 
-    /// The same, of which more than one is needed: the budget is waited for.
+    /// The same for lookups in several requests: it waits for the budget.
     pub(crate) async fn look_up_in_turn<T: DeserializeOwned>(&self, url: Url) -> Result<Option<T>, FetchError> {
         self.look_up(url, PATIENCE_BETWEEN_PAGES).await
     }
 
-    /// What may not be asked, before it costs a request: one ticker of its class and one of `timeframes` may.
+    /// Rejects invalid requests before they cost anything: only one ticker of its class and one of `timeframes` is
+    /// valid.
     pub(crate) fn check<'a>(
         &self,
         request: &'a BarsRequest,
@@ -153,7 +154,7 @@ impl Connection {
     }
 
     /// # Errors
-    /// [`FetchError::Credentials`] where no key is set, one is wanted, and it isn't a simulator.
+    /// [`FetchError::Credentials`] if no key is set, one is required, and the server isn't a simulator.
     pub(crate) fn need_key(&self) -> Result<(), FetchError> {
         if !self.wants_key || self.http.has_keys() || self.simulator.is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! New York's days, for providers that speak in dates.
+//! Days in New York, for providers that use dates.
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use market::{Calendar, Range};
@@ -9,7 +9,7 @@ pub(crate) fn days_of(range: Range) -> (Date, Date) {
     (Calendar::Xnys.date_of(range.from()), Calendar::Xnys.date_of(last))
 }
 
-/// When New York's day of that instant began: where a day's bar starts.
+/// The midnight in New York before that instant: where a daily bar starts.
 pub(crate) fn midnight_of(at: Timestamp) -> Option<Timestamp> {
     Calendar::Xnys.midnight(Calendar::Xnys.date_of(at))
 }

@@ -7,7 +7,7 @@ use market::Ticker;
 /// Why a provider gave no bars.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Wait, then again; the run is not to blame and spends no attempt.
+    /// Wait, then retry; the run is not to blame and spends no attempt.
     #[error("{provider} asks us to wait {}s", retry_after.as_secs())]
     Throttled { provider: String, retry_after: Duration },
 
@@ -28,16 +28,16 @@ pub enum FetchError {
     #[error("{provider} can't give this range: {message}")]
     Unavailable { provider: String, message: String },
 
-    /// Not what the protocol promises: HTML, cut JSON, a missing field. Backoff and try again; after some
-    /// attempts it is shown.
+    /// Not what the protocol promises: HTML, truncated JSON, a missing field. Retry with backoff; after some attempts
+    /// it is shown.
     #[error("{provider} sent what we can't read: {message}")]
     BadData { provider: String, message: String },
 
-    /// The provider's own fault (5xx). Backoff and try again.
+    /// The provider's own fault (5xx). Retry with backoff.
     #[error("{provider} failed with {status}: {message}")]
     Server { provider: String, status: u16, message: String },
 
-    /// No connection, no answer in time, an answer cut off. Backoff and try again.
+    /// No connection, no response in time, a truncated response. Retry with backoff.
     #[error("{provider} could not be reached at {address}: {message} ({mend})")]
     Transport {
         provider: String,

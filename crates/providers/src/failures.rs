@@ -10,8 +10,9 @@ use crate::{
     words::words,
 };
 
-/// Why an answer with a status other than 200 is none, as most providers mean it: 401 and 403 are about our key, 429 and
-/// 418 ask us to wait, 404 is the address, 400 and 422 are our parameters or symbol, and all else is theirs.
+/// The error for a response with a status other than 200, as most providers use them: 401 and 403 are about our key,
+/// 429 and 418 ask us to wait, 404 is about the address, 400 and 422 about our parameters or symbol, and everything
+/// else is the provider's fault.
 pub(crate) fn refusal(http: &Http, answer: &Answer, tickers: &[Ticker]) -> FetchError {
     let provider = http.provider.clone();
     let status = answer.status.as_u16();
@@ -24,7 +25,7 @@ pub(crate) fn refusal(http: &Http, answer: &Answer, tickers: &[Ticker]) -> Fetch
             message: format!("404 at {}: {}", answer.address, http.vendor.mend_address),
         },
         400 | 422 => FetchError::Refused { provider, status, message, tickers: tickers.to_vec() },
-        // A proxy's, a payment's, a region's: no symbol's fault.
+        // From a proxy, about payment or region: not about a symbol.
         402..=599 => FetchError::Server { provider, status, message },
         _ => FetchError::BadData {
             provider,
@@ -33,10 +34,10 @@ pub(crate) fn refusal(http: &Http, answer: &Answer, tickers: &[Ticker]) -> Fetch
     }
 }
 
-/// The answer turns us away for as long as it says.
+/// A throttled response, with the wait that it asks for.
 pub(crate) fn throttled(http: &Http, answer: &Answer) -> FetchError {
     let now = Timestamp::now();
     let reported = (http.vendor.report)(&answer.headers, now);
-    let retry_after = rates::wait(&answer.headers, &reported, http.vendor.untold_wait, now);
+    let retry_after = rates::wait(&answer.headers, &reported, http.vendor.default_wait, now);
     FetchError::Throttled { provider: http.provider.clone(), retry_after }
 }

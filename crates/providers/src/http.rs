@@ -1,8 +1,9 @@
-//! One HTTP request: asks the budget, sends, reads the answer whole, tells the budget what it said.
+//! One HTTP request: takes a permit from the budget, sends, reads the whole response, reports the rate limit to the
+//! budget.
 //!
-//! In: an address to GET. Out: an [`Answer`] of any status, or why there is none. Holds: nothing is sent without leave
-//! of the budget, nothing is sent twice, no redirect is followed (it would carry the keys along), every request has a
-//! deadline, and an answer has a size that fits into memory.
+//! In: an address to GET. Out: an [`Answer`] of any status, or why there is none. Holds: nothing is sent without a
+//! permit of the budget, nothing is sent twice, no redirect is followed (it would carry the keys along), every
+//! request has a deadline, and the size of a response is limited.
 
 use std::{
     sync::Arc,
@@ -25,24 +26,24 @@ use crate::{
     words::{is_html, presentable},
 };
 
-/// Between pages the budget is waited for, so that pages already paid for aren't thrown away.
+/// Between pages the request waits for the budget, so that pages already paid for aren't thrown away.
 pub(crate) const PATIENCE_BETWEEN_PAGES: Duration = WINDOW.saturating_mul(2);
 
-/// A full page takes 1.5 MB; what is more than this is something else.
+/// A full page takes 1.5 MB; a response larger than this is something else.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// The way to a provider.
+/// The HTTP client of a provider.
 #[derive(Debug)]
 pub(crate) struct Http {
     pub(crate) vendor: &'static Vendor,
-    /// The vendor, or who stands in for it.
+    /// The vendor, or the simulator in its place.
     pub(crate) provider: String,
     client: Client,
     keys: Vec<Key>,
     timeouts: Timeouts,
 }
 
-/// One header that says who asks.
+/// One header that authenticates requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) header: &'static str,
@@ -51,25 +52,25 @@ pub(crate) struct Key {
     pub(crate) secret: Secret,
 }
 
-/// One question.
+/// One request.
 #[derive(Debug)]
-pub(crate) struct Question<'a> {
+pub(crate) struct RequestSpec<'a> {
     pub(crate) url: Url,
-    /// `None` for what no budget counts.
+    /// `None` for requests that no budget counts.
     pub(crate) budget: Option<&'a Arc<dyn Allowance>>,
     pub(crate) urgency: Urgency,
-    /// How long to wait for leave of the budget before giving up.
+    /// How long to wait for a permit of the budget before giving up.
     pub(crate) patience: Duration,
     pub(crate) with_keys: bool,
 }
 
-/// What came back, of any status.
+/// A response, of any status.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// The address asked, without its query.
+    /// The address of the request, without its query.
     pub(crate) address: String,
 }
 
@@ -87,17 +88,18 @@ impl Answer {
 }
 
 impl Http {
-    /// `keys` go with every question that wants them; those that can't stand in a header are left out.
+    /// `keys` are sent with every request that wants them; those that aren't valid in a header are left out.
     ///
     /// # Errors
-    /// [`FetchError::Transport`] where TLS can't be set up on this machine.
+    /// [`FetchError::Transport`] if TLS can't be set up on this machine.
     pub(crate) fn new(
         vendor: &'static Vendor,
         base: &BaseUrl,
         keys: Vec<Key>,
         timeouts: Timeouts,
     ) -> Result<Self, FetchError> {
-        // reqwest comes without a crypto provider of its own. An error says that one is installed already: as good.
+        // reqwest comes without a crypto provider of its own. An error means that one is installed already, which is
+        // fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .user_agent(vendor.user_agent)
@@ -135,7 +137,7 @@ impl Http {
         !self.keys.is_empty()
     }
 
-    /// What no message may show.
+    /// Secrets that no message may show.
     pub(crate) fn secrets(&self) -> Vec<&str> {
         self.keys.iter().map(|key| key.secret.expose()).filter(|key| *key != self.provider).collect()
     }
@@ -144,30 +146,29 @@ impl Http {
         FetchError::BadData { provider: self.provider.clone(), message: presentable(message, &self.secrets()) }
     }
 
-    /// Sends `question` and reads the answer; `spent` counts what was sent.
+    /// Sends the request of `spec` and reads the response; `spent` counts what was sent.
     ///
     /// # Errors
-    /// [`FetchError::Throttled`] where the budget gives no leave within the question's patience,
-    /// [`FetchError::Transport`] without connection, in time, or with an answer cut off, [`FetchError::BadData`] for one
-    /// beyond measure.
+    /// [`FetchError::Throttled`] if the budget gives no permit within the patience, [`FetchError::Transport`] without
+    /// a connection, in case of a timeout or a truncated response, [`FetchError::BadData`] for one that is too large.
     ///
     /// Cancel-safe: what was sent stays counted.
-    pub(crate) async fn get(&self, question: Question<'_>, spent: &mut u32) -> Result<Answer, FetchError> {
-        let permit = match question.budget {
-            Some(budget) => Some(self.leave(budget, &question).await?),
+    pub(crate) async fn get(&self, spec: RequestSpec<'_>, spent: &mut u32) -> Result<Answer, FetchError> {
+        let permit = match spec.budget {
+            Some(budget) => Some(self.permit(budget, &spec).await?),
             None => None,
         };
         *spent += 1;
-        let address = shown(&question.url);
-        let mut request = self.client.get(question.url).header(ACCEPT, "application/json");
-        for key in self.keys.iter().filter(|_| question.with_keys) {
+        let address = shown(&spec.url);
+        let mut request = self.client.get(spec.url).header(ACCEPT, "application/json");
+        for key in self.keys.iter().filter(|_| spec.with_keys) {
             request = request.header(key.header, hidden(key));
         }
         let mut response = request.send().await.map_err(|error| self.transport(&address, &error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let now = Timestamp::now();
         let mut report = (self.vendor.report)(&headers, now);
-        let wait = rates::wait(&headers, &report, self.vendor.untold_wait, now);
+        let wait = rates::wait(&headers, &report, self.vendor.default_wait, now);
         report.turned_away = turns_away(status).then_some(wait);
         if let Some(throttled) = self.vendor.throttled_by_body {
             // The permit stays open meanwhile, so that the next request knows the outcome.
@@ -182,10 +183,10 @@ impl Http {
         Ok(Answer { status, headers, body: body?, address })
     }
 
-    async fn leave(&self, budget: &Arc<dyn Allowance>, question: &Question<'_>) -> Result<Box<dyn Permit>, FetchError> {
-        let deadline = Instant::now() + question.patience;
+    async fn permit(&self, budget: &Arc<dyn Allowance>, spec: &RequestSpec<'_>) -> Result<Box<dyn Permit>, FetchError> {
+        let deadline = Instant::now() + spec.patience;
         loop {
-            match budget.take(question.urgency).await {
+            match budget.take(spec.urgency).await {
                 Ok(permit) => return Ok(permit),
                 Err(Denied::Wait(wait)) if wait <= deadline.saturating_duration_since(Instant::now()) => {
                     tokio::time::sleep(wait).await;
@@ -205,7 +206,7 @@ impl Http {
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(body),
-                // The status says enough of a refusal whose words got lost.
+                // The status says enough about a refusal whose message was lost.
                 Err(_) if status != StatusCode::OK => return Ok(body),
                 Err(error) => return Err(self.transport(address, &error)),
             }
@@ -243,7 +244,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Too many requests; or, as Binance says it, a ban for having gone on in spite of that.
+/// Too many requests; Binance sends 418 as a ban for having continued in spite of that.
 fn turns_away(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::IM_A_TEAPOT
 }
@@ -255,7 +256,7 @@ async fn report_to_budget(permit: Option<Box<dyn Permit>>, report: Report) {
 }
 
 fn hidden(key: &Key) -> HeaderValue {
-    // Keys were checked when they came in; an empty header is refused by the provider like a wrong key.
+    // Keys are validated in the settings; an empty header is rejected by the provider like a wrong key.
     let text = format!("{}{}", key.scheme, key.secret.expose());
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);

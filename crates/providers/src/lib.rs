@@ -1,7 +1,7 @@
-//! Market data providers behind one trait: what they can give, what they gave, and why they didn't.
+//! Market data providers behind one trait: their limits, their bars and their errors.
 //!
-//! In: a [`BarsRequest`]. Out: [`FetchedBars`] or a [`FetchError`] that tells the caller what to do. No SQL, no
-//! queue: a provider knows its own protocol, limits and errors and nothing of who asks.
+//! In: a [`BarsRequest`]. Out: [`FetchedBars`] or a [`FetchError`] whose variant says what to do next. No SQL, no
+//! queue: a provider knows its own protocol, limits and errors and nothing about its callers.
 
 pub mod alpaca;
 pub mod binance;

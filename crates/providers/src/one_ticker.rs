@@ -1,8 +1,8 @@
 //! The pages of one ticker, window by window, for providers that take one ticker at a time.
 //!
-//! In: a [`BarsRequest`], and a provider that words questions and reads answers ([`OneTicker`]). Out: its pages, oldest
-//! window first. Holds: a bar belongs to the window that its start lies in, so that whatever a provider sends around it
-//! comes once; links to next pages end; the ticker is complete with the last page and not before.
+//! In: a [`BarsRequest`], and a provider's request and response formats ([`OneTicker`]). Out: its pages, oldest
+//! window first. Holds: a bar belongs to the window that contains its start, so that bars sent beyond a window are
+//! not repeated; links to next pages end; the ticker is complete with the last page and not before.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -19,59 +19,60 @@ use crate::{
     http::{Answer, PATIENCE_BETWEEN_PAGES},
 };
 
-/// Linked pages of one window; more than any window explains.
+/// The maximum number of linked pages in one window; no window needs more.
 const MOST_PAGES: usize = 200;
 
-/// How a provider's questions are worded and its answers read.
+/// A provider's request and response formats.
 pub(crate) trait OneTicker: Send + Sync {
     fn connection(&self) -> &Connection;
 
     fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe];
 
     /// After the provenance's slash.
-    fn feed(&self, asked: &Asked<'_>) -> String;
+    fn feed(&self, query: &WindowQuery<'_>) -> String;
 
     /// The longest range of one request.
     fn longest(&self, timeframe: Timeframe) -> Option<SignedDuration>;
 
-    /// The part of `range` that the provider gives now; may shrink with what is learned.
-    fn given(&self, range: Range) -> Option<Range> {
+    /// The part of `range` that the provider supplies now; may shrink with what is learnt from responses.
+    fn available_range(&self, range: Range) -> Option<Range> {
         Some(range)
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError>;
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError>;
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError>;
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError>;
 }
 
-/// One question.
+/// The bars of one ticker in one window.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct WindowQuery<'a> {
     pub(crate) ticker: &'a Ticker,
     pub(crate) timeframe: Timeframe,
     pub(crate) window: Range,
 }
 
-/// What an answer says.
+/// The contents of a response.
 pub(crate) enum Reading {
     Part {
         /// As sent.
         bars: Vec<Bar>,
-        /// Where the rest of the window is.
+        /// The address of the rest of the window.
         next: Option<Url>,
     },
-    /// The newest part is held back: to be asked again with what [`OneTicker::given`] says now, or else this.
+    /// The newest part is delayed: the rest of [`OneTicker::available_range`] is requested instead, or else this is
+    /// returned.
     HeldBack(FetchError),
 }
 
 impl Reading {
-    /// A window's bars, all of them.
-    pub(crate) fn whole(bars: Vec<Bar>) -> Self {
+    /// All bars of a window.
+    pub(crate) fn complete(bars: Vec<Bar>) -> Self {
         Self::Part { bars, next: None }
     }
 }
 
-/// Where one request stands.
+/// The state of one request.
 pub(crate) struct Windows<'a, S> {
     source: &'a S,
     request: &'a BarsRequest,
@@ -90,7 +91,7 @@ struct Under<'a> {
     answered: Range,
     /// Still to be requested, the current one first.
     windows: VecDeque<Range>,
-    /// The rest of the window at hand.
+    /// The rest of the current window.
     next: Option<Url>,
     /// Links that were followed within it.
     followed: HashSet<Url>,
@@ -104,7 +105,9 @@ impl<'a, S: OneTicker> Windows<'a, S> {
     fn begin(&mut self) -> Result<Option<Page>, FetchError> {
         let ticker = self.source.connection().check(self.request, |class| self.source.timeframes(class))?;
         self.source.connection().need_key()?;
-        let Some(answered) = self.source.given(self.request.range) else { return Ok(Some(self.nothing(ticker))) };
+        let Some(answered) = self.source.available_range(self.request.range) else {
+            return Ok(Some(self.nothing(ticker)));
+        };
         let windows = windows(answered, self.source.longest(self.request.timeframe));
         let under = Under { ticker, answered, windows, next: None, followed: HashSet::new() };
         self.stage = Stage::Under(Box::new(under));
@@ -114,8 +117,8 @@ impl<'a, S: OneTicker> Windows<'a, S> {
     /// Nothing of the range could be requested yet.
     fn nothing(&mut self, ticker: &Ticker) -> Page {
         self.stage = Stage::Ended;
-        let asked = Asked { ticker, timeframe: self.request.timeframe, window: self.request.range };
-        let provenance = self.source.connection().provenance(&self.source.feed(&asked));
+        let query = WindowQuery { ticker, timeframe: self.request.timeframe, window: self.request.range };
+        let provenance = self.source.connection().provenance(&self.source.feed(&query));
         Page { bars: BTreeMap::new(), complete: vec![ticker.clone()], answered: None, provenance }
     }
 
@@ -123,26 +126,26 @@ impl<'a, S: OneTicker> Windows<'a, S> {
         let Stage::Under(under) = &mut self.stage else { return Ok(None) };
         let Some(window) = under.windows.front().copied() else { return Ok(None) };
         let (connection, ticker) = (self.source.connection(), under.ticker);
-        let asked = Asked { ticker, timeframe: self.request.timeframe, window };
+        let query = WindowQuery { ticker, timeframe: self.request.timeframe, window };
         let url = match under.next.take() {
             Some(next) => next,
-            None => self.source.question(&asked)?,
+            None => self.source.request_url(&query)?,
         };
         let patience = if self.spent == 0 { Duration::ZERO } else { PATIENCE_BETWEEN_PAGES };
         let answer = connection.get(url, self.request.urgency, patience, &mut self.spent).await?;
-        match self.source.read(&asked, &answer)? {
+        match self.source.read(&query, &answer)? {
             Reading::HeldBack(error) => {
-                let given = self.source.given(self.request.range);
-                let Some(given) = given else { return Ok(Some(self.nothing(ticker))) };
-                // Just refused as it is.
-                if given == under.answered {
+                let available = self.source.available_range(self.request.range);
+                let Some(available) = available else { return Ok(Some(self.nothing(ticker))) };
+                // Just refused without a change.
+                if available == under.answered {
                     return Err(error);
                 }
-                under.answered = given;
-                let left = Range::new(window.from(), given.to()).ok();
+                under.answered = available;
+                let left = Range::new(window.from(), available.to()).ok();
                 let longest = self.source.longest(self.request.timeframe);
                 under.windows = left.map(|left| windows(left, longest)).unwrap_or_default();
-                Ok(if under.windows.is_empty() { Some(self.page(&asked, Vec::new())) } else { None })
+                Ok(if under.windows.is_empty() { Some(self.page(&query, Vec::new())) } else { None })
             }
             Reading::Part { bars, next } => {
                 under.next = next;
@@ -158,21 +161,21 @@ impl<'a, S: OneTicker> Windows<'a, S> {
                     }
                 }
                 let within = bars.into_iter().filter(|bar| window.contains(bar.start)).collect();
-                Ok(Some(self.page(&asked, within)))
+                Ok(Some(self.page(&query, within)))
             }
         }
     }
 
-    fn page(&mut self, asked: &Asked<'_>, bars: Vec<Bar>) -> Page {
-        let provenance = self.source.connection().provenance(&self.source.feed(asked));
+    fn page(&mut self, query: &WindowQuery<'_>, bars: Vec<Bar>) -> Page {
+        let provenance = self.source.connection().provenance(&self.source.feed(query));
         let mut page = Page { bars: BTreeMap::new(), complete: Vec::new(), answered: None, provenance };
         if !bars.is_empty() {
-            page.bars.insert(asked.ticker.clone(), bars);
+            page.bars.insert(query.ticker.clone(), bars);
         }
         if let Stage::Under(under) = &self.stage {
             page.answered = Some(under.answered);
             if under.windows.is_empty() {
-                page.complete.push(asked.ticker.clone());
+                page.complete.push(query.ticker.clone());
                 self.stage = Stage::Ended;
             }
         }
@@ -193,7 +196,7 @@ impl<'a, S: OneTicker> Windows<'a, S> {
     }
 }
 
-/// `range` in pieces of at most `longest`, oldest first.
+/// Splits `range` into windows of at most `longest`, oldest first.
 fn windows(range: Range, longest: Option<SignedDuration>) -> VecDeque<Range> {
     let mut windows = VecDeque::new();
     let mut from = range.from();

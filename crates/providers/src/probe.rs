@@ -1,7 +1,8 @@
-//! Finds out who stands behind an address: a simulator, or something that speaks for the provider.
+//! Probes an address: whether it is a simulator, or something that speaks for the provider.
 //!
-//! In: the answer of `GET /v1/market-sim`. Out: what the [`Simulator`] says of itself, or nothing. Holds: only a
-//! simulator that says so is taken for one, so that real bars are never kept as simulated ones, nor the other way round.
+//! In: the response to `GET /v1/market-sim`. Out: the [`Simulator`] as it declares itself, or nothing. Holds: only a
+//! simulator that declares itself is treated as one, so that real bars are never stored as simulated ones, nor the
+//! other way round.
 
 use std::time::Duration;
 
@@ -13,23 +14,23 @@ use crate::{
     FetchError,
     budget::Urgency,
     failures::refusal,
-    http::{Http, Question},
+    http::{Http, RequestSpec},
     settings::BaseUrl,
     words::{is_html, presentable},
 };
 
 pub(crate) const SIMULATOR: &str = "market-sim";
 
-/// What a simulator can give.
+/// What a simulator can supply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Simulator {
     pub(crate) earliest: Timestamp,
-    /// How long it holds a bar back.
+    /// How long it delays a bar.
     pub(crate) delay: SignedDuration,
     pub(crate) requests_per_minute: u32,
 }
 
-/// What it says of itself.
+/// Its declaration.
 #[derive(Debug, Deserialize)]
 struct Said {
     name: String,
@@ -38,16 +39,16 @@ struct Said {
     delay_seconds: u32,
 }
 
-/// Asks the server at `base`, without keys and outside of any budget. `None`: no simulator, and it doesn't claim to be
-/// anything else.
+/// Probes the server at `base`, without keys and outside of any budget. `None`: not a simulator, and nothing
+/// contradicts that it is the provider.
 ///
 /// # Errors
 /// [`FetchError::Transport`] where no server responds, and the errors of other responses.
 pub(crate) async fn probe(http: &Http, base: &BaseUrl) -> Result<Option<Simulator>, FetchError> {
     let bad = |message: String| http.bad_data(&message);
     let url = base.at(&["v1", SIMULATOR]).ok_or_else(|| bad(format!("{base} has no paths")))?;
-    let question = Question { url, budget: None, urgency: Urgency::Now, patience: Duration::ZERO, with_keys: false };
-    let answer = http.get(question, &mut 0).await?;
+    let spec = RequestSpec { url, budget: None, urgency: Urgency::Now, patience: Duration::ZERO, with_keys: false };
+    let answer = http.get(spec, &mut 0).await?;
     match answer.status {
         StatusCode::OK if is_html(&answer.body) => {
             Err(bad(format!("an HTML page at {}: check the address", answer.address)))
@@ -58,7 +59,7 @@ pub(crate) async fn probe(http: &Http, base: &BaseUrl) -> Result<Option<Simulato
             })?;
             simulator(&said).map(Some).map_err(|problem| bad(format!("{problem} at {}", answer.address)))
         }
-        // The provider and what stands in front of it don't know the path, or don't show it to strangers.
+        // The provider, or a proxy in front of it, doesn't know the path or doesn't show it without keys.
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Ok(None)
         }

@@ -1,7 +1,7 @@
-//! Reads what an answer's headers say of the budget.
+//! Reads the rate limit from a response's headers.
 //!
-//! In: headers. Out: a [`Report`] for the budget, and how long an answer that turns us away asks us to wait. What can't be read counts as
-//! not sent. Reset times are unix seconds by the wall clock, whatever the market's clock says.
+//! In: headers. Out: a [`Report`] for the budget, and how long a throttled response asks us to wait. Unreadable
+//! headers count as not sent. Reset times are unix seconds by the wall clock, not by the market's clock.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     let reset = number(headers, "x-ratelimit-reset").map(|unix: i64| {
         let seconds = unix.saturating_sub(now.as_second());
-        // Windows are a minute long: a longer wait can only come from a clock that is wrong.
+        // Windows are a minute long: a longer wait can only come from a wrong clock.
         Reset { unix, after: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(WINDOW) }
     });
     Report {
@@ -29,16 +29,16 @@ pub(crate) fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     }
 }
 
-/// How long to wait after an answer that turns us away, which says `reported`: `Retry-After` in seconds or as a date,
-/// else until the reset, else `untold`.
-pub(crate) fn wait(headers: &HeaderMap, reported: &Report, untold: Duration, now: Timestamp) -> Duration {
+/// How long to wait after a throttled response with `reported` limits: `Retry-After` in seconds or as a date, else
+/// until the reset, else `default_wait`.
+pub(crate) fn wait(headers: &HeaderMap, reported: &Report, default_wait: Duration, now: Timestamp) -> Duration {
     let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
     let until_date = || {
         let date = rfc2822::parse(headers.get(RETRY_AFTER)?.to_str().ok()?).ok()?.timestamp();
         Some(Duration::try_from(date.duration_since(now)).unwrap_or(SHORTEST_WAIT))
     };
     let until_reset = || reported.reset.map(|reset| reset.after).filter(|after| !after.is_zero());
-    retry_after.or_else(until_date).or_else(until_reset).unwrap_or(untold).clamp(SHORTEST_WAIT, LONGEST_WAIT)
+    retry_after.or_else(until_date).or_else(until_reset).unwrap_or(default_wait).clamp(SHORTEST_WAIT, LONGEST_WAIT)
 }
 
 pub(crate) fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
@@ -50,7 +50,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
     use super::*;
-    use crate::vendor::UNTOLD_WAIT;
+    use crate::vendor::DEFAULT_WAIT;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -77,7 +77,7 @@ mod tests {
         ] {
             let headers = headers(&sent);
             let reported = report(&headers, now());
-            assert_eq!(wait(&headers, &reported, UNTOLD_WAIT, now()).as_secs(), seconds, "{sent:?}");
+            assert_eq!(wait(&headers, &reported, DEFAULT_WAIT, now()).as_secs(), seconds, "{sent:?}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! Every provider there is, and which of them the settings name.
+//! All providers, and which of them are configured.
 //!
-//! In: variables. Out: [`Candidate`]s in the order in which they are asked where nothing else is said: for stocks
-//! Alpaca, Massive, Tradier, Finnhub, Yahoo; for crypto Alpaca, Binance, Coinbase. Holds: nothing is sent before a
-//! candidate is connected to; those without keys have to be switched on (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
+//! In: variables. Out: [`Candidate`]s in the default order of preference: for stocks Alpaca, Massive, Tradier,
+//! Finnhub, Yahoo; for crypto Alpaca, Binance, Coinbase. Holds: nothing is sent before a candidate is connected;
+//! those without keys have to be switched on (`BARKEEP_YAHOO=on`, `BARKEEP_CRYPTO=binance`).
 
 pub use crate::candidate::Candidate;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     finnhub::FinnhubSettings, massive::MassiveSettings, tradier::TradierSettings, yahoo::YahooSettings,
 };
 
-/// Every provider, set up or not, in the default order.
+/// Every provider, configured or not, in the default order.
 ///
 /// # Errors
 /// [`SettingsError`] for the first variable that can't be used.
@@ -26,7 +26,7 @@ pub fn all(lookup: impl Fn(&str) -> Option<String>) -> Result<Vec<Box<dyn Candid
     ])
 }
 
-/// Those that are set up, in the default order. Empty variables count as not set.
+/// Those that are configured, in the default order. Empty variables count as not set.
 ///
 /// # Errors
 /// As [`all`].

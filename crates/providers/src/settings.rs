@@ -1,4 +1,4 @@
-//! What the settings of all providers are made of: keys, addresses, and what can be wrong with them.
+//! The building blocks of all providers' settings: keys, addresses, and what can be wrong with them.
 //!
 //! In: environment variables. Out: [`Secret`]s and [`BaseUrl`]s, or an error that names the variable. Holds: addresses
 //! are http or https without credentials in them, and neither an error nor a `Debug` shows a key.
@@ -45,7 +45,7 @@ pub(crate) fn find(lookup: impl Fn(&str) -> Option<String>, variable: &str) -> O
 /// The key of that variable.
 ///
 /// # Errors
-/// [`SettingsError::NoKey`] for one that can't stand in a header.
+/// [`SettingsError::NoKey`] for one that isn't valid in a header.
 pub(crate) fn key(
     lookup: impl Fn(&str) -> Option<String>,
     variable: &'static str,
@@ -56,13 +56,13 @@ pub(crate) fn key(
     }
 }
 
-/// Names the providers of crypto that may be asked though they want no key.
+/// Names the crypto providers to use although they require no key.
 pub const CRYPTO_VARIABLE: &str = "BARKEEP_CRYPTO";
 
-/// Whether `provider` stands in the list of providers of crypto: `binance`, or `coinbase, binance`.
+/// Whether `provider` is in the list of crypto providers: `binance`, or `coinbase, binance`.
 ///
 /// # Errors
-/// [`SettingsError::Choice`] for a name that isn't known.
+/// [`SettingsError::Choice`] for an unknown name.
 pub(crate) fn is_named_for_crypto(
     lookup: impl Fn(&str) -> Option<String>,
     provider: &str,
@@ -75,8 +75,8 @@ pub(crate) fn is_named_for_crypto(
     Err(SettingsError::Choice { variable: CRYPTO_VARIABLE, expected: "a list of alpaca, binance and coinbase" })
 }
 
-/// What requests to `host` are counted by: limits hold for a key wherever it is used, and where there is none for the
-/// address that asks. Names the key by its digest.
+/// The account by which requests to `host` are counted: limits apply to a key wherever it is used, and without a key
+/// to our address. Contains a digest of the key.
 pub(crate) fn account(provider: &str, host: &BaseUrl, key: Option<&Secret>) -> String {
     let host = host.as_str().trim_start_matches("https://").trim_start_matches("http://");
     match key {
@@ -98,7 +98,7 @@ impl Secret {
         &self.0
     }
 
-    /// Whether it can stand in a header.
+    /// Whether it is valid in a header.
     pub(crate) fn is_sendable(&self) -> bool {
         !self.0.is_empty() && self.0.bytes().all(|b| b.is_ascii_graphic())
     }
@@ -124,12 +124,12 @@ impl fmt::Debug for Secret {
 
 /// The address of a server, without a slash at its end: `https://data.alpaca.markets`, `http://127.0.0.1:9100`.
 ///
-/// A trailing `/v1`, `/v2` or `/v3`, as some providers' pages give it, is dropped: the requested paths include the version
-/// along.
+/// A trailing `/v1`, `/v2` or `/v3`, as in some providers' documentation, is dropped: the requested paths include the
+/// version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
-/// Why a text is no address to be used.
+/// Why a text is not a usable address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     #[error("isn't a valid URL: write it like https://data.alpaca.markets or http://127.0.0.1:9100")]
@@ -153,7 +153,7 @@ impl BaseUrl {
         self.0.starts_with("https:")
     }
 
-    /// Whether it is this machine, where no proxy has anything to do.
+    /// Whether it is this machine, for which no proxy is used.
     pub(crate) fn is_loopback(&self) -> bool {
         let Some(url) = self.url() else { return false };
         url.host_str().is_some_and(|host| {
@@ -162,7 +162,7 @@ impl BaseUrl {
         })
     }
 
-    /// The address of a path here; each segment is percent-encoded whole. `None` is not met: the text was parsed once.
+    /// The address of a path here; each segment is percent-encoded. `None` doesn't occur: the text was parsed once.
     pub(crate) fn at(&self, segments: &[&str]) -> Option<Url> {
         let mut url = self.url()?;
         url.path_segments_mut().ok()?.pop_if_empty().extend(segments);

@@ -7,10 +7,10 @@ use market::{Action, AssetClass, Bar, Range, Ticker, Timeframe};
 
 use crate::{FetchError, budget::Urgency};
 
-/// What the market's clock says: a past instant where history is replayed.
+/// The market's time: a past instant where history is replayed.
 pub type MarketClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// One question to a provider: the bars of some tickers of one asset class over one range.
+/// A request to a provider: the bars of some tickers of one asset class over one range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BarsRequest {
     pub asset_class: AssetClass,
@@ -22,36 +22,36 @@ pub struct BarsRequest {
     pub urgency: Urgency,
 }
 
-/// A part of the answer, as it comes.
+/// A part of the response, as it arrives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// As sent: not checked, not sorted, perhaps with bars outside the range.
     pub bars: BTreeMap<Ticker, Vec<Bar>>,
-    /// Of these nothing more comes, counting all pages so far. On the last page: all that weren't named before.
+    /// Tickers without further bars, counting all pages so far. On the last page: all that weren't named before.
     pub complete: Vec<Ticker>,
-    /// The part of the asked range that is really answered for: shorter where the plan holds the newest minutes
-    /// back. `None`: nothing of it could be requested yet.
+    /// The part of the requested range that the response covers: shorter if the plan delays the newest minutes.
+    /// `None`: nothing of it could be requested yet.
     pub answered: Option<Range>,
     /// Provider and feed, as stored with each bar: `alpaca/sip`, `market-sim/sip`.
     pub provenance: String,
 }
 
-/// An answer's pages, one after the other.
+/// A response's pages, one after the other.
 #[async_trait::async_trait]
 pub trait BarPages: Send {
     /// The next page; `None` after the last.
     ///
     /// # Errors
-    /// A [`FetchError`], after which no page comes. What was complete before stays so.
+    /// A [`FetchError`], after which no page follows. What was complete before remains valid.
     ///
-    /// Cancel-safe: dropping the future leaves nothing behind but requests spent.
+    /// Cancel-safe: dropping the future loses nothing but the requests already sent.
     async fn next(&mut self) -> Result<Option<Page>, FetchError>;
 
     /// HTTP requests so far, those that failed included.
     fn requests(&self) -> u32;
 }
 
-/// What a provider answered.
+/// The bars that a provider returned.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchedBars {
     /// As sent: not checked, not sorted, perhaps with bars outside the range. A ticker without bars has no entry.
@@ -63,28 +63,28 @@ pub struct FetchedBars {
     pub requests: u32,
 }
 
-/// What an endpoint can give for an asset class.
+/// What an endpoint can supply for an asset class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Timeframes that may be requested; none where this endpoint has no bars of the class at all. Bars of stocks start on
-    /// multiples of the clock, extended hours included.
+    /// Timeframes that may be requested; none if this endpoint has no bars of the class at all. Bars of stocks are
+    /// clock-aligned, extended hours included.
     pub timeframes: Vec<Timeframe>,
-    /// Of these, those whose bars of stocks start on multiples of the session's open instead.
+    /// Of these, those whose bars of stocks are aligned to the session's open instead.
     pub from_open: Vec<Timeframe>,
-    /// Whether intraday bars of stocks are had from 04:00 to 20:00 New York time, and not for the regular session alone.
+    /// Whether intraday bars of stocks cover 04:00 to 20:00 New York time, and not only the regular session.
     pub extended_hours: bool,
-    /// Of these, those whose prices are adjusted for the splits since: not as traded.
+    /// Of these, those whose prices are adjusted for later splits: not as traded.
     pub split_adjusted: Vec<Timeframe>,
     pub symbols_per_request: usize,
     /// Rows of one page, over all symbols.
     pub rows_per_page: usize,
-    /// A request's range at most; `None`: as long as one likes.
+    /// The longest range of a request; `None`: unlimited.
     pub longest_range: Option<SignedDuration>,
-    /// Nothing older exists here.
+    /// There are no older bars.
     pub earliest: Timestamp,
-    /// How far back from now single timeframes reach, where that is less.
+    /// How far back from now single timeframes go, where that is less.
     pub depth: BTreeMap<Timeframe, SignedDuration>,
-    /// How long after its end a bar may still change or be held back.
+    /// How long after its end a bar may still change or be delayed.
     pub grace: SignedDuration,
     pub requests_per_minute: u32,
 }
@@ -107,14 +107,14 @@ impl Limits {
         }
     }
 
-    /// Nothing older than this exists of `timeframe`, `now` by the market's clock.
+    /// The earliest bars of `timeframe`, with `now` on the market's clock.
     pub fn earliest_of(&self, timeframe: Timeframe, now: Timestamp) -> Timestamp {
         let reach = self.depth.get(&timeframe).and_then(|depth| now.checked_sub(*depth).ok());
         reach.map_or(self.earliest, |reach| reach.max(self.earliest))
     }
 }
 
-/// Who stands behind the configured address.
+/// The server at the configured address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// `alpaca`, or `market-sim` for the simulator: the part of the provenance before the slash.
@@ -131,7 +131,7 @@ pub struct Asset {
     pub asset_class: AssetClass,
     pub name: String,
     pub exchange: String,
-    /// Whether it trades now; a delisted one has history all the same.
+    /// Whether it trades now; delisted ones still have history.
     pub active: bool,
 }
 
@@ -140,7 +140,7 @@ pub struct Asset {
 pub trait BarSource: Send + Sync + std::fmt::Debug {
     fn endpoint(&self) -> &Endpoint;
 
-    /// The account that requests for bars are counted by.
+    /// The account by which requests for bars are counted.
     fn account(&self) -> &str;
 
     fn limits(&self, asset_class: AssetClass) -> Limits;
@@ -153,7 +153,7 @@ pub trait BarSource: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// A [`FetchError`], whose variants say what to do next.
     ///
-    /// Cancel-safe: dropping the future leaves nothing behind but requests spent.
+    /// Cancel-safe: dropping the future loses nothing but the requests already sent.
     async fn bars(&self, request: &BarsRequest) -> Result<FetchedBars, FetchError> {
         let mut pages = self.pages(request);
         let mut all = FetchedBars { bars: BTreeMap::new(), answered: None, provenance: String::new(), requests: 0 };
@@ -167,13 +167,13 @@ pub trait BarSource: Send + Sync + std::fmt::Debug {
         Ok(all)
     }
 
-    /// Looks `ticker` up in the provider's asset list; `None` where the list has no such ticker.
+    /// Looks `ticker` up in the provider's asset list; `None` if the list doesn't contain it.
     ///
     /// # Errors
     /// A [`FetchError`], as for bars.
     async fn asset(&self, ticker: &Ticker) -> Result<Option<Asset>, FetchError>;
 
-    /// The whole list of assets of a class that trade now; `None` where this provider has no such list.
+    /// All assets of a class that trade now; `None` if this provider has no such list.
     ///
     /// # Errors
     /// A [`FetchError`], as for bars.
@@ -181,8 +181,8 @@ pub trait BarSource: Send + Sync + std::fmt::Debug {
         Ok(None)
     }
 
-    /// Splits and cash dividends of some stocks whose ex-dates lie in `range`, oldest first; a ticker without any has no
-    /// entry. `None` where this provider doesn't tell of any.
+    /// Splits and cash dividends of some stocks with ex-dates in `range`, oldest first; a ticker without any has no
+    /// entry. `None` if this provider lists none.
     ///
     /// # Errors
     /// A [`FetchError`], as for bars.

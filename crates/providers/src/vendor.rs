@@ -1,4 +1,4 @@
-//! The constants of a provider: its name, its hosts, its variables and how it speaks of rates.
+//! The constants of a provider: its name, its hosts, its variables and its rate limit headers.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use crate::{
     settings::{BaseUrl, InvalidUrl, SettingsError},
 };
 
-/// Where a 429 doesn't say: a quarter of the window in which requests are counted.
-pub(crate) const UNTOLD_WAIT: Duration = Duration::from_secs(15);
+/// The wait after a 429 that doesn't say: a quarter of the window in which requests are counted.
+pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(15);
 
-/// One provider. All of it is written down once, in the provider's own folder.
+/// One provider. Defined once, in the provider's own folder.
 #[derive(Debug)]
 pub(crate) struct Vendor {
     /// The part of the provenance before the slash.
     pub(crate) name: &'static str,
-    /// Domains whose hosts are the provider's own: those are not asked who they are.
+    /// Domains whose hosts are the provider's own: those are not probed.
     pub(crate) own_domains: &'static [&'static str],
-    /// Asked where no variable names another address.
+    /// The default address.
     pub(crate) address: &'static str,
     /// The variable that names another address.
     pub(crate) url_variable: &'static str,
-    /// What to do where we are refused: which variables to check.
+    /// What to do if our credentials are rejected: which variables to check.
     pub(crate) mend_keys: &'static str,
     /// What to do where no server responds.
     pub(crate) mend_address: &'static str,
     pub(crate) user_agent: &'static str,
-    /// What an answer's headers say of the budget.
+    /// Reads the rate limit from a response's headers.
     pub(crate) report: fn(&HeaderMap, Timestamp) -> Report,
-    /// Whether a body turns us away though the status doesn't say so.
+    /// Whether a body means throttling though the status doesn't.
     pub(crate) throttled_by_body: Option<fn(StatusCode, &[u8]) -> bool>,
-    /// How long to wait where an answer that turns us away doesn't say.
-    pub(crate) untold_wait: Duration,
+    /// How long to wait if a throttled response doesn't say.
+    pub(crate) default_wait: Duration,
 }
 
 impl Vendor {
-    /// What most have in common.
+    /// What most providers have in common.
     pub(crate) const PLAIN: Self = Self {
         name: "",
         own_domains: &[],
@@ -51,7 +51,7 @@ impl Vendor {
         user_agent: concat!("barkeep/", env!("CARGO_PKG_VERSION")),
         report: rates::report,
         throttled_by_body: None,
-        untold_wait: UNTOLD_WAIT,
+        default_wait: DEFAULT_WAIT,
     };
 
     /// The provider's own address.
@@ -68,7 +68,7 @@ impl Vendor {
         }
     }
 
-    /// An address; the provider's own hosts encrypted only.
+    /// An address; the provider's own hosts must be encrypted.
     pub(crate) fn parse(&self, text: &str) -> Result<BaseUrl, InvalidUrl> {
         let url: BaseUrl = text.parse()?;
         if self.owns(&url) && !url.is_encrypted() { Err(InvalidUrl::Unencrypted) } else { Ok(url) }

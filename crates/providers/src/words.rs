@@ -1,22 +1,22 @@
-//! What a provider says in words, fit to be shown.
+//! A provider's error message, fit to be shown.
 //!
 //! In: a body. Out: text. Holds: it is on one line, shortened, and without our keys.
 
 use serde_json::Value;
 
-/// Characters of a provider's words that are kept.
+/// The maximum length of a shown message.
 const LONGEST_MESSAGE: usize = 200;
 
-/// Where the providers' JSON keeps its words.
+/// Where the providers' JSON contains the message.
 const WORDS_AT: [&str; 7] =
     ["/message", "/msg", "/error", "/errors/0", "/chart/error/description", "/fault/faultstring", "/errors/error"];
 
-/// What a refusal's body says: the provider's words where it is JSON, else its beginning.
+/// The message of a refusal's body: the provider's own if it is JSON, else its beginning.
 pub(crate) fn words(body: &[u8], secrets: &[&str]) -> String {
     if let Ok(json) = serde_json::from_slice::<Value>(body) {
-        let told = WORDS_AT.iter().find_map(|place| json.pointer(place).and_then(Value::as_str));
-        if let Some(told) = told.or(json.as_str()) {
-            return presentable(told, secrets);
+        let message = WORDS_AT.iter().find_map(|place| json.pointer(place).and_then(Value::as_str));
+        if let Some(message) = message.or(json.as_str()) {
+            return presentable(message, secrets);
         }
     }
     match body {

@@ -1,4 +1,4 @@
-//! Splits and dividends that the simulator tells of.
+//! Splits and dividends that the simulator lists.
 //!
 //! In: a CSV file with `symbol,ex_date,ratio` and, where there are dividends, `dividend`. Out: each stock's actions. A ratio
 //! of 7 is 7 new shares for one; 0.1 is one for ten.

@@ -1,4 +1,4 @@
-//! What time it is in the market: the wall clock's, or a past instant that runs on.
+//! The market's time: the wall clock's, or a past instant that runs on.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -23,7 +23,7 @@ impl Clock {
         })
     }
 
-    /// Shows whatever `now` says: a clock that stands, or that a test moves.
+    /// Shows the time of `now`: for a frozen clock, or one that a test advances.
     pub fn by(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

@@ -1,7 +1,7 @@
 //! Bars of any source, in Alpaca's order.
 //!
-//! In: a [`Question`]. Out: its first [`Rows`]. What holds: no minute that ends after the question's horizon
-//! adds to a bar, a bar is left out or whole as of then, and no more days are looked at than the rows need.
+//! In: a [`BarsQuery`]. Out: its first [`Rows`]. Holds: no minute that ends after the query's horizon adds to a bar,
+//! a bar is omitted or complete as of then, and no more days are read than the rows need.
 
 use jiff::{Timestamp, civil::Date};
 use market::{Calendar, Ticker};
@@ -24,7 +24,7 @@ pub(crate) enum Data {
 
 /// A query for symbols of one asset class.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
+pub(crate) struct BarsQuery {
     /// In the order of the answer.
     pub(crate) tickers: Vec<Ticker>,
     pub(crate) calendar: Calendar,
@@ -40,7 +40,7 @@ pub(crate) struct Question {
     pub(crate) limit: usize,
 }
 
-/// An answer's bars: ticker by ticker, as the question orders them.
+/// A response's bars: ticker by ticker, in the order of the query.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Rows {
     /// With the index of its ticker.
@@ -71,7 +71,7 @@ impl Data {
         }
     }
 
-    /// What the asset list shows: names that everybody knows, or the folder's.
+    /// The tickers of the asset list: well-known names, or the folder's.
     pub(crate) fn listed(&self) -> Vec<Ticker> {
         let mut tickers: Vec<Ticker> = match self {
             Self::Synthetic(market) => listing::tickers().filter(|ticker| market.knows(ticker)).collect(),
@@ -81,19 +81,19 @@ impl Data {
         tickers
     }
 
-    /// From when on questions are answered. A folder is all there is: what lies before its files had no trade, and is
-    /// answered with nothing rather than refused.
+    /// From when on queries are answered. A folder is complete: before its files there was no trade, and queries
+    /// return nothing instead of being refused.
     pub(crate) fn earliest() -> Timestamp {
         Calendar::AlwaysOpen.midnight(synthetic::FIRST_DAY).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    pub(crate) fn rows(&self, question: &Question) -> Rows {
+    pub(crate) fn rows(&self, query: &BarsQuery) -> Rows {
         let mut rows = Rows::default();
-        let first_ticker = question.after.map_or(0, |(ticker, _)| ticker);
-        for (index, ticker) in question.tickers.iter().enumerate().skip(first_ticker) {
-            let after = question.after.filter(|(ticker, _)| *ticker == index).map(|(_, start)| start);
+        let first_ticker = query.after.map_or(0, |(ticker, _)| ticker);
+        for (index, ticker) in query.tickers.iter().enumerate().skip(first_ticker) {
+            let after = query.after.filter(|(ticker, _)| *ticker == index).map(|(_, start)| start);
             let Some(series) = self.series(ticker) else { continue };
-            series.append(question, index, after, &mut rows);
+            series.append(query, index, after, &mut rows);
             if rows.more {
                 break;
             }
@@ -110,9 +110,9 @@ impl Data {
 }
 
 impl Series<'_> {
-    fn append(&self, question: &Question, index: usize, after: Option<i64>, rows: &mut Rows) {
-        let Question { calendar, span, newest_first, .. } = *question;
-        let (mut first, mut last) = (question.first, question.last.min(question.horizon));
+    fn append(&self, query: &BarsQuery, index: usize, after: Option<i64>, rows: &mut Rows) {
+        let BarsQuery { calendar, span, newest_first, .. } = *query;
+        let (mut first, mut last) = (query.first, query.last.min(query.horizon));
         match after {
             Some(start) if newest_first => last = last.min(start.saturating_sub(1)),
             Some(start) => first = first.max(start.saturating_add(1)),
@@ -127,12 +127,12 @@ impl Series<'_> {
         let mut minutes = Vec::new();
         let mut next = Some(if newest_first { newest } else { oldest });
         while let Some(days) = next.filter(|days| oldest.from <= days.from && days.from <= newest.from) {
-            let mut bars = self.bars(question, days, &mut minutes);
+            let mut bars = self.bars(query, days, &mut minutes);
             if newest_first {
                 bars.reverse();
             }
             for bar in bars.into_iter().filter(|bar| first <= bar.start && bar.start <= last) {
-                if rows.bars.len() == question.limit {
+                if rows.bars.len() == query.limit {
                     rows.more = true;
                     return;
                 }
@@ -144,8 +144,8 @@ impl Series<'_> {
     }
 
     /// The bars of `days`; `minutes` is scratch space.
-    fn bars(&self, question: &Question, days: Days, minutes: &mut Vec<Minute>) -> Vec<Minute> {
-        let Question { calendar, span, horizon, .. } = *question;
+    fn bars(&self, query: &BarsQuery, days: Days, minutes: &mut Vec<Minute>) -> Vec<Minute> {
+        let BarsQuery { calendar, span, horizon, .. } = *query;
         let mut sum = Sum::new(span, calendar, days);
         let happened = |minutes: &[Minute]| minutes.partition_point(|minute| minute.start + 60 <= horizon);
         match self {

@@ -1,8 +1,8 @@
-//! Why a simulator can't start or go on.
+//! Why a simulator can't start or continue.
 
 use std::{io, path::PathBuf};
 
-/// What is wrong, with what, and what to do about it.
+/// What is wrong, with what, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     #[error("the folder of bars {} can't be read ({source}): give one that exists", folder.display())]

@@ -1,32 +1,32 @@
-//! What goes wrong on purpose, and on which requests.
+//! Configured faults, and which requests have them.
 //!
-//! In: kinds with their shares. Out: for the n-th request, its fault or none. What holds: no chance is involved, so a
+//! In: kinds with their shares. Out: for the n-th request, its fault or none. Holds: no randomness is involved, so a
 //! run can be repeated; a share of 1 means every request, and a share of 0.25 about every fourth, evenly spread.
 
 use std::{collections::VecDeque, fmt, str::FromStr};
 
 use crate::{SimError, synthetic::noise};
 
-/// Ways to go wrong. [`FaultKind::Malformed`] and those after it happen to pages of bars only.
+/// Kinds of faults. [`FaultKind::Malformed`] and those after it apply to pages of bars only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// 429 with `Retry-After` of so many seconds, though the limit isn't reached.
     Throttle { seconds: u32 },
     /// 500, 502, 503 and 504 in turns; with JSON, with HTML, with plain text and without a body.
     ServerError,
-    /// No answer, until the client gives up or the simulator stops.
+    /// No response, until the client gives up or the simulator stops.
     Hang,
-    /// The connection breaks after half of the answer.
+    /// The connection breaks after half of the response.
     Cut,
     /// 200 with JSON that ends in the middle.
     Malformed,
-    /// A bar twice.
+    /// A duplicate bar.
     Duplicate,
     /// Bars of a symbol in the wrong order.
     Unsorted,
-    /// A bar that can't be true: high below low, a negative price, a negative volume, in turns.
+    /// An invalid bar: high below low, a negative price, a negative volume, in turns.
     Insane,
-    /// A bar besides of more than a year before the first.
+    /// An additional bar from more than a year before the first.
     Stray,
     /// Half of the page's bars, and a token that leads to the rest.
     Short,
@@ -42,7 +42,7 @@ pub struct Fault {
     pub share: f64,
 }
 
-/// The text is no fault.
+/// The text is not a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' isn't a valid fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
@@ -107,9 +107,9 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     faults: Vec<Fault>,
-    /// Where in [0, 1) the count begins.
+    /// Where in [0, 1) the sequence begins.
     phase: f64,
-    /// What the requests to come have instead, one each.
+    /// Faults of the next requests, one each, in place of the shares.
     next: VecDeque<Option<FaultKind>>,
 }
 
@@ -119,19 +119,19 @@ impl Plan {
     pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> Result<Self, SimError> {
         let sum: f64 = faults.iter().map(|fault| fault.share).sum();
         let shares = faults.iter().all(|fault| (0.0..=1.0).contains(&fault.share));
-        // A hair more is how 0.1 added up ten times can come out.
+        // Adding 0.1 ten times can exceed 1 by a rounding error.
         if !shares || sum > 1.0 + 1e-9 {
             return Err(SimError::Faults(sum));
         }
         Ok(Self { faults, phase: noise::unit(noise::mix(seed)), next: VecDeque::new() })
     }
 
-    /// From the next request on, these, one each; then shares count again.
+    /// Sets the faults of the next requests, one each; then shares apply again.
     pub(crate) fn set_next(&mut self, next: impl IntoIterator<Item = Option<FaultKind>>) {
         self.next = next.into_iter().collect();
     }
 
-    /// The fault of the `n`-th request, which comes now.
+    /// The fault of the `n`-th request, which is the current one.
     pub(crate) fn take(&mut self, n: u64) -> Option<FaultKind> {
         self.next.pop_front().unwrap_or_else(|| self.fault_for(n))
     }

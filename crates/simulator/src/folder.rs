@@ -1,7 +1,7 @@
 //! Reads a folder of one-minute bars.
 //!
 //! In: `TICKER.csv` and `TICKER.csv.gz` with `ts_utc,open,high,low,close,volume`. Out: each ticker's minutes, oldest
-//! first. What holds: a line that can't be true is refused with its number, never passed over.
+//! first. Holds: an invalid line is refused with its number, never skipped.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::{
 
 const COLUMNS: [&str; 6] = ["ts_utc", "open", "high", "low", "close", "volume"];
 
-/// More than was ever traded of anything in a minute, and small enough to add up for ever.
+/// More than was ever traded of anything in a minute, and small enough to be summed without overflow.
 const MOST_VOLUME: f64 = 1e15;
 
 /// All minutes of the folder.
@@ -32,7 +32,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// # Errors
-    /// What is wrong with the folder or one of its files. Files with other endings are left alone.
+    /// What is wrong with the folder or one of its files. Files with other endings are ignored.
     pub(crate) fn read(folder: &Path) -> Result<Self, SimError> {
         let unreadable = |source| SimError::Folder { folder: folder.to_owned(), source };
         let mut files: Vec<PathBuf> = fs::read_dir(folder)

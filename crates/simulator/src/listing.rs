@@ -7,7 +7,7 @@ use market::Ticker;
 pub(crate) struct Listed {
     pub(crate) ticker: &'static str,
     pub(crate) name: &'static str,
-    /// As Alpaca's asset list spells exchanges.
+    /// In the spelling of Alpaca's asset list.
     pub(crate) exchange: &'static str,
     /// In dollars, at the start of 2026.
     pub(crate) price: f64,

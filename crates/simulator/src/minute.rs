@@ -1,9 +1,9 @@
 //! One minute of trading, and sums of minutes.
 //!
-//! What holds: volume and turnover are whole numbers, so that adding up is exact and a coarse bar doesn't depend on the
-//! order or grouping in which its minutes came.
+//! Holds: volume and turnover are whole numbers, so that sums are exact and a coarse bar doesn't depend on the order
+//! or grouping of its minutes.
 
-/// Parts of a share or coin, and of a price unit, that are told apart.
+/// The smallest unit of a share or coin, and of a price, as its reciprocal.
 pub(crate) const PARTS: u128 = 100_000_000;
 
 /// Open, high, low and close of a minute or of several, with what was traded.
@@ -17,14 +17,14 @@ pub(crate) struct Minute {
     pub(crate) close: f64,
     /// In [`PARTS`] of a share or coin.
     pub(crate) volume: u128,
-    /// Volume times price, in [`PARTS`] of both; 0 where it isn't known.
+    /// Volume times price, in [`PARTS`] of both; 0 if unknown.
     pub(crate) turnover: u128,
-    /// 0 where it isn't known: without a trade there is no minute.
+    /// 0 if unknown: a minute without a trade doesn't exist.
     pub(crate) trades: u64,
 }
 
 impl Minute {
-    /// Takes in a later minute.
+    /// Adds a later minute.
     pub(crate) fn add(&mut self, next: &Self) {
         self.high = self.high.max(next.high);
         self.low = self.low.min(next.low);
@@ -42,7 +42,7 @@ impl Minute {
         }
     }
 
-    /// Volume-weighted average price, to six decimals; `None` where turnover isn't known.
+    /// Volume-weighted average price, to six decimals; `None` if the turnover is unknown.
     pub(crate) fn vwap(&self) -> Option<f64> {
         const MILLIONTH: u128 = PARTS / 1_000_000;
         let unit = self.volume.checked_mul(MILLIONTH).filter(|unit| *unit > 0)?;

@@ -10,14 +10,14 @@ use crate::{Clock, Fault};
 /// Where bars come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Made up, from the seed: any ticker, any time since 1990.
+    /// Generated from the seed: any ticker, any time since 1990.
     Synthetic,
     /// A folder of one-minute bars, one `TICKER.csv` or `TICKER.csv.gz` each with the columns
     /// `ts_utc,open,high,low,close,volume`; read once, at the start.
     Folder(PathBuf),
 }
 
-/// How a simulator behaves. Start from [`Settings::new`].
+/// The behaviour of a simulator. Start from [`Settings::new`].
 #[derive(Clone)]
 pub struct Settings {
     pub source: Source,
@@ -25,19 +25,19 @@ pub struct Settings {
     pub clock: Clock,
     /// Requests allowed in each minute of the wall clock, over all paths; at least 1.
     pub requests_per_minute: u32,
-    /// Waited before every answer.
+    /// The delay before every response.
     pub latency: Duration,
-    /// How long stock bars of the SIP feed are held back (Alpaca's free plan: 15 minutes).
+    /// The delay of stock bars of the SIP feed (Alpaca's free plan: 15 minutes).
     pub delay: SignedDuration,
-    /// The one pair of key id and secret that is let in; `None` lets any pair in, but not none.
+    /// The one pair of key id and secret that is accepted; `None` accepts any pair, but not none.
     pub credentials: Option<(String, String)>,
-    /// What goes wrong, and how often. The shares may add up to 1 at most.
+    /// The faults and their shares, which add up to 1 at most.
     pub faults: Vec<Fault>,
-    /// Chooses the made-up market, and which requests faults fall on.
+    /// Determines the synthetic market, and which requests have faults.
     pub seed: u64,
-    /// Tickers that a made-up market doesn't know, besides those that begin with `ZZ` or contain `NOPE`.
+    /// Tickers that are unknown in a synthetic market, besides those that begin with `ZZ` or contain `NOPE`.
     pub unknown: Vec<Ticker>,
-    /// Splits and dividends that it tells of, from their ex-dates on. Bars are as traded whatever they say.
+    /// Splits and dividends that it lists, from their ex-dates on. Bars are as traded regardless.
     pub actions: BTreeMap<Ticker, Vec<Action>>,
 }
 

@@ -1,4 +1,4 @@
-//! The server and the handle on it.
+//! The server and its handle.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Fault, FaultKind, Seen, Settings, SimError, Stats, faults::Plan, protocol, shared::Shared};
 
-/// Connections that are still busy so long after the order to stop are dropped.
+/// Connections that are still busy this long after the stop are dropped.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// A simulated provider: serves it, shows what it has seen, and lets faults be switched while it runs. Copies are
-/// handles on the same one.
+/// A simulated provider: serves requests, shows what it has received, and lets faults be changed while it runs.
+/// Copies are handles of the same one.
 #[derive(Clone, Debug)]
 pub struct Simulator(Arc<Shared>);
 
@@ -33,17 +33,17 @@ impl Simulator {
         Ok(Self(Arc::new(Shared::open(settings)?)))
     }
 
-    /// The routes, for a server of one's own; requests that hang by a fault then do so until it drops them.
+    /// The routes, for another server; requests that hang by a fault do so until that server drops them.
     pub fn router(&self) -> Router {
         protocol::router(Arc::clone(&self.0), CancellationToken::new())
     }
 
-    /// Answers on `listener` until `stop`, then finishes what it has begun, for two seconds at most.
+    /// Serves `listener` until `stop`, then finishes the requests in progress, for two seconds at most.
     ///
     /// # Errors
     /// [`SimError::Accept`].
     ///
-    /// Cancel-safe: dropping the future closes the listener; answers begun may still go out.
+    /// Cancel-safe: dropping the future closes the listener; responses in progress may still be sent.
     pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) -> Result<(), SimError> {
         let router = protocol::router(Arc::clone(&self.0), stop.clone());
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -57,7 +57,7 @@ impl Simulator {
         }
     }
 
-    /// What it has seen so far.
+    /// What it has received so far.
     pub fn stats(&self) -> Stats {
         self.0.tally().stats.clone()
     }
@@ -76,7 +76,8 @@ impl Simulator {
         Ok(())
     }
 
-    /// What goes wrong with the requests to come, one each, whatever their shares say: for whoever knows which they are.
+    /// Sets the faults of the next requests, one each, regardless of shares: for tests that know which requests
+    /// follow.
     pub fn set_next_faults(&self, faults: impl IntoIterator<Item = Option<FaultKind>>) {
         self.0.plan().set_next(faults);
     }

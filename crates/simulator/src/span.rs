@@ -1,8 +1,8 @@
 //! Alpaca's timeframes, and the bars that minutes add up to.
 //!
-//! In: `15Min`, `4Hour`, `3Month` and minutes, day by day. Out: bars named by their start. What holds: bars of up to a
-//! day lie within one day of their market, so that days can be taken in any order; stocks go by New York's clock,
-//! crypto by UTC.
+//! In: `15Min`, `4Hour`, `3Month` and minutes, day by day. Out: bars identified by their start. Holds: bars of up to
+//! a day lie within one day of their market, so that days can be processed in any order; stocks use New York's clock,
+//! crypto UTC.
 
 use std::{fmt, str::FromStr};
 
@@ -14,7 +14,7 @@ use market::{Calendar, Grid, Timeframe};
 
 use crate::minute::Minute;
 
-/// The length of a bar as Alpaca knows it.
+/// The length of a bar in Alpaca's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
     Minutes(i64),
@@ -24,7 +24,7 @@ pub(crate) enum Span {
     Months(i64),
 }
 
-/// The text is none of Alpaca's timeframes.
+/// The text is not one of Alpaca's timeframes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidSpan;
 
@@ -58,7 +58,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// Whole days, `[from, to)` in the market's time zone, to whose bars nothing outside adds.
+/// Whole days, `[from, to)` in the market's time zone; nothing outside adds to their bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Days {
     pub(crate) from: Date,
@@ -124,7 +124,7 @@ fn grid(calendar: Calendar) -> Grid {
     }
 }
 
-/// Adds minutes up to the bars of one [`Days`].
+/// Resamples minutes to the bars of one [`Days`].
 #[derive(Debug)]
 pub(crate) struct Sum {
     span: Span,
@@ -140,7 +140,7 @@ impl Sum {
         Self { span, calendar, days, until: i64::MIN, bars: Vec::new() }
     }
 
-    /// Takes in minutes, oldest first.
+    /// Adds minutes, oldest first.
     pub(crate) fn add(&mut self, minutes: &[Minute]) {
         for minute in minutes {
             if let Some(bar) = self.bars.last_mut().filter(|_| minute.start < self.until) {

@@ -1,4 +1,4 @@
-//! What the simulator has seen, for tests and measurements.
+//! What the simulator has received, for tests and measurements.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,10 +11,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Requests by route: `/v2/stocks/bars`, `/v2/assets/{symbol}`, ...; what no route takes is under `other`. The
+    /// Requests by route: `/v2/stocks/bars`, `/v2/assets/{symbol}`, ...; unrouted ones are under `other`. The
     /// simulator's own `/v1/market-sim` isn't counted.
     pub requests: BTreeMap<String, u64>,
-    /// Answers with status 429: beyond the limit, or by a fault.
+    /// Responses with status 429: beyond the limit, or by a fault.
     pub throttled: u64,
     /// The highest number of requests within any 60 seconds, refused ones included.
     pub busiest_minute: u32,
@@ -32,7 +32,7 @@ impl Stats {
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub at: Instant,
@@ -40,7 +40,7 @@ pub struct Seen {
     pub uri: String,
 }
 
-/// The latest so many requests are remembered.
+/// How many of the latest requests are kept.
 const REMEMBERED: usize = 10_000;
 
 /// Keeps [`Stats`] up to date.
@@ -48,12 +48,12 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct Tally {
     pub(crate) stats: Stats,
     pub(crate) seen: VecDeque<Seen>,
-    /// When the requests of the last 60 seconds came.
+    /// When the requests of the last 60 seconds arrived.
     recent: VecDeque<Instant>,
 }
 
 impl Tally {
-    /// Counts a request; its number, from 0.
+    /// Counts a request, and returns its number, from 0.
     pub(crate) fn count(&mut self, route: &str, uri: String, now: Instant) -> u64 {
         let number = self.stats.total();
         if self.seen.len() == REMEMBERED {

@@ -1,7 +1,7 @@
-//! Counts requests by minutes of the wall clock, and says when there are too many.
+//! Counts requests by minutes of the wall clock, and detects when there are too many.
 //!
-//! In: each request's instant. Out: what its answer's headers say, and whether it goes too far. What holds: no more
-//! than the limit is let through in any minute that begins at second 0, which is how Alpaca's resets lie.
+//! In: each request's instant. Out: the values of its response's headers, and whether it exceeds the limit. Holds: no
+//! more than the limit is accepted in any minute that begins at second 0, which is how Alpaca's windows are aligned.
 
 use jiff::Timestamp;
 
@@ -16,14 +16,14 @@ pub(crate) struct Window {
     used: u32,
 }
 
-/// Where a request stands.
+/// The state of the window after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct WindowState {
     pub(crate) limit: u32,
     pub(crate) remaining: u32,
-    /// Unix seconds at which counting starts afresh.
+    /// Unix seconds at which the next window begins.
     pub(crate) reset: i64,
-    /// One request too many.
+    /// The request exceeds the limit.
     pub(crate) exceeded: bool,
 }
 
@@ -33,7 +33,7 @@ impl Window {
     }
 
     /// Counts one request.
-    pub(crate) fn take(&mut self, now: Timestamp) -> Standing {
+    pub(crate) fn take(&mut self, now: Timestamp) -> WindowState {
         let reset = (now.as_second().div_euclid(SECONDS) + 1) * SECONDS;
         if reset > self.reset {
             (self.reset, self.used) = (reset, 0);
@@ -42,7 +42,7 @@ impl Window {
         if !exceeded {
             self.used += 1;
         }
-        Standing { limit: self.limit, remaining: self.limit - self.used, reset: self.reset, exceeded }
+        WindowState { limit: self.limit, remaining: self.limit - self.used, reset: self.reset, exceeded }
     }
 }
 
@@ -56,12 +56,12 @@ mod tests {
     fn one_request_too_many_is_refused_until_the_minute_ends() {
         let mut window = Window::new(2);
         let at = |second: i64| Timestamp::from_second(1_721_224_800 + second).unwrap();
-        let standing = |remaining, exceeded| Standing { limit: 2, remaining, reset: 1_721_224_860, exceeded };
-        assert_eq!(window.take(at(0)), standing(1, false));
-        assert_eq!(window.take(at(30)), standing(0, false));
-        assert_eq!(window.take(at(59)), standing(0, true));
-        assert_eq!(window.take(at(59)), standing(0, true));
-        assert_eq!(window.take(at(60)), Standing { reset: 1_721_224_920, ..standing(1, false) });
+        let window_state = |remaining, exceeded| WindowState { limit: 2, remaining, reset: 1_721_224_860, exceeded };
+        assert_eq!(window.take(at(0)), window_state(1, false));
+        assert_eq!(window.take(at(30)), window_state(0, false));
+        assert_eq!(window.take(at(59)), window_state(0, true));
+        assert_eq!(window.take(at(59)), window_state(0, true));
+        assert_eq!(window.take(at(60)), WindowState { reset: 1_721_224_920, ..window_state(1, false) });
     }
 
     #[test]

@@ -1,4 +1,4 @@
--- How the data of every timeframe stands: ten questions, one after the other.
+-- The state of all timeframes: ten queries, one after the other.
 --
 --   psql "$(barkeep db url)" -f monitor_multi_timeframe.sql
 --   psql "$DATABASE_URL" -v symbol=TSLA -f monitor_multi_timeframe.sql

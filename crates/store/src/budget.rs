@@ -36,7 +36,7 @@ pub struct Answered {
 
 /// The budget of an account.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Standing {
+pub struct AccountBudget {
     pub account: String,
     pub provider: String,
     pub requests_per_minute: i32,
@@ -168,9 +168,9 @@ pub async fn unblock(database: &Database, account: &str) -> Result<(), StoreErro
 ///
 /// # Errors
 /// If the database is unreachable.
-pub async fn account_budget(database: &Database, account: &str) -> Result<Option<Standing>, StoreError> {
+pub async fn account_budget(database: &Database, account: &str) -> Result<Option<AccountBudget>, StoreError> {
     let mut tx = database.begin().await?;
-    let row = query(STANDING).bind(account).fetch_optional(&mut *tx).await?;
+    let row = query(ACCOUNT_BUDGETS).bind(account).fetch_optional(&mut *tx).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -178,12 +178,13 @@ pub async fn account_budget(database: &Database, account: &str) -> Result<Option
 ///
 /// # Errors
 /// If the database is unreachable.
-pub async fn account_budgets(database: &Database) -> Result<Vec<Standing>, StoreError> {
+pub async fn account_budgets(database: &Database) -> Result<Vec<AccountBudget>, StoreError> {
     let mut tx = database.begin().await?;
-    query(STANDING).bind(None::<&str>).fetch_all(&mut *tx).await?.iter().map(read).collect()
+    query(ACCOUNT_BUDGETS).bind(None::<&str>).fetch_all(&mut *tx).await?.iter().map(read).collect()
 }
 
-const STANDING: &str = "select s.account, s.provider, s.requests_per_minute, s.left_now, s.left_background, s.wait_now,
+const ACCOUNT_BUDGETS: &str =
+    "select s.account, s.provider, s.requests_per_minute, s.left_now, s.left_background, s.wait_now,
         s.blocked_until, s.blocked_reason, s.blocked_message, s.turned_away
     from barkeep.budget_standing($1) s
     join barkeep.budgets b on b.account = s.account
@@ -203,8 +204,8 @@ pub async fn forget_unused(database: &Database) -> Result<u64, StoreError> {
     Ok(gone)
 }
 
-fn read(row: &PgRow) -> Result<Standing, StoreError> {
-    Ok(Standing {
+fn read(row: &PgRow) -> Result<AccountBudget, StoreError> {
+    Ok(AccountBudget {
         account: row.try_get(0)?,
         provider: row.try_get(1)?,
         requests_per_minute: row.try_get(2)?,

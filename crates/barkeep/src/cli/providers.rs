@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 use store::{
-    budget::{self, Standing},
+    budget::{self, AccountBudget},
     provider_health::{self, ProviderHealth},
 };
 
@@ -20,7 +20,7 @@ struct ProvidersReport {
     /// All supported providers; those that are configured come first, in the order in which they are asked.
     providers: Vec<Provider>,
     /// The request budgets of accounts that were used within a day.
-    budgets: Vec<Standing>,
+    budgets: Vec<AccountBudget>,
     health: Vec<ProviderHealth>,
 }
 
@@ -83,7 +83,7 @@ fn render(report: &ProvidersReport) -> String {
     lines.join("\n")
 }
 
-fn account_row(standing: &Standing, health: &[ProviderHealth]) -> [String; 5] {
+fn account_row(standing: &AccountBudget, health: &[ProviderHealth]) -> [String; 5] {
     let health = health.iter().find(|health| health.account == standing.account);
     let state = match (health, &standing.blocked_until) {
         (_, Some(until)) => {

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::{
-    budget::{self, Standing},
+    budget::{self, AccountBudget},
     clock,
     overview::{self, Totals},
     processes::{self, Process},
@@ -29,7 +29,7 @@ struct StatusReport {
     market_as_of: Option<Timestamp>,
     queue: Totals,
     processes: Vec<Process>,
-    budgets: Vec<Standing>,
+    budgets: Vec<AccountBudget>,
     providers: Vec<ProviderHealth>,
 }
 
@@ -123,8 +123,8 @@ fn render(report: &StatusReport) -> String {
     lines.join("\n")
 }
 
-fn describe_budget(standing: &Standing) -> String {
-    let Standing { account, left, requests_per_minute, .. } = standing;
+fn describe_budget(standing: &AccountBudget) -> String {
+    let AccountBudget { account, left, requests_per_minute, .. } = standing;
     match (&standing.blocked_until, &standing.blocked_message) {
         (Some(until), Some(message)) => format!("{account}: paused until {until:.0} ({message})"),
         (Some(until), None) => format!("{account}: paused until {until:.0} (the provider asked to wait)"),

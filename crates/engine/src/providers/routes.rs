@@ -15,7 +15,7 @@ use market::{AssetClass, Sessions, Ticker, Timeframe};
 use providers::{BarSource, Limits};
 use store::{
     Database, StoreError,
-    budget::{self, Standing},
+    budget::{self, AccountBudget},
     provider_health::{self as health, FAILING},
     runs::QueuedRun,
 };
@@ -52,7 +52,7 @@ pub struct Route {
 /// Budgets and circuits of all accounts at one moment.
 #[derive(Debug)]
 pub struct RoutingSnapshot {
-    standings: HashMap<String, Standing>,
+    budgets: HashMap<String, AccountBudget>,
     /// Accounts whose circuit is open.
     open_circuits: HashMap<String, OpenCircuit>,
     now: Timestamp,
@@ -101,10 +101,10 @@ impl Routes {
     /// # Errors
     /// If the database is unreachable.
     pub async fn snapshot(&self, database: &Database) -> Result<RoutingSnapshot, StoreError> {
-        let mut standings = HashMap::new();
+        let mut budgets = HashMap::new();
         for source in self.all() {
-            if let Some(standing) = budget::account_budget(database, source.account()).await? {
-                standings.insert(source.account().to_owned(), standing);
+            if let Some(budget) = budget::account_budget(database, source.account()).await? {
+                budgets.insert(source.account().to_owned(), budget);
             }
         }
         let now = Timestamp::now();
@@ -128,7 +128,7 @@ impl Routes {
             }
             open_circuits.insert(health.account, circuit);
         }
-        Ok(RoutingSnapshot { standings, open_circuits, now })
+        Ok(RoutingSnapshot { budgets, open_circuits, now })
     }
 
     /// The provider to use for a run: the first that has its bars and accepts requests now.
@@ -195,9 +195,9 @@ impl RoutingSnapshot {
     fn allows(&self, account: &str, background: bool, alone: bool) -> bool {
         // An account that was never used has its initial budget.
         self.open_until(account, alone).is_none()
-            && self.standings.get(account).is_none_or(|standing| match background {
-                true => standing.left_for_background > 0,
-                false => standing.left > 0,
+            && self.budgets.get(account).is_none_or(|budget| match background {
+                true => budget.left_for_background > 0,
+                false => budget.left > 0,
             })
     }
 
@@ -210,7 +210,7 @@ impl RoutingSnapshot {
     fn wait(&self, account: &str, alone: bool) -> Duration {
         let wait = self.open_until(account, alone).map(|until| until.duration_since(self.now));
         let wait = wait.and_then(|wait| Duration::try_from(wait).ok()).unwrap_or_default();
-        self.standings.get(account).map_or(wait, |standing| standing.wait.max(wait))
+        self.budgets.get(account).map_or(wait, |budget| budget.wait.max(wait))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{FetchError, days::days_of, http::PATIENCE_BETWEEN_PAGES};
 const KINDS: &str = "forward_split,reverse_split,stock_dividend,cash_dividend";
 const ROWS_PER_PAGE: &str = "1000";
 
-/// `None` where the server has no such list, as a simulator may not.
+/// `None` if the server has no such list, as a simulator may not.
 pub(super) async fn actions(
     source: &AlpacaSource,
     tickers: &[Ticker],

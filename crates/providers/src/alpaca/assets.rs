@@ -1,6 +1,7 @@
-//! Alpaca's asset list, which is the trading host's.
+//! Alpaca's asset list, from the trading host.
 //!
-//! In: a ticker, or a class. Out: what the list says of it. Holds: what isn't in the list is `None`, and no failure is.
+//! In: a ticker, or a class. Out: the entries of the list. Holds: what isn't in the list is `None`, and a failure
+//! never is.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub(super) async fn one(source: &AlpacaSource, ticker: &Ticker) -> Result<Option
     asset(ticker.clone(), found).ok_or_else(unknown).map(Some)
 }
 
-/// Those that trade now. What we can't write, such as warrants with long names, is left out.
+/// Assets that trade now. Tickers outside of our format, such as warrants with long names, are left out.
 pub(super) async fn all(source: &AlpacaSource, asset_class: AssetClass) -> Result<Option<Vec<Asset>>, FetchError> {
     let mut url = source.url(&source.trading_url, &["v2", "assets"])?;
     let class = match asset_class {
@@ -39,7 +40,7 @@ pub(super) async fn all(source: &AlpacaSource, asset_class: AssetClass) -> Resul
     Ok(list.map(|list| list.into_iter().filter_map(listed).collect()))
 }
 
-/// `None` for a class that we don't have.
+/// `None` for a class that isn't supported.
 fn asset(ticker: Ticker, found: WireAsset) -> Option<Asset> {
     Some(Asset {
         ticker,

@@ -1,4 +1,4 @@
-//! Alpaca in the list of providers: with keys for both classes, named without any for crypto alone.
+//! Alpaca as a candidate: with keys for both classes, named without any for crypto alone.
 
 use std::sync::Arc;
 

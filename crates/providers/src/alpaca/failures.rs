@@ -1,4 +1,4 @@
-//! Alpaca's refusals, where they differ from everybody's.
+//! Alpaca's refusals, where they differ from other providers'.
 
 use market::Ticker;
 use reqwest::StatusCode;
@@ -10,13 +10,13 @@ use crate::{
     words::words,
 };
 
-/// Alpaca's words for the newest minutes of a plan without real-time data.
+/// Alpaca's message about the newest minutes on a plan without real-time data.
 const RECENT_SIP: &str = "subscription does not permit querying recent sip data";
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The plan holds the newest 15 minutes back; the keys are fine.
+    /// The plan delays the newest 15 minutes; the keys are fine.
     RecentSip,
     Fetch(FetchError),
 }
@@ -27,8 +27,8 @@ impl From<FetchError> for Failure {
     }
 }
 
-/// Reads an answer with a status other than 200. (Bars of an unknown symbol come as 200 and empty: a 404 is the
-/// address's fault and no ticker's.)
+/// Reads a response with a status other than 200. (Bars of an unknown symbol come as 200 and empty: a 404 is about
+/// the address, not a ticker.)
 pub(super) fn read(http: &Http, answer: &Answer, tickers: &[Ticker]) -> Failure {
     let recent = || words(&answer.body, &http.secrets()).to_ascii_lowercase().contains(RECENT_SIP);
     if answer.status == StatusCode::FORBIDDEN && recent() {

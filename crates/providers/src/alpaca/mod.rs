@@ -1,8 +1,8 @@
 //! Alpaca: stocks and crypto, and servers that speak its protocol (the simulator for one).
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, raw and ascending as sent. Holds: nothing is sent beyond the
-//! budget; nothing is sent twice but for one case, the newest minutes that a free plan holds back, where the range is
-//! cut and requested again; no key shows up in an error or a `Debug`.
+//! budget; nothing is sent twice but for one case, the newest minutes that a free plan delays, where the range is cut
+//! and requested again; no key shows up in an error or a `Debug`.
 
 mod actions;
 mod assets;
@@ -38,14 +38,14 @@ pub use crate::MarketClock;
 use crate::{
     Asset, BarPages, BarSource, BarsRequest, Endpoint, FetchError, Limits,
     budget::{Account, Accounts, Allowance, InProcess, Urgency},
-    http::{Answer, Http, Key, Question},
+    http::{Answer, Http, Key, RequestSpec},
     probe::{SIMULATOR, probe},
     rates,
     vendor::Vendor,
     words::is_html,
 };
 
-/// Alpaca, whose data host most of this is about.
+/// Alpaca's data host, which most of this is about.
 static ALPACA: Vendor = Vendor {
     name: "alpaca",
     own_domains: &["alpaca.markets"],
@@ -61,7 +61,7 @@ const KEY_HEADERS: [&str; 2] = ["APCA-API-KEY-ID", "APCA-API-SECRET-KEY"];
 /// Keeps a request's address below 2,000 characters.
 const SYMBOLS_PER_REQUEST: usize = 100;
 
-/// What a plan without real-time data holds back: 15 minutes, and one for clocks that differ.
+/// The delay of a plan without real-time data: 15 minutes, and one for clock differences.
 const HELD_BACK: SignedDuration = SignedDuration::from_mins(16);
 
 /// Bars and assets from Alpaca's HTTP API.
@@ -79,15 +79,15 @@ pub struct AlpacaSource {
     /// The trading host's; the same where one server is both.
     trading_budget: Arc<dyn Allowance>,
     requests_per_minute: AtomicU32,
-    /// Whether the plan was seen to hold the newest minutes back.
+    /// Whether the plan was seen to delay the newest minutes.
     held_back: AtomicBool,
 }
 
 impl AlpacaSource {
-    /// Gets ready to ask the server of `settings`. One that isn't Alpaca's own host is asked once whether it is a
-    /// simulator; Alpaca itself is not asked anything yet.
+    /// Prepares requests to the server of `settings`. A server that isn't Alpaca's own host is probed once for a
+    /// simulator; nothing is sent to Alpaca itself yet.
     ///
-    /// `market_now` is the market's clock; what a plan holds back is counted from it.
+    /// `market_now` is the market's clock; a plan's delay is counted from it.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -152,7 +152,7 @@ impl AlpacaSource {
         answer.json(&self.http).map_err(Failure::from)
     }
 
-    /// Asks what isn't about bars; `None` for a 404 that isn't a web page, which comes from something else.
+    /// Looks up what isn't about bars; `None` for a 404 that isn't a web page, which comes from something else.
     async fn look_up<T: DeserializeOwned>(
         &self,
         url: reqwest::Url,
@@ -161,8 +161,8 @@ impl AlpacaSource {
         tickers: &[Ticker],
     ) -> Result<Option<T>, FetchError> {
         self.need_keys()?;
-        let question = Question { url, budget: Some(budget), urgency: Urgency::Now, patience, with_keys: true };
-        let answer = self.http.get(question, &mut 0).await?;
+        let spec = RequestSpec { url, budget: Some(budget), urgency: Urgency::Now, patience, with_keys: true };
+        let answer = self.http.get(spec, &mut 0).await?;
         if answer.status == StatusCode::NOT_FOUND && !is_html(&answer.body) {
             return Ok(None);
         }
@@ -179,7 +179,7 @@ impl AlpacaSource {
         }
     }
 
-    /// What may not be asked, before it costs a request.
+    /// Rejects invalid requests before they cost anything.
     fn check(&self, request: &BarsRequest) -> Result<(), FetchError> {
         let refused = |problem: &str| FetchError::Refused {
             provider: self.http.provider.clone(),
@@ -210,8 +210,8 @@ impl AlpacaSource {
         }
     }
 
-    /// The part of `range` that the plan gives now.
-    fn given(&self, range: Range) -> Option<Range> {
+    /// The part of `range` that the plan supplies now.
+    fn available_range(&self, range: Range) -> Option<Range> {
         let newest = (self.market_now)().checked_sub(HELD_BACK).ok()?;
         Range::new(range.from(), range.to().min(newest)).ok()
     }
@@ -247,7 +247,8 @@ fn keys(settings: &AlpacaSettings) -> Vec<Key> {
     pairs.map(|(header, secret)| Key { header, scheme: "", secret: secret.clone() }).collect()
 }
 
-/// What is fetched rather than derived. Alpaca's hours of stocks are the clock's and mix pre-market in.
+/// Timeframes that are fetched rather than derived. Alpaca's hourly bars of stocks are clock-aligned and mix
+/// pre-market in.
 fn timeframes(asset_class: AssetClass) -> &'static [Timeframe] {
     use Timeframe::{D1, H1, H4, M1, M5, M15, M30};
     match asset_class {
@@ -280,7 +281,7 @@ impl BarSource for AlpacaSource {
         }
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(AlpacaPages::new(self, request))
     }

@@ -1,24 +1,24 @@
-//! What the server at hand can give: Alpaca's free plan, or what a simulator says of itself.
+//! What the server can supply: Alpaca's free plan, or what a simulator declares.
 
 use jiff::{SignedDuration, Timestamp};
 use market::AssetClass;
 
 use crate::probe::Simulator;
 
-/// Who answers, and what it can give.
+/// The kind of server, and what it can supply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Nature {
     pub(super) simulated: bool,
     earliest_stock: Timestamp,
     earliest_crypto: Timestamp,
-    /// How long a bar may still change or be held back, not counting the plan.
+    /// How long a bar may still change or be delayed, not counting the plan.
     pub(super) grace: SignedDuration,
     pub(super) requests_per_minute: u32,
 }
 
 impl Nature {
-    /// Alpaca's free plan: stocks since 2016, crypto since 2021, 200 requests a minute. A bar is recomputed for trades
-    /// reported late until about 30 s after its end; twice that is waited.
+    /// Alpaca's free plan: stocks since 2016, crypto since 2021, 200 requests a minute. A bar is recomputed for late
+    /// trades until about 30 s after its end; the grace is twice that.
     pub(super) const ALPACA: Self = Self {
         simulated: false,
         earliest_stock: Timestamp::constant(1_451_606_400, 0),

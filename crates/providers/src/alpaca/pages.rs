@@ -1,7 +1,7 @@
 //! One request's pages, requested one after the other.
 //!
-//! In: a [`BarsRequest`]. Out: its [`Page`]s. Holds: where the plan turns out to hold the newest minutes back, the range
-//! is cut and requested once more, and that is remembered; after an error nothing more is sent.
+//! In: a [`BarsRequest`]. Out: its [`Page`]s. Holds: if the plan turns out to delay the newest minutes, the range is
+//! cut and requested once more, and that is remembered; after an error nothing more is sent.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     BarPages, BarsRequest, FetchError, Page,
-    http::{PATIENCE_BETWEEN_PAGES, Question},
+    http::{PATIENCE_BETWEEN_PAGES, RequestSpec},
 };
 
-/// Where one request stands.
+/// The state of one request.
 pub(super) struct AlpacaPages<'a> {
     source: &'a AlpacaSource,
     request: &'a BarsRequest,
@@ -27,9 +27,9 @@ pub(super) struct AlpacaPages<'a> {
 }
 
 enum Stage {
-    /// Nothing was asked yet.
+    /// Nothing was requested yet.
     New,
-    /// The range that the plan gives, and where to go on; `None` before its first page.
+    /// The range that the plan supplies, and the position in it; `None` before its first page.
     Under {
         range: Range,
         pages: Box<Pages>,
@@ -48,7 +48,7 @@ impl<'a> AlpacaPages<'a> {
         self.stage = Stage::Under { range, pages, token: None };
     }
 
-    /// The first page, with the range cut where the plan asks for it.
+    /// The first page, with the range cut to what the plan supplies.
     async fn first(&mut self) -> Result<Page, FetchError> {
         self.source.check(self.request)?;
         let class = self.request.asset_class;
@@ -61,7 +61,7 @@ impl<'a> AlpacaPages<'a> {
             }
             tracing::info!(provider = self.source.http.provider, "This plan delays stock bars by 15 minutes");
         }
-        match self.source.given(self.request.range) {
+        match self.source.available_range(self.request.range) {
             None => {
                 self.stage = Stage::Ended;
                 Ok(Page {
@@ -71,7 +71,7 @@ impl<'a> AlpacaPages<'a> {
                     provenance: self.source.provenance(class),
                 })
             }
-            // Just refused as it is.
+            // Just refused without a cut.
             Some(range) if range == self.request.range && self.spent > 0 => Err(self.too_recent()),
             Some(range) => {
                 self.begin(range);
@@ -80,7 +80,7 @@ impl<'a> AlpacaPages<'a> {
         }
     }
 
-    /// The page that comes next.
+    /// The next page.
     async fn ask(&mut self) -> Result<Page, Failure> {
         let Stage::Under { range, pages, token } = &mut self.stage else {
             return Err(self.source.bad_data("a page after the last").into());
@@ -105,9 +105,9 @@ impl<'a> AlpacaPages<'a> {
             }
             None => Duration::ZERO,
         };
-        let question =
-            Question { url, budget: Some(&source.budget), urgency: request.urgency, patience, with_keys: true };
-        let answer = source.http.get(question, &mut self.spent).await?;
+        let spec =
+            RequestSpec { url, budget: Some(&source.budget), urgency: request.urgency, patience, with_keys: true };
+        let answer = source.http.get(spec, &mut self.spent).await?;
         source.learn_limit(&answer.headers);
         let page: BarsPage = source.read(answer, &request.tickers)?;
         let added = pages.add(page).map_err(|problem| source.bad_data(&problem))?;

@@ -1,9 +1,9 @@
-//! Puts the pages of one request together.
+//! Assembles the pages of one request.
 //!
-//! In: pages as they come. Out: each page's bars by ticker, which tickers are complete by then, and what to ask for next.
-//! Holds: only a `null` token ends the pages, short and empty ones don't; and they end: a token never counts twice, and
-//! neither rows nor pages without anything new can be more than the range and its tickers explain. Rows come symbol by
-//! symbol: one whose rows have begun and that the next rows aren't of is complete, and never comes again.
+//! In: pages as they arrive. Out: each page's bars by ticker, which tickers are complete then, and the token of the
+//! next page. Holds: only a `null` token ends the pages, short and empty pages don't; and they end: no token is
+//! followed twice, and the numbers of rows and of pages without anything new are bounded by the range and its
+//! tickers. Rows are ordered by symbol: a symbol is complete when rows of another follow, and must not return.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -16,7 +16,7 @@ use super::wire::{self, BarsPage, ROWS_PER_PAGE};
 #[derive(Debug)]
 pub(super) struct Pages {
     tickers: BTreeMap<String, Ticker>,
-    /// Of which bars came with the last page that had any.
+    /// Whose bars came with the last page that had any.
     begun: BTreeSet<Ticker>,
     complete: BTreeSet<Ticker>,
     newest: BTreeMap<Ticker, Timestamp>,
@@ -42,7 +42,7 @@ impl Pages {
             newest: BTreeMap::new(),
             tokens: HashSet::new(),
             rows: 0,
-            // Twice over and a page: rows sent twice or outside the range are for the caller to judge.
+            // Twice as many and a page: rows sent twice or outside the range are for the caller to judge.
             rows_allowed: rows.saturating_mul(2).saturating_add(ROWS_PER_PAGE),
             // A server may answer month by month, also for tickers without a single trade.
             idle_pages_left: tickers.len().saturating_mul(months).saturating_add(16),
@@ -55,10 +55,10 @@ impl Pages {
         self.tickers.keys().map(String::as_str).collect::<Vec<_>>().join(",")
     }
 
-    /// Takes in a page.
+    /// Adds a page.
     ///
     /// # Errors
-    /// What about the page can't be.
+    /// What is invalid about the page.
     pub(super) fn add(&mut self, page: BarsPage) -> Result<Added, String> {
         let mut added: BTreeMap<Ticker, Vec<Bar>> = BTreeMap::new();
         let mut something_new = false;
@@ -109,13 +109,13 @@ impl Pages {
     }
 }
 
-/// What a page brought.
+/// The contents of a page.
 #[derive(Debug)]
 pub(super) struct Added {
     pub(super) bars: BTreeMap<Ticker, Vec<Bar>>,
-    /// Of these nothing more comes; none is named twice.
+    /// Tickers without further bars; none is named twice.
     pub(super) complete: Vec<Ticker>,
-    /// Of the next page; `None` after the last.
+    /// The token of the next page; `None` after the last.
     pub(super) token: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Pages put together, and pages that would never end.
+//! Assembled pages, and pages that would never end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
@@ -26,7 +26,7 @@ fn minute(n: i64) -> String {
     (day().from() + SignedDuration::from_mins(n)).to_string()
 }
 
-/// Adds pages until one fails: how many were taken, and why it ended.
+/// Adds pages until one fails; returns how many were accepted, and the error.
 fn until_refused(mut pages: Pages, mut next: impl FnMut(i64) -> BarsPage) -> (i64, String) {
     for n in 0.. {
         match pages.add(next(n)) {

@@ -1,4 +1,4 @@
-//! Where Alpaca is and who asks.
+//! Alpaca's addresses and keys.
 //!
 //! In: environment variables under the names that Alpaca's own tools use. Out: [`AlpacaSettings`], or an error that
 //! names the variable. Holds: addresses are http or https without credentials in them, and no `Debug` shows a key.
@@ -17,21 +17,21 @@ pub const TRADING_URL_VARIABLE: &str = "APCA_API_BASE_URL";
 pub(super) const DATA_URL: &str = "https://data.alpaca.markets";
 const TRADING_URL: &str = "https://paper-api.alpaca.markets";
 
-/// Everything needed to talk to Alpaca, or to a server that speaks its protocol.
+/// The settings for Alpaca, or for a server that speaks its protocol.
 #[derive(Clone, Debug)]
 pub struct AlpacaSettings {
     /// Bars come from here; by default Alpaca's own host.
     pub data_url: BaseUrl,
-    /// The asset list comes from here. `None`: Alpaca's paper host, or `data_url` where that isn't Alpaca's own.
+    /// The asset list comes from here. `None`: Alpaca's paper host, or `data_url` if that isn't Alpaca's own.
     pub trading_url: Option<BaseUrl>,
     pub key_id: Option<Secret>,
     pub secret_key: Option<Secret>,
-    /// `None`: [`Feed::Sip`]. The feed is always named when asking: left to itself Alpaca silently answers from IEX
-    /// for the newest minutes on a free plan.
+    /// `None`: [`Feed::Sip`]. The feed is always named in requests: by default Alpaca silently switches to IEX for
+    /// the newest minutes on a free plan.
     pub feed: Option<Feed>,
     /// Whether it is named as a provider of crypto, whose bars need no keys.
     pub named_for_crypto: bool,
-    /// A name for the account instead of one made of address and key: of a server whose address changes.
+    /// A name for the account instead of one made of address and key: for a server whose address changes.
     pub counted_as: Option<&'static str>,
     /// For the TCP and TLS handshakes.
     pub connect_timeout: Duration,
@@ -49,7 +49,7 @@ pub enum Feed {
 }
 
 impl AlpacaSettings {
-    /// What requests to `host` are counted by.
+    /// The account for requests to `host`.
     pub(crate) fn account(&self, provider: &str, host: &BaseUrl) -> String {
         match self.counted_as {
             Some(name) => format!("{provider} {name}"),
@@ -64,7 +64,7 @@ impl AlpacaSettings {
     /// Settings from variables that `lookup` finds (`|name| std::env::var(name).ok()`). Empty ones count as not set.
     ///
     /// # Errors
-    /// [`SettingsError`] for one key without the other, a key that can't stand in a header and an address that is none.
+    /// [`SettingsError`] for one key without the other, a key that isn't valid in a header and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let address = |variable| {
             let parse =

@@ -1,7 +1,7 @@
-//! The shapes of Alpaca's answers and the spelling of its questions.
+//! The formats of Alpaca's requests and responses.
 //!
-//! In: JSON as sent. Out: our vocabulary. Holds: a field that should be there and isn't is an error, never a default;
-//! the end of the pages is a `null` that was really sent.
+//! In: JSON as sent. Out: our types. Holds: a missing required field is an error, never a default; only a `null` that
+//! was really sent ends the pages.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use jiff::{Timestamp, civil::Date};
 use market::{AssetClass, Bar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Deserializer};
 
-/// Rows of one page, over all symbols: the most that Alpaca gives.
+/// Rows of one page, over all symbols: Alpaca's maximum.
 pub(super) const ROWS_PER_PAGE: usize = 10_000;
 
 /// One page of `/v2/stocks/bars` or `/v1beta3/crypto/us/bars`.
 #[derive(Debug, Deserialize)]
 pub(super) struct BarsPage {
-    /// By symbol; `null` where there is nothing.
+    /// By symbol; `null` if there are none.
     #[serde(deserialize_with = "sent")]
     pub(super) bars: Option<BTreeMap<String, Vec<WireBar>>>,
     #[serde(deserialize_with = "sent")]
@@ -86,7 +86,8 @@ pub(super) struct WireDividend {
     pub(super) rate: f64,
 }
 
-/// A field that may be `null` but must be there: serde takes a missing `Option` for `null` unless it has a deserializer.
+/// A field that may be `null` but must be present: serde takes a missing `Option` for `null` unless it has a
+/// deserializer.
 fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }
@@ -116,7 +117,7 @@ impl WireAsset {
     }
 }
 
-/// `BTC/USD` for `BTC-USD`; stocks are spelled as we do.
+/// `BTC/USD` for `BTC-USD`; stocks have our spelling.
 pub(super) fn symbol(ticker: &Ticker) -> String {
     match ticker.pair() {
         Some((base, quote)) => format!("{base}/{quote}"),
@@ -145,10 +146,10 @@ pub(super) const fn bars_path(asset_class: AssetClass) -> &'static [&'static str
     }
 }
 
-/// First and last instant of a range as Alpaca wants it, which includes both.
+/// First and last instant of a range for Alpaca, which includes both.
 ///
-/// The last is a nanosecond before our excluded end: exact for every range that we can hold, where a whole second
-/// could come out before the start. A server that rounds it up sends one bar too many, which callers expect.
+/// The last is a nanosecond before our exclusive end: exact for every range, where a whole second could precede the
+/// start. A server that rounds it up sends one bar too many, which callers expect.
 pub(super) fn inclusive(range: Range) -> (String, String) {
     let last = range.to().checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap_or(range.from());
     (range.from().to_string(), last.to_string())

@@ -1,4 +1,4 @@
-//! What is read from JSON, and what is refused.
+//! What is read from JSON, and what is rejected.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 

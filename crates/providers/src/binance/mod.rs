@@ -1,7 +1,7 @@
 //! Binance's market data host: crypto, without a key.
 //!
-//! In: a [`BarsRequest`]. Out: the pages of its bars; the candle that isn't over yet comes as sent. Holds: dollars are
-//! Tether here, and the provenance says so; each request weighs two of the 6,000 a minute that an address has.
+//! In: a [`BarsRequest`]. Out: the pages of its bars; the forming candle comes as sent. Holds: quotes are in Tether
+//! instead of dollars, and the provenance says so; each request weighs two of the 6,000 a minute that an address has.
 
 mod settings;
 mod wire;
@@ -19,7 +19,7 @@ use crate::{
     connection::{Connection, Setup},
     failures::refusal,
     http::Answer,
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     settings::CRYPTO_VARIABLE,
     words::words,
 };
@@ -34,8 +34,8 @@ pub struct BinanceSource {
 }
 
 impl BinanceSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Binance's own
-    /// host is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Binance's own host
+    /// is probed once for a simulator.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -59,7 +59,7 @@ impl BinanceSource {
     fn refusal(&self, answer: &Answer, tickers: &[Ticker]) -> FetchError {
         let http = &self.connection.http;
         match answer.status.as_u16() {
-            // Not available in this country: as with a wrong key, nothing is sent until that is fixed.
+            // Not available in this country: as with a rejected key, nothing is sent until that is fixed.
             451 => http.vendor.credentials(&http.provider, 451, words(&answer.body, &[])),
             _ => refusal(http, answer, tickers),
         }
@@ -79,34 +79,34 @@ impl OneTicker for BinanceSource {
         }
     }
 
-    fn feed(&self, asked: &Asked<'_>) -> String {
-        wire::feed(asked.ticker).to_owned()
+    fn feed(&self, query: &WindowQuery<'_>) -> String {
+        wire::feed(query.ticker).to_owned()
     }
 
     fn longest(&self, timeframe: Timeframe) -> Option<SignedDuration> {
         Some(timeframe.step().unwrap_or(SignedDuration::from_hours(24)) * ROWS_PER_PAGE)
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
         let mut url = self.connection.url(&["api", "v3", "klines"])?;
-        let last = asked.window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(asked.window.from());
+        let last = query.window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(query.window.from());
         url.query_pairs_mut()
-            .append_pair("symbol", &wire::symbol(asked.ticker))
-            .append_pair("interval", wire::interval(asked.timeframe))
-            .append_pair("startTime", &asked.window.from().as_millisecond().to_string())
+            .append_pair("symbol", &wire::symbol(query.ticker))
+            .append_pair("interval", wire::interval(query.timeframe))
+            .append_pair("startTime", &query.window.from().as_millisecond().to_string())
             .append_pair("endTime", &last.as_millisecond().to_string())
             .append_pair("limit", &ROWS_PER_PAGE.to_string());
         Ok(url)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         if answer.status != StatusCode::OK {
-            return Err(self.refusal(answer, std::slice::from_ref(asked.ticker)));
+            return Err(self.refusal(answer, std::slice::from_ref(query.ticker)));
         }
         let http = &self.connection.http;
         let candles: Vec<wire::Candle> = answer.json(http)?;
         let bars: Result<_, _> = candles.into_iter().map(wire::Candle::into_bar).collect();
-        bars.map(Reading::whole).map_err(|problem| http.bad_data(&problem))
+        bars.map(Reading::complete).map_err(|problem| http.bad_data(&problem))
     }
 }
 
@@ -134,7 +134,7 @@ impl BarSource for BinanceSource {
         })
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }

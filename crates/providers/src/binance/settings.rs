@@ -1,4 +1,4 @@
-//! Whether Binance is asked, and where it is.
+//! Binance's settings: whether it is used, and its address.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     vendor::Vendor,
 };
 
-/// What an address may ask for in a minute, and what one request weighs.
+/// The weight that an address has per minute, and the weight of one request.
 pub(super) const WEIGHT_PER_MINUTE: u32 = 6_000;
 pub(super) const WEIGHT: u32 = 2;
 
@@ -24,11 +24,11 @@ pub(super) static BINANCE: Vendor = Vendor {
     mend_keys: "it takes no key; where it doesn't serve this machine's address, leave it out of BARKEEP_CRYPTO",
     mend_address: "check the network, and BINANCE_API_URL where it is set",
     report,
-    untold_wait: Duration::from_secs(60),
+    default_wait: Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 
-/// What is left of the weight, in requests; it is counted by the clock's minutes.
+/// The remaining weight, in requests; it is counted by clock-aligned minutes.
 fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     let used: Option<u32> = rates::number(headers, "x-mbx-used-weight-1m");
     let second = now.as_second();
@@ -41,7 +41,7 @@ fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     }
 }
 
-/// Everything needed to ask Binance.
+/// The settings for Binance.
 #[derive(Clone, Debug)]
 pub struct BinanceSettings {
     pub url: BaseUrl,
@@ -54,13 +54,13 @@ impl BinanceSettings {
     /// Settings from `BARKEEP_CRYPTO` (a list of providers) and `BINANCE_API_URL`.
     ///
     /// # Errors
-    /// [`SettingsError`] for a list with unknown names and an address that is none.
+    /// [`SettingsError`] for a list with unknown names and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let on = settings::is_named_for_crypto(&lookup, BINANCE.name)?;
         Ok(Self { url: BINANCE.address_from(&lookup)?, on, timeouts: Timeouts::default() })
     }
 
-    /// Whether it was named: it needs no key, so that nothing else would say so.
+    /// Whether it was named: it needs no key that would show that it is wanted.
     pub fn is_configured(&self) -> bool {
         self.on
     }

@@ -1,6 +1,6 @@
-//! The shapes of Binance's answers and the spelling of its questions.
+//! The formats of Binance's requests and responses.
 //!
-//! In: JSON with numbers in quotes. Out: our vocabulary. Holds: what is in quotes must be a finite number.
+//! In: JSON with numbers in quotes. Out: our types. Holds: what is in quotes must be a finite number.
 
 use jiff::Timestamp;
 use market::{AssetClass, Bar, Ticker, Timeframe};
@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use crate::Asset;
 
 /// Open time in milliseconds, open, high, low, close, volume, close time, volume in the quote currency, trades, and
-/// three that are of no use here.
+/// three unused ones.
 #[derive(Debug, Deserialize)]
 pub(super) struct Candle(
     i64,
@@ -65,7 +65,7 @@ impl Symbol {
         self.status == "TRADING"
     }
 
-    /// The pair as we write it, Tether as dollars; `None` for what we can't write.
+    /// The pair in our spelling, Tether as dollars; `None` if it has none.
     pub(super) fn ticker(&self) -> Option<Ticker> {
         let quote = if self.quote_asset == "USDT" { "USD" } else { &self.quote_asset };
         let ticker: Ticker = format!("{}-{quote}", self.base_asset).parse().ok()?;
@@ -88,7 +88,7 @@ fn number(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("'{}' for a number", text.chars().take(40).collect::<String>()))
 }
 
-/// `BTCUSDT` for `BTC-USD`: there are no dollars here.
+/// `BTCUSDT` for `BTC-USD`: there are no pairs in dollars.
 pub(super) fn symbol(ticker: &Ticker) -> String {
     match ticker.pair() {
         Some((base, "USD")) => format!("{base}USDT"),
@@ -97,7 +97,7 @@ pub(super) fn symbol(ticker: &Ticker) -> String {
     }
 }
 
-/// `usdt` where Tether stands in for dollars.
+/// `usdt` where Tether replaces dollars.
 pub(super) fn feed(ticker: &Ticker) -> &'static str {
     if ticker.pair().is_some_and(|(_, quote)| quote == "USD") { "usdt" } else { "spot" }
 }

@@ -1,7 +1,7 @@
 //! Coinbase Exchange: crypto, without a key.
 //!
-//! In: a [`BarsRequest`]. Out: the pages of its bars. Holds: 300 candles are requested at once, and no more; they come
-//! newest first, and those that come from before the start are dropped.
+//! In: a [`BarsRequest`]. Out: the pages of its bars. Holds: at most 300 candles are requested at once; they come
+//! newest first, and candles before the start are dropped.
 
 mod settings;
 
@@ -19,7 +19,7 @@ use crate::{
     connection::{Connection, Setup},
     failures::refusal,
     http::Answer,
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     settings::CRYPTO_VARIABLE,
     words::{is_html, words},
 };
@@ -48,8 +48,8 @@ pub struct CoinbaseSource {
 }
 
 impl CoinbaseSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Coinbase's own
-    /// host is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Coinbase's own host
+    /// is probed once for a simulator.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -72,7 +72,7 @@ impl CoinbaseSource {
 
     fn refusal(&self, answer: &Answer, ticker: &Ticker) -> FetchError {
         let http = &self.connection.http;
-        // There is no such pair; a web page instead comes from something that isn't Coinbase.
+        // There is no such pair; a web page would come from something that isn't Coinbase.
         if answer.status == StatusCode::NOT_FOUND && !is_html(&answer.body) {
             return FetchError::Refused {
                 provider: http.provider.clone(),
@@ -90,7 +90,7 @@ impl OneTicker for CoinbaseSource {
         &self.connection
     }
 
-    /// There are neither 30 minutes nor 4 hours here.
+    /// There are neither 30-minute nor 4-hour candles.
     fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe] {
         use Timeframe::{D1, H1, M1, M5, M15};
         match asset_class {
@@ -99,7 +99,7 @@ impl OneTicker for CoinbaseSource {
         }
     }
 
-    fn feed(&self, _asked: &Asked<'_>) -> String {
+    fn feed(&self, _query: &WindowQuery<'_>) -> String {
         "exchange".to_owned()
     }
 
@@ -107,26 +107,26 @@ impl OneTicker for CoinbaseSource {
         Some(step(timeframe) * CANDLES_PER_REQUEST)
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
-        let mut url = self.connection.url(&["products", asked.ticker.as_str(), "candles"])?;
-        // The end is included, and a candle that started there would be the 301st.
-        let last = asked.window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(asked.window.from());
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
+        let mut url = self.connection.url(&["products", query.ticker.as_str(), "candles"])?;
+        // The end is inclusive, and a candle that starts there would be the 301st.
+        let last = query.window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(query.window.from());
         let seconds = |at: Timestamp| Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
         url.query_pairs_mut()
-            .append_pair("granularity", &step(asked.timeframe).as_secs().to_string())
-            .append_pair("start", &seconds(asked.window.from()))
+            .append_pair("granularity", &step(query.timeframe).as_secs().to_string())
+            .append_pair("start", &seconds(query.window.from()))
             .append_pair("end", &seconds(last));
         Ok(url)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         if answer.status != StatusCode::OK {
-            return Err(self.refusal(answer, asked.ticker));
+            return Err(self.refusal(answer, query.ticker));
         }
         let http = &self.connection.http;
         let candles: Vec<Candle> = answer.json(http)?;
         let bars: Result<_, _> = candles.into_iter().rev().map(bar).collect();
-        bars.map(Reading::whole).map_err(|problem| http.bad_data(&problem))
+        bars.map(Reading::complete).map_err(|problem| http.bad_data(&problem))
     }
 }
 
@@ -174,7 +174,7 @@ impl BarSource for CoinbaseSource {
         })
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }

@@ -1,4 +1,4 @@
-//! Whether Coinbase is asked, and where it is.
+//! Coinbase's settings: whether it is used, and its address.
 
 use crate::{
     settings::{self, BaseUrl, SettingsError, Timeouts},
@@ -15,7 +15,7 @@ pub(super) static COINBASE: Vendor = Vendor {
     ..Vendor::PLAIN
 };
 
-/// Everything needed to ask Coinbase.
+/// The settings for Coinbase.
 #[derive(Clone, Debug)]
 pub struct CoinbaseSettings {
     pub url: BaseUrl,
@@ -28,13 +28,13 @@ impl CoinbaseSettings {
     /// Settings from `BARKEEP_CRYPTO` (a list of providers) and `COINBASE_API_URL`.
     ///
     /// # Errors
-    /// [`SettingsError`] for a list with unknown names and an address that is none.
+    /// [`SettingsError`] for a list with unknown names and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let on = settings::is_named_for_crypto(&lookup, COINBASE.name)?;
         Ok(Self { url: COINBASE.address_from(&lookup)?, on, timeouts: Timeouts::default() })
     }
 
-    /// Whether it was named: it needs no key, so that nothing else would say so.
+    /// Whether it was named: it needs no key that would show that it is wanted.
     pub fn is_configured(&self) -> bool {
         self.on
     }

@@ -1,7 +1,7 @@
-//! Finnhub: stocks, for those whose plan has candles.
+//! Finnhub: stocks, on plans that include candles.
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, minutes as traded and days split-adjusted. Holds: minutes are
-//! requested a month at a time; `no_data` is an answer without bars; lists of different lengths are an error.
+//! requested a month at a time; `no_data` is a response without bars; lists of different lengths are an error.
 
 mod wire;
 
@@ -17,7 +17,7 @@ use crate::{
     connection::{Connection, Setup},
     failures::refusal,
     http::{Answer, Key},
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     settings::{self, BaseUrl, Secret, SettingsError, Timeouts},
     vendor::Vendor,
     words::words,
@@ -37,10 +37,10 @@ static FINNHUB: Vendor = Vendor {
 
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
 const REQUESTS_PER_MINUTE: u32 = 60;
-/// Candles of stocks begin in the last century; nothing here wants more.
+/// Candles of stocks go back to the last century; older ones are never requested.
 const EARLIEST: Timestamp = Timestamp::constant(631_152_000, 0);
 
-/// Everything needed to talk to Finnhub.
+/// The settings for Finnhub.
 #[derive(Clone, Debug)]
 pub struct FinnhubSettings {
     pub url: BaseUrl,
@@ -52,7 +52,7 @@ impl FinnhubSettings {
     /// Settings from `FINNHUB_API_KEY` and `FINNHUB_API_URL`.
     ///
     /// # Errors
-    /// [`SettingsError`] for a key that can't stand in a header and an address that is none.
+    /// [`SettingsError`] for a key that isn't valid in a header and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let key = settings::key(&lookup, KEY_VARIABLE)?;
         Ok(Self { url: FINNHUB.address_from(&lookup)?, key, timeouts: Timeouts::default() })
@@ -70,8 +70,8 @@ pub struct FinnhubSource {
 }
 
 impl FinnhubSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Finnhub's own
-    /// host is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Finnhub's own host
+    /// is probed once for a simulator.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -99,7 +99,7 @@ impl OneTicker for FinnhubSource {
         &self.connection
     }
 
-    /// Hours of stocks are the clock's here and mix pre-market in; of 4 hours there is nothing.
+    /// Hourly bars of stocks are clock-aligned here and mix pre-market in; there are no 4-hour bars.
     fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe] {
         use Timeframe::{D1, M1, M5, M15, M30};
         match asset_class {
@@ -108,7 +108,7 @@ impl OneTicker for FinnhubSource {
         }
     }
 
-    fn feed(&self, _asked: &Asked<'_>) -> String {
+    fn feed(&self, _query: &WindowQuery<'_>) -> String {
         "us".to_owned()
     }
 
@@ -116,29 +116,29 @@ impl OneTicker for FinnhubSource {
         timeframe.minutes().map(|_| MONTH)
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
-        let (from, to) = wire::inclusive(asked.window, asked.timeframe);
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
+        let (from, to) = wire::inclusive(query.window, query.timeframe);
         let mut url = self.connection.url(&["api", "v1", "stock", "candle"])?;
         url.query_pairs_mut()
-            .append_pair("symbol", asked.ticker.as_str())
-            .append_pair("resolution", wire::resolution(asked.timeframe))
+            .append_pair("symbol", query.ticker.as_str())
+            .append_pair("resolution", wire::resolution(query.timeframe))
             .append_pair("from", &from.to_string())
             .append_pair("to", &to.to_string());
         Ok(url)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         let http = &self.connection.http;
         match answer.status {
             StatusCode::OK => {
-                let bars = answer.json::<wire::Candles>(http)?.bars(asked.timeframe);
-                bars.map(Reading::whole).map_err(|problem| http.bad_data(&problem))
+                let bars = answer.json::<wire::Candles>(http)?.bars(query.timeframe);
+                bars.map(Reading::complete).map_err(|problem| http.bad_data(&problem))
             }
             StatusCode::FORBIDDEN => {
                 let words = words(&answer.body, &http.secrets());
                 Err(self.connection.unavailable(format!("{words} (candles of stocks need a paid plan)")))
             }
-            _ => Err(refusal(http, answer, std::slice::from_ref(asked.ticker))),
+            _ => Err(refusal(http, answer, std::slice::from_ref(query.ticker))),
         }
     }
 }
@@ -161,7 +161,7 @@ impl BarSource for FinnhubSource {
         self.connection.limits(Limits {
             timeframes: timeframes.to_vec(),
             split_adjusted: vec![Timeframe::D1],
-            // A month of bars of 15 minutes, extended hours included.
+            // A month of 15-minute bars, extended hours included.
             rows_per_page: 1_400,
             earliest: EARLIEST,
             grace: SignedDuration::from_mins(16),
@@ -169,7 +169,7 @@ impl BarSource for FinnhubSource {
         })
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }

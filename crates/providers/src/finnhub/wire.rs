@@ -1,6 +1,6 @@
-//! The shapes of Finnhub's answers and the spelling of its questions.
+//! The formats of Finnhub's requests and responses.
 //!
-//! In: parallel lists. Out: our vocabulary.
+//! In: parallel lists. Out: our types.
 
 use jiff::{SignedDuration, Timestamp};
 use market::{AssetClass, Bar, Calendar, Range, Ticker, Timeframe};
@@ -31,7 +31,7 @@ pub(super) struct Candles {
     v: Vec<f64>,
 }
 
-/// Empty where the symbol isn't known.
+/// Empty if the symbol is unknown.
 #[derive(Debug, Deserialize)]
 pub(super) struct Profile {
     name: Option<String>,
@@ -71,7 +71,7 @@ impl Candles {
     }
 }
 
-/// A day's bar starts at New York's midnight, whether it was sent with that or with UTC's.
+/// A daily bar starts at New York's midnight, whether it was sent with that or with UTC's.
 fn start(second: i64, timeframe: Timeframe) -> Option<Timestamp> {
     let at = Timestamp::from_second(second).ok()?;
     match timeframe.minutes() {
@@ -94,7 +94,7 @@ impl Profile {
 }
 
 impl Symbol {
-    /// `None` for what we can't write.
+    /// `None` if our format doesn't allow it.
     pub(super) fn asset(self) -> Option<Asset> {
         let ticker: Ticker = self.symbol.parse().ok()?;
         (ticker.asset_class() == AssetClass::Stock).then_some(Asset {
@@ -107,7 +107,7 @@ impl Symbol {
     }
 }
 
-/// First and last second. A day that is sent with UTC's midnight begins before New York's.
+/// First and last second. A daily bar that is sent with UTC's midnight begins before New York's.
 pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (i64, i64) {
     let last = window.to().checked_sub(SignedDuration::from_nanos(1)).unwrap_or(window.from());
     let first = match timeframe.minutes() {
@@ -117,7 +117,7 @@ pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (i64, i64) {
     (first.as_second(), last.as_second())
 }
 
-/// As Finnhub spells it; four hours have no name and are not requested.
+/// In Finnhub's spelling; four hours have none and are not requested.
 pub(super) fn resolution(timeframe: Timeframe) -> &'static str {
     match timeframe {
         Timeframe::M1 => "1",

@@ -1,8 +1,8 @@
 //! Massive, formerly Polygon: stocks.
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, unadjusted. Holds: minutes are requested a month at a time, as
-//! more comes with gaps; links to next pages are followed at our own address only, so that the key goes nowhere else;
-//! what the plan doesn't give yet is not taken for empty.
+//! longer ranges come with gaps; links to next pages are followed at our own address only, so that the key goes
+//! nowhere else; what the plan doesn't supply yet does not count as empty.
 
 mod reference;
 mod settings;
@@ -25,16 +25,16 @@ use crate::{
     connection::{Connection, Setup},
     failures::{refusal, throttled},
     http::{Answer, Key},
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     words::words,
 };
 
-/// Rows are counted in minutes, whatever bars are requested.
+/// Rows are counted in minutes, whatever timeframe is requested.
 const MINUTES_PER_PAGE: usize = 50_000;
 const MONTH: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// What plans with delayed data hold back: 15 minutes, and one for clocks that differ.
+/// The delay of plans with delayed data: 15 minutes, and one for clock differences.
 const DELAYED: SignedDuration = SignedDuration::from_mins(16);
-/// What plans with data of the end of the day hold back at most.
+/// The longest delay of plans with end-of-day data.
 const END_OF_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Bars, assets, splits and dividends from Massive's HTTP API.
@@ -42,15 +42,15 @@ pub struct MassiveSource {
     connection: Connection,
     plan: Plan,
     market_now: MarketClock,
-    /// Whether nothing of the day at hand is given.
+    /// Whether the plan supplies nothing of the current day.
     end_of_day: AtomicBool,
 }
 
 impl MassiveSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Massive's own
-    /// host is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Massive's own host
+    /// is probed once for a simulator.
     ///
-    /// `market_now` is the market's clock; what a plan holds back is counted from it.
+    /// `market_now` is the market's clock; a plan's delay is counted from it.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -74,17 +74,17 @@ impl MassiveSource {
         Ok(Self { connection, plan: settings.plan, market_now, end_of_day: AtomicBool::new(end_of_day) })
     }
 
-    /// When the day at hand began in New York.
+    /// When the current day began in New York.
     fn today(&self) -> Option<Timestamp> {
         let calendar = Calendar::Xnys;
         calendar.midnight(calendar.date_of((self.market_now)()))
     }
 
-    /// Outside the plan: the current day where it was requested, else the past.
-    fn not_authorized(&self, asked: &Asked<'_>, answer: &Answer) -> Reading {
+    /// Outside of the plan: the current day if it was requested, else the past.
+    fn not_authorized(&self, query: &WindowQuery<'_>, answer: &Answer) -> Reading {
         let words = words(&answer.body, &self.connection.http.secrets());
         let error = self.connection.unavailable(words);
-        if self.today().is_some_and(|today| asked.window.to() > today) {
+        if self.today().is_some_and(|today| query.window.to() > today) {
             self.end_of_day.store(true, Ordering::Relaxed);
         }
         Reading::HeldBack(error)
@@ -96,7 +96,7 @@ impl OneTicker for MassiveSource {
         &self.connection
     }
 
-    /// Hours of stocks are the clock's here and mix pre-market in.
+    /// Hourly bars of stocks are clock-aligned here and mix pre-market in.
     fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe] {
         use Timeframe::{D1, M1, M5, M15, M30};
         match asset_class {
@@ -105,7 +105,7 @@ impl OneTicker for MassiveSource {
         }
     }
 
-    fn feed(&self, _asked: &Asked<'_>) -> String {
+    fn feed(&self, _query: &WindowQuery<'_>) -> String {
         "sip".to_owned()
     }
 
@@ -113,17 +113,17 @@ impl OneTicker for MassiveSource {
         timeframe.minutes().map(|_| MONTH)
     }
 
-    fn given(&self, range: Range) -> Option<Range> {
+    fn available_range(&self, range: Range) -> Option<Range> {
         if !self.end_of_day.load(Ordering::Relaxed) {
             return Some(range);
         }
         Range::new(range.from(), range.to().min(self.today()?)).ok()
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
-        let (multiplier, span) = wire::timeframe(asked.timeframe);
-        let (from, to) = wire::inclusive(asked.window, asked.timeframe);
-        let path = ["v2", "aggs", "ticker", asked.ticker.as_str(), "range", multiplier, span, &from, &to];
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
+        let (multiplier, span) = wire::timeframe(query.timeframe);
+        let (from, to) = wire::inclusive(query.window, query.timeframe);
+        let path = ["v2", "aggs", "ticker", query.ticker.as_str(), "range", multiplier, span, &from, &to];
         let mut url = self.connection.url(&path)?;
         url.query_pairs_mut()
             .append_pair("adjusted", "false")
@@ -132,7 +132,7 @@ impl OneTicker for MassiveSource {
         Ok(url)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         let http = &self.connection.http;
         match answer.status {
             StatusCode::OK if wire::is_error(answer.status, &answer.body) => Err(throttled(http, answer)),
@@ -143,8 +143,8 @@ impl OneTicker for MassiveSource {
                 let bars = bars.collect::<Result<_, _>>().map_err(|problem| http.bad_data(&problem))?;
                 Ok(Reading::Part { bars, next })
             }
-            StatusCode::FORBIDDEN if wire::is_not_authorized(&answer.body) => Ok(self.not_authorized(asked, answer)),
-            _ => Err(refusal(http, answer, std::slice::from_ref(asked.ticker))),
+            StatusCode::FORBIDDEN if wire::is_not_authorized(&answer.body) => Ok(self.not_authorized(query, answer)),
+            _ => Err(refusal(http, answer, std::slice::from_ref(query.ticker))),
         }
     }
 }
@@ -168,7 +168,7 @@ impl BarSource for MassiveSource {
         self.connection.limits(Limits {
             timeframes: timeframes.to_vec(),
             extended_hours: true,
-            // What a page has room for of bars of 15 minutes, the finest that are requested in bulk.
+            // How many 15-minute bars, the finest requested in bulk, a page has room for.
             rows_per_page: MINUTES_PER_PAGE / 15,
             earliest: Plan::EARLIEST,
             depth: depth.iter().flat_map(|depth| timeframes.iter().map(|timeframe| (*timeframe, *depth))).collect(),
@@ -177,7 +177,7 @@ impl BarSource for MassiveSource {
         })
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }

@@ -1,7 +1,7 @@
 //! Massive's lists: tickers, splits, dividends.
 //!
-//! In: tickers and days. Out: assets and actions. Holds: lists are read to their last page; of five requests a minute
-//! the next is waited for.
+//! In: tickers and days. Out: assets and actions. Holds: lists are read to their last page, waiting for the budget of
+//! five requests a minute.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where Massive is, who asks, and on which plan.
+//! Massive's address, key and plan.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,12 +19,12 @@ pub(super) static MASSIVE: Vendor = Vendor {
     mend_keys: "check MASSIVE_API_KEY (or POLYGON_API_KEY)",
     mend_address: "check the network, and MASSIVE_API_URL where it is set",
     throttled_by_body: Some(super::wire::is_error),
-    // After a burst it took minutes until requests were taken again.
-    untold_wait: std::time::Duration::from_secs(60),
+    // After a burst it took minutes until requests were accepted again.
+    default_wait: std::time::Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 
-/// Everything needed to talk to Massive.
+/// The settings for Massive.
 #[derive(Clone, Debug)]
 pub struct MassiveSettings {
     pub url: BaseUrl,
@@ -33,14 +33,14 @@ pub struct MassiveSettings {
     pub timeouts: Timeouts,
 }
 
-/// What was bought.
+/// The plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Plan {
-    /// 5 requests a minute, two years, nothing of the day at hand.
+    /// 5 requests a minute, two years, nothing of the current day.
     #[default]
     Free,
-    /// As many requests as one likes, years, 15 minutes late or less. What is older than the plan is refused and kept as
-    /// unavailable.
+    /// Unlimited requests, more years, a delay of 15 minutes or less. Ranges before the plan's history are refused
+    /// and recorded as unavailable.
     Paid,
 }
 
@@ -55,7 +55,7 @@ impl Plan {
         }
     }
 
-    /// How far back it reaches; a day less than two years, so that the edge is not requested.
+    /// How far back it goes; a day less than two years, so that the edge is not requested.
     pub(super) fn depth(self) -> Option<SignedDuration> {
         match self {
             Self::Free => Some(SignedDuration::from_hours(729 * 24)),
@@ -68,7 +68,7 @@ impl MassiveSettings {
     /// Settings from `MASSIVE_API_KEY` or `POLYGON_API_KEY`, `MASSIVE_PLAN` (`free` or `paid`) and `MASSIVE_API_URL`.
     ///
     /// # Errors
-    /// [`SettingsError`] for a key that can't stand in a header, an address that is none and a plan that isn't known.
+    /// [`SettingsError`] for a key that isn't valid in a header, an invalid address and an unknown plan.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let [massive, polygon] = KEY_VARIABLES;
         let key = match settings::key(&lookup, massive)? {

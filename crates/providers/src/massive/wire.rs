@@ -1,7 +1,7 @@
-//! The shapes of Massive's answers and the spelling of its questions.
+//! The formats of Massive's requests and responses.
 //!
-//! In: JSON as sent. Out: our vocabulary. Holds: an empty object is an empty page, which is how the last one may come;
-//! a bar that lacks a field is an error.
+//! In: JSON as sent. Out: our types. Holds: an empty object is an empty page, as the last one may be; a bar that
+//! lacks a field is an error.
 
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Range, Timeframe};
@@ -70,8 +70,8 @@ pub(super) fn timeframe(timeframe: Timeframe) -> (&'static str, &'static str) {
     }
 }
 
-/// First and last millisecond as Massive wants them, which includes both. The first is on the bars' grid, which begins
-/// wherever the question does.
+/// First and last millisecond for Massive, which includes both. The first is on the bars' grid, which begins wherever
+/// the request does.
 pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (String, String) {
     let from = window.from().as_millisecond();
     let step = timeframe.minutes().map_or(1, |minutes| minutes * 60_000);
@@ -79,7 +79,7 @@ pub(super) fn inclusive(window: Range, timeframe: Timeframe) -> (String, String)
     ((from - from.rem_euclid(step)).to_string(), last.as_millisecond().to_string())
 }
 
-/// Whether a 200 is none: `status` is `ERROR`, as where there were too many requests.
+/// Whether a 200 is an error: `status` is `ERROR`, as after too many requests.
 pub(super) fn is_error(status: StatusCode, body: &[u8]) -> bool {
     status == StatusCode::OK && body.len() < LONGEST_ERROR && status_is(body, "ERROR")
 }
@@ -93,8 +93,8 @@ fn status_is(body: &[u8], word: &str) -> bool {
     serde_json::from_slice::<Status>(body).is_ok_and(|said| said.status.as_deref() == Some(word))
 }
 
-/// The address of a next page: path and cursor as sent, at the address that we ask. The key goes along as with every
-/// question, never in the address.
+/// The address of a next page: path and cursor as sent, at our configured address. The key is sent as with every
+/// request, never in the address.
 pub(super) fn follow(connection: &Connection, next: &str) -> Result<Url, FetchError> {
     let bad = || connection.http.bad_data("a next_url that leads elsewhere");
     let next = Url::parse(next).map_err(|_| bad())?;

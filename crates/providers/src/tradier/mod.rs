@@ -1,8 +1,8 @@
 //! Tradier: stocks.
 //!
-//! In: a [`BarsRequest`]. Out: the pages of its bars: of the open session from time sales, of days from the history.
-//! Holds: questions go out in New York's wall time, answers are read by their unix seconds; a list of one comes as the
-//! thing itself; `null` is an answer without bars.
+//! In: a [`BarsRequest`]. Out: the pages of its bars: intraday bars of the session from time sales, daily bars from
+//! the history. Holds: requests use New York's wall time, responses are read by their unix seconds; a list of one
+//! comes as its single element; `null` is a response without bars.
 
 mod settings;
 mod wire;
@@ -21,12 +21,12 @@ use crate::{
     days::days_of,
     failures::refusal,
     http::{Answer, Key},
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     words::words,
 };
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// Tradier's days begin in the last century; nothing here wants more.
+/// Tradier's daily bars go back to the last century; older ones are never requested.
 const EARLIEST: Timestamp = Timestamp::constant(631_152_000, 0);
 
 /// Bars and quotes from Tradier's market data.
@@ -36,8 +36,8 @@ pub struct TradierSource {
 }
 
 impl TradierSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Tradier's own
-    /// host is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Tradier's own host
+    /// is probed once for a simulator.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -74,18 +74,18 @@ impl OneTicker for TradierSource {
         }
     }
 
-    fn feed(&self, asked: &Asked<'_>) -> String {
-        if asked.timeframe == Timeframe::D1 { "history" } else { "timesales" }.to_owned()
+    fn feed(&self, query: &WindowQuery<'_>) -> String {
+        if query.timeframe == Timeframe::D1 { "history" } else { "timesales" }.to_owned()
     }
 
     fn longest(&self, _timeframe: Timeframe) -> Option<SignedDuration> {
         None
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
-        let symbol = wire::symbol(asked.ticker);
-        if asked.timeframe == Timeframe::D1 {
-            let (first, last) = days_of(asked.window);
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
+        let symbol = wire::symbol(query.ticker);
+        if query.timeframe == Timeframe::D1 {
+            let (first, last) = days_of(query.window);
             let mut url = self.connection.url(&["v1", "markets", "history"])?;
             url.query_pairs_mut()
                 .append_pair("symbol", &symbol)
@@ -94,18 +94,18 @@ impl OneTicker for TradierSource {
                 .append_pair("end", &last.to_string());
             return Ok(url);
         }
-        let (start, end) = wire::wall_times(asked.window);
+        let (start, end) = wire::wall_times(query.window);
         let mut url = self.connection.url(&["v1", "markets", "timesales"])?;
         url.query_pairs_mut()
             .append_pair("symbol", &symbol)
-            .append_pair("interval", wire::interval(asked.timeframe))
+            .append_pair("interval", wire::interval(query.timeframe))
             .append_pair("start", &start)
             .append_pair("end", &end)
             .append_pair("session_filter", "open");
         Ok(url)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         let http = &self.connection.http;
         let too_old = || words(&answer.body, &http.secrets());
         match answer.status {
@@ -113,13 +113,13 @@ impl OneTicker for TradierSource {
                 Err(self.connection.unavailable(too_old()))
             }
             StatusCode::OK => {
-                let bars = match asked.timeframe {
+                let bars = match query.timeframe {
                     Timeframe::D1 => answer.json::<wire::History>(http)?.bars(),
                     _ => answer.json::<wire::TimeSales>(http)?.bars(),
                 };
-                bars.map(Reading::whole).map_err(|problem| http.bad_data(&problem))
+                bars.map(Reading::complete).map_err(|problem| http.bad_data(&problem))
             }
-            _ => Err(refusal(http, answer, std::slice::from_ref(asked.ticker))),
+            _ => Err(refusal(http, answer, std::slice::from_ref(query.ticker))),
         }
     }
 }
@@ -143,17 +143,17 @@ impl BarSource for TradierSource {
         self.connection.limits(Limits {
             timeframes: timeframes.to_vec(),
             split_adjusted: vec![D1],
-            // 20 days of minutes; an answer has no pages.
+            // 20 days of minutes; a response has no pages.
             rows_per_page: 8_000,
             earliest: EARLIEST,
-            // A day less than what Tradier says, whose edge moves while one asks.
+            // A day less than documented, since the edge moves meanwhile.
             depth: [(M1, DAY * 19), (M5, DAY * 39), (M15, DAY * 39)].into(),
             grace: self.delay,
             ..Limits::nothing()
         })
     }
 
-    /// Fails at once where the budget is used up.
+    /// Fails at once if the budget is used up.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }

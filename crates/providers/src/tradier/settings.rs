@@ -1,4 +1,4 @@
-//! Where Tradier is and who asks.
+//! Tradier's address and token.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 
 pub const TOKEN_VARIABLE: &str = "TRADIER_TOKEN";
 
-/// Where one tries things out: half the requests, data 15 minutes late.
+/// The sandbox: half the requests, data delayed by 15 minutes.
 const SANDBOX: &str = "sandbox.tradier.com";
 
 pub(super) static TRADIER: Vendor = Vendor {
@@ -25,7 +25,7 @@ pub(super) static TRADIER: Vendor = Vendor {
     mend_keys: "check TRADIER_TOKEN",
     mend_address: "check the network, and TRADIER_API_URL where it is set",
     report,
-    untold_wait: Duration::from_secs(60),
+    default_wait: Duration::from_secs(60),
     ..Vendor::PLAIN
 };
 
@@ -44,7 +44,7 @@ fn report(headers: &HeaderMap, now: Timestamp) -> Report {
     }
 }
 
-/// Everything needed to talk to Tradier.
+/// The settings for Tradier.
 #[derive(Clone, Debug)]
 pub struct TradierSettings {
     pub url: BaseUrl,
@@ -56,7 +56,7 @@ impl TradierSettings {
     /// Settings from `TRADIER_TOKEN` and `TRADIER_API_URL` (`https://sandbox.tradier.com` for a sandbox token).
     ///
     /// # Errors
-    /// [`SettingsError`] for a token that can't stand in a header and an address that is none.
+    /// [`SettingsError`] for a token that isn't valid in a header and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let token = settings::key(&lookup, TOKEN_VARIABLE)?;
         Ok(Self { url: TRADIER.address_from(&lookup)?, token, timeouts: Timeouts::default() })

@@ -1,6 +1,6 @@
-//! The shapes of Tradier's answers and the spelling of its questions.
+//! The formats of Tradier's requests and responses.
 //!
-//! In: JSON made from XML, where a list of one is the thing itself and an empty one `null`. Out: our vocabulary.
+//! In: JSON made from XML, where a list of one is its single element and an empty one `null`. Out: our types.
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use market::{AssetClass, Bar, Calendar, Range, Ticker, Timeframe};
@@ -72,7 +72,7 @@ struct Quote {
     exch: Option<String>,
 }
 
-/// Reads one thing as a list of one.
+/// Reads a single element as a list of one.
 #[derive(Debug)]
 struct OneOrMany<T>(Vec<T>);
 
@@ -104,7 +104,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
-/// A field that may be `null` but must be there.
+/// A field that may be `null` but must be present.
 fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
 }
@@ -130,7 +130,7 @@ impl TimeSales {
 }
 
 impl History {
-    /// A day's bar starts at New York's midnight.
+    /// A daily bar starts at New York's midnight.
     pub(super) fn bars(self) -> Result<Vec<Bar>, String> {
         let days = self.history.and_then(|history| history.day).map(|day| day.0).unwrap_or_default();
         let bar = |day: Day| {
@@ -150,7 +150,7 @@ impl History {
 }
 
 impl Quotes {
-    /// `None` where the symbol is among those that weren't matched.
+    /// `None` if the symbol is among the unmatched ones.
     pub(super) fn asset(self, ticker: &Ticker) -> Option<Asset> {
         let quotes = self.quotes?.quote?.0;
         let quote = quotes.into_iter().find(|quote| quote.symbol == symbol(ticker))?;
@@ -169,7 +169,7 @@ pub(super) fn symbol(ticker: &Ticker) -> String {
     ticker.as_str().replace('.', "/")
 }
 
-/// Start and end in New York's wall time, in whole minutes around the window: whether the end is included makes no
+/// Start and end in New York's wall time, in whole minutes around the window: whether the end is inclusive makes no
 /// difference to bars that start within.
 pub(super) fn wall_times(window: Range) -> (String, String) {
     let zone = Calendar::Xnys.time_zone();
@@ -179,7 +179,7 @@ pub(super) fn wall_times(window: Range) -> (String, String) {
     (wall(window.from()), wall(up))
 }
 
-/// Whether Tradier says that the start lies before what it has.
+/// Whether Tradier says that the start is before its history.
 pub(super) fn is_too_old(body: &[u8]) -> bool {
     body.len() < 1_024 && String::from_utf8_lossy(body).contains("must be on or after")
 }

@@ -1,8 +1,8 @@
 //! The shape of Yahoo's chart, and the bars in it.
 //!
-//! In: JSON as sent: parallel lists that may hold null. Out: bars. Holds: the length of the bars is the requested one;
-//! lists of different lengths are an error; a row without its prices is no bar, nor is one that starts between bars,
-//! which is the last trade.
+//! In: JSON as sent: parallel lists that may contain null. Out: bars. Holds: the timeframe of the bars is the
+//! requested one; lists of different lengths are an error; a row without its prices is no bar, nor is one that starts
+//! between bars, which is the last trade.
 
 use jiff::Timestamp;
 use market::{AssetClass, Bar, Ticker, Timeframe};
@@ -69,14 +69,14 @@ struct Quote {
     volume: Vec<Option<f64>>,
 }
 
-/// What an answer holds.
+/// The contents of a response.
 pub(super) enum Said {
     Chart(Box<Chart>),
     /// `chart.error`.
     Words(String),
 }
 
-/// Reads an answer with status 200.
+/// Reads a response with status 200.
 pub(super) fn said(answer: &Answer, http: &Http) -> Result<Said, FetchError> {
     let Envelope { chart } = answer.json(http)?;
     if let Some(problem) = chart.error {
@@ -90,7 +90,7 @@ pub(super) fn said(answer: &Answer, http: &Http) -> Result<Said, FetchError> {
     }
 }
 
-/// Whether the body is a chart's, so that its words are about the question.
+/// Whether the body is a chart's, so that its message is about the request.
 pub(super) fn is_chart(body: &[u8]) -> bool {
     serde_json::from_slice::<Envelope>(body).is_ok_and(|envelope| envelope.chart.error.is_some())
 }
@@ -101,7 +101,7 @@ pub(super) fn is_before_the_first_trade(words: &str) -> bool {
 }
 
 impl Chart {
-    /// Of symbols that it doesn't know Yahoo sends an empty chart without a first trade.
+    /// For unknown symbols Yahoo sends an empty chart without a first trade.
     pub(super) fn never_traded(&self) -> bool {
         self.timestamp.is_none() && self.meta.first_trade_date.is_none()
     }
@@ -136,7 +136,7 @@ impl Chart {
         Ok(bars)
     }
 
-    /// `None` for what isn't a stock or fund that ever traded.
+    /// `None` for anything but a stock or fund that traded.
     pub(super) fn asset(self, ticker: &Ticker) -> Option<Asset> {
         let kind = self.meta.instrument_type.as_deref();
         let known = self.meta.first_trade_date.is_some() && matches!(kind, Some("EQUITY" | "ETF" | "MUTUALFUND"));
@@ -150,7 +150,7 @@ impl Chart {
     }
 }
 
-/// As Yahoo spells it. Half an hour, four hours and weeks are not requested.
+/// In Yahoo's spelling. 30 minutes, 4 hours and weeks are not requested.
 pub(super) fn interval(timeframe: Timeframe) -> &'static str {
     match timeframe {
         Timeframe::M1 => "1m",

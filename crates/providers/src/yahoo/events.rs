@@ -1,7 +1,7 @@
 //! Splits and dividends in a chart.
 //!
-//! In: events by unix second, with dividends in today's shares. Out: actions, dividends in the shares of their day. For
-//! that the events must reach from the range on to now.
+//! In: events by unix second, with dividends in today's shares. Out: actions, with dividends in the shares of their
+//! day. For that the events must cover the time from the range until now.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Yahoo's charts: stocks, without a key, for personal use only and so only where it is switched on.
+//! Yahoo's charts: stocks, without a key, for personal use only and therefore off by default.
 //!
 //! In: a [`BarsRequest`]. Out: the pages of its bars, split-adjusted as Yahoo has them. Holds: bars of another length
 //! than requested are rejected (Yahoo coarsens silently); what is null or isn't a bar yet is dropped; a day's bar
@@ -22,7 +22,7 @@ use crate::{
     connection::{Connection, Setup},
     failures::refusal,
     http::{Answer, PATIENCE_BETWEEN_PAGES},
-    one_ticker::{Asked, OneTicker, Reading, Windows},
+    one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     words::words,
 };
 
@@ -38,8 +38,8 @@ pub struct YahooSource {
 }
 
 impl YahooSource {
-    /// Gets ready to ask the server of `settings`, with requests counted in `accounts`. One that isn't Yahoo's own host
-    /// is asked once whether it is a simulator.
+    /// Prepares requests to the server of `settings`, counted in `accounts`. A server that isn't Yahoo's own host is
+    /// probed once for a simulator.
     ///
     /// # Errors
     /// [`FetchError::Transport`] with the address where no server responds, [`FetchError::BadData`] where it is
@@ -61,9 +61,9 @@ impl YahooSource {
     }
 
     fn chart(&self, ticker: &Ticker, interval: &str, range: Range) -> Result<Url, FetchError> {
-        // A share class stands after a dash here.
+        // Yahoo separates a share class with a dash.
         let mut url = self.connection.url(&["v8", "finance", "chart", &ticker.as_str().replace('.', "-")])?;
-        // Both in whole seconds, the second one not included.
+        // Both in whole seconds, the second one exclusive.
         let to = range.to().as_second() + i64::from(range.to().subsec_nanosecond() > 0);
         url.query_pairs_mut()
             .append_pair("period1", &range.from().as_second().to_string())
@@ -74,12 +74,12 @@ impl YahooSource {
         Ok(url)
     }
 
-    /// What the answer says in words or with a chart.
+    /// The chart or the message in the response.
     fn said(&self, answer: &Answer, ticker: &Ticker) -> Result<Said, FetchError> {
         let http = &self.connection.http;
         match answer.status {
             StatusCode::OK => chart::said(answer, http),
-            // Their words stand in the same place under these.
+            // These contain a message in the same place.
             StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
                 if chart::is_chart(&answer.body) =>
             {
@@ -89,8 +89,8 @@ impl YahooSource {
         }
     }
 
-    /// What Yahoo's words mean.
-    fn meant(&self, words: String, status: StatusCode, ticker: &Ticker) -> FetchError {
+    /// The error for a message of Yahoo's.
+    fn error_from(&self, words: String, status: StatusCode, ticker: &Ticker) -> FetchError {
         let lower = words.to_ascii_lowercase();
         if ["must be within the last", "not available for starttime", "not available for endtime"]
             .iter()
@@ -112,7 +112,7 @@ impl OneTicker for YahooSource {
         &self.connection
     }
 
-    /// Of 30 minutes hours were sent, and of 4 hours there is nothing.
+    /// For 30 minutes Yahoo sends hours, and it has no 4-hour bars.
     fn timeframes(&self, asset_class: AssetClass) -> &'static [Timeframe] {
         use Timeframe::{D1, H1, M1, M5, M15};
         match asset_class {
@@ -121,7 +121,7 @@ impl OneTicker for YahooSource {
         }
     }
 
-    fn feed(&self, _asked: &Asked<'_>) -> String {
+    fn feed(&self, _query: &WindowQuery<'_>) -> String {
         "chart".to_owned()
     }
 
@@ -129,21 +129,21 @@ impl OneTicker for YahooSource {
         (timeframe == Timeframe::M1).then_some(DAY * 7)
     }
 
-    fn question(&self, asked: &Asked<'_>) -> Result<Url, FetchError> {
-        self.chart(asked.ticker, chart::interval(asked.timeframe), asked.window)
+    fn request_url(&self, query: &WindowQuery<'_>) -> Result<Url, FetchError> {
+        self.chart(query.ticker, chart::interval(query.timeframe), query.window)
     }
 
-    fn read(&self, asked: &Asked<'_>, answer: &Answer) -> Result<Reading, FetchError> {
+    fn read(&self, query: &WindowQuery<'_>, answer: &Answer) -> Result<Reading, FetchError> {
         let http = &self.connection.http;
-        let chart = match self.said(answer, asked.ticker)? {
+        let chart = match self.said(answer, query.ticker)? {
             Said::Chart(chart) => *chart,
-            Said::Words(words) if chart::is_before_the_first_trade(&words) => return Ok(Reading::whole(Vec::new())),
-            Said::Words(words) => return Err(self.meant(words, answer.status, asked.ticker)),
+            Said::Words(words) if chart::is_before_the_first_trade(&words) => return Ok(Reading::complete(Vec::new())),
+            Said::Words(words) => return Err(self.error_from(words, answer.status, query.ticker)),
         };
         if chart.never_traded() {
-            return Err(self.meant("a symbol that never traded".to_owned(), answer.status, asked.ticker));
+            return Err(self.error_from("a symbol that never traded".to_owned(), answer.status, query.ticker));
         }
-        chart.bars(asked.timeframe).map(Reading::whole).map_err(|problem| http.bad_data(&problem))
+        chart.bars(query.timeframe).map(Reading::complete).map_err(|problem| http.bad_data(&problem))
     }
 }
 
@@ -167,17 +167,17 @@ impl BarSource for YahooSource {
             timeframes: timeframes.to_vec(),
             from_open: vec![H1],
             split_adjusted: timeframes.to_vec(),
-            // 59 days of 5 minutes; a page has no other end.
+            // 59 days of 5 minutes; a page has no other limit.
             rows_per_page: 5_000,
             earliest: settings::EARLIEST,
-            // A day less than what Yahoo says, whose edge moves while one asks.
+            // A day less than documented, since the edge moves meanwhile.
             depth: [(M1, DAY * 29), (M5, DAY * 59), (M15, DAY * 59), (H1, DAY * 729)].into(),
             grace: SignedDuration::from_mins(20),
             ..Limits::nothing()
         })
     }
 
-    /// Fails at once where the budget is used up; between pages it is waited for, for two minutes at most.
+    /// Fails at once if the budget is used up; between pages it waits for the budget, for two minutes at most.
     fn pages<'a>(&'a self, request: &'a BarsRequest) -> Box<dyn BarPages + 'a> {
         Box::new(Windows::new(self, request))
     }
@@ -192,7 +192,7 @@ impl BarSource for YahooSource {
             Said::Chart(chart) => Ok(chart.asset(ticker)),
             Said::Words(words) if chart::is_before_the_first_trade(&words) => Ok(None),
             Said::Words(_) if answer.status == StatusCode::NOT_FOUND => Ok(None),
-            Said::Words(words) => Err(self.meant(words, answer.status, ticker)),
+            Said::Words(words) => Err(self.error_from(words, answer.status, ticker)),
         }
     }
 
@@ -212,7 +212,7 @@ impl BarSource for YahooSource {
             let actions = match self.said(&answer, ticker)? {
                 Said::Chart(chart) => events::actions(chart.events, range).map_err(|p| http.bad_data(&p))?,
                 Said::Words(words) if chart::is_before_the_first_trade(&words) => Vec::new(),
-                Said::Words(words) => return Err(self.meant(words, answer.status, ticker)),
+                Said::Words(words) => return Err(self.error_from(words, answer.status, ticker)),
             };
             if !actions.is_empty() {
                 all.insert(ticker.clone(), actions);

@@ -1,4 +1,4 @@
-//! Whether Yahoo may be asked, and where it is.
+//! Yahoo's settings: whether it may be used, and its address.
 
 use jiff::Timestamp;
 
@@ -20,13 +20,13 @@ pub(super) static YAHOO: Vendor = Vendor {
     url_variable: "YAHOO_API_URL",
     mend_keys: "it takes no key: ask less, or from another address",
     mend_address: "check the network, and YAHOO_API_URL where it is set",
-    // What doesn't look like a browser at all is turned away.
+    // Requests that don't look like a browser's at all are rejected.
     user_agent: concat!("Mozilla/5.0 (compatible; barkeep/", env!("CARGO_PKG_VERSION"), ")"),
-    untold_wait: std::time::Duration::from_secs(300),
+    default_wait: std::time::Duration::from_secs(300),
     ..Vendor::PLAIN
 };
 
-/// Everything needed to ask Yahoo.
+/// The settings for Yahoo.
 #[derive(Clone, Debug)]
 pub struct YahooSettings {
     pub url: BaseUrl,
@@ -39,7 +39,7 @@ impl YahooSettings {
     /// Settings from `BARKEEP_YAHOO` (`on` or `off`) and `YAHOO_API_URL`.
     ///
     /// # Errors
-    /// [`SettingsError`] for a switch that is neither and an address that is none.
+    /// [`SettingsError`] for a switch that is neither and an invalid address.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let on = match settings::find(&lookup, SWITCH_VARIABLE).as_deref() {
             Some("on") => true,

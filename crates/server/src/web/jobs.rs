@@ -6,7 +6,7 @@ use market::Ticker;
 use maud::{Markup, html};
 use serde::Deserialize;
 use store::{
-    budget::{self, Standing},
+    budget::{self, AccountBudget},
     overview::{self, Run, RunFilter, Totals},
     runs,
 };
@@ -110,7 +110,7 @@ fn time_left(totals: &Totals, per_minute: f64) -> String {
     format!("about {}", format::duration(SignedDuration::from_secs((minutes * 60.0).ceil() as i64)))
 }
 
-fn rate_limit(budget: &Standing) -> Markup {
+fn rate_limit(budget: &AccountBudget) -> Markup {
     let limit = budget.requests_per_minute.max(1);
     html! {
         li {

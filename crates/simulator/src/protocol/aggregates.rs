@@ -1,5 +1,5 @@
-//! `GET /v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}`: the same bars in Massive's protocol, so that two
-//! providers can be had on one machine.
+//! `GET /v2/aggs/ticker/{ticker}/range/{multiplier}/{span}/{from}/{to}`: the same bars in Massive's protocol, for a
+//! second provider on one machine.
 //!
 //! In: a ticker, a length and the first and last millisecond, both included. Out: all bars on one page, by start. Holds:
 //! as for Alpaca's bars; symbols that are not traded have no results.
@@ -14,7 +14,7 @@ use market::{Calendar, Ticker};
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::{data::Question, shared::Shared, span::Span};
+use crate::{data::BarsQuery, shared::Shared, span::Span};
 
 /// More than a month of minutes around the clock.
 const MOST_ROWS: usize = 50_000;
@@ -34,7 +34,7 @@ pub(super) async fn bars(
     };
     let class = named.asset_class();
     let horizon = shared.settings.clock.now().as_second() - shared.settings.delay.as_secs();
-    let question = Question {
+    let query = BarsQuery {
         tickers: vec![named],
         calendar: Calendar::for_class(class),
         span,
@@ -45,7 +45,7 @@ pub(super) async fn bars(
         after: None,
         limit: MOST_ROWS,
     };
-    let rows = tokio::task::spawn_blocking(move || shared.data.rows(&question)).await.map_err(|_| Refusal::INTERNAL)?;
+    let rows = tokio::task::spawn_blocking(move || shared.data.rows(&query)).await.map_err(|_| Refusal::INTERNAL)?;
     let results: Vec<Value> = rows
         .bars
         .iter()

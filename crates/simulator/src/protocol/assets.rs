@@ -1,7 +1,7 @@
 //! `GET /v2/assets` and `/v2/assets/{symbol}`: the available assets.
 //!
-//! In: filters, or a symbol, `BTC/USD` for pairs, or an id. Out: assets with all fields that Alpaca's clients want to
-//! see. What holds: what has bars is an asset, and an id is the same on every machine.
+//! In: filters, or a symbol, `BTC/USD` for pairs, or an id. Out: assets with all fields that Alpaca's clients expect.
+//! Holds: everything with bars is an asset, and an id is the same on every machine.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     synthetic::noise::{mix, of_text},
 };
 
-/// An asset as Alpaca's trading API spells it.
+/// An asset in the format of Alpaca's trading API.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct WireAsset {
     id: String,

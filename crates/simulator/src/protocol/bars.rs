@@ -1,7 +1,7 @@
 //! `GET /v2/stocks/bars`, `/v2/stocks/{symbol}/bars` and `/v1beta3/crypto/us/bars`.
 //!
-//! In: a query. Out: a page of bars, by symbol and then by time, and the token of the next page. What holds: the limit
-//! counts rows over all symbols, and a `null` token is the end.
+//! In: a query. Out: a page of bars, by symbol and then by time, and the token of the next page. Holds: the limit
+//! counts rows over all symbols, and a `null` token marks the last page.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{
     Refusal,
     gate::PageFault,
-    parameters::{Asked, Moment, Parameters},
+    parameters::{Moment, Parameters, ParsedQuery},
     spoil,
     token::Token,
     wire::{WireBar, wire},
@@ -35,7 +35,7 @@ struct Page {
 
 #[derive(Serialize)]
 struct SinglePage {
-    /// `null` where there are none.
+    /// `null` if there are none.
     bars: Option<Vec<WireBar>>,
     symbol: String,
     next_page_token: Option<String>,
@@ -74,31 +74,31 @@ async fn answer(
     one: Option<String>,
 ) -> Result<Response, Refusal> {
     let moment = Moment { now: shared.settings.clock.now(), delay: shared.settings.delay };
-    let asked = parameters.read(class, one.as_deref(), moment)?;
-    // Years of minutes take a while to make up: not on a thread that serves others.
-    let json = tokio::task::spawn_blocking(move || json(&shared, &asked, fault, one));
+    let parsed = parameters.read(class, one.as_deref(), moment)?;
+    // Years of minutes take a while to generate: not on a thread that serves others.
+    let json = tokio::task::spawn_blocking(move || json(&shared, &parsed, fault, one));
     let json = json.await.ok().flatten().ok_or(Refusal::INTERNAL)?;
     Ok(([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], json).into_response())
 }
 
-fn json(shared: &Shared, asked: &Asked, fault: Option<FaultKind>, one: Option<String>) -> Option<Vec<u8>> {
-    let mut rows = shared.data.rows(&asked.question);
+fn json(shared: &Shared, parsed: &ParsedQuery, fault: Option<FaultKind>, one: Option<String>) -> Option<Vec<u8>> {
+    let mut rows = shared.data.rows(&parsed.query);
     let mut after_empty = false;
     match fault {
         Some(FaultKind::Short) if !rows.bars.is_empty() => {
             rows.bars.truncate(rows.bars.len().div_ceil(2));
             rows.more = true;
         }
-        Some(FaultKind::Empty) if !rows.bars.is_empty() && !asked.after_empty => {
+        Some(FaultKind::Empty) if !rows.bars.is_empty() && !parsed.after_empty => {
             rows = Rows { bars: Vec::new(), more: true };
             after_empty = true;
         }
         _ => {}
     }
-    let next_page_token = next(asked, &rows, after_empty);
+    let next_page_token = next(parsed, &rows, after_empty);
     let mut bars: BTreeMap<String, Vec<WireBar>> = BTreeMap::new();
     for (index, minute) in &rows.bars {
-        let symbol = asked.symbols.get(*index)?;
+        let symbol = parsed.symbols.get(*index)?;
         match bars.get_mut(symbol) {
             Some(bars) => bars.push(wire(minute)?),
             None => drop(bars.insert(symbol.clone(), vec![wire(minute)?])),
@@ -116,16 +116,16 @@ fn json(shared: &Shared, asked: &Asked, fault: Option<FaultKind>, one: Option<St
 }
 
 /// The token of the page after `rows`.
-fn next(asked: &Asked, rows: &Rows, after_empty: bool) -> Option<String> {
-    let question = &asked.question;
-    // Where nothing was sent, the next page begins where this one should have.
-    let nothing_yet = if question.newest_first { question.last.checked_add(1) } else { question.first.checked_sub(1) };
+fn next(parsed: &ParsedQuery, rows: &Rows, after_empty: bool) -> Option<String> {
+    let query = &parsed.query;
+    // If nothing was sent, the next page begins where this one should have.
+    let nothing_yet = if query.newest_first { query.last.checked_add(1) } else { query.first.checked_sub(1) };
     let (index, start) = match rows.bars.last() {
         _ if !rows.more => return None,
         Some((index, bar)) => (*index, bar.start),
-        None => question.after.or(Some((0, nothing_yet?)))?,
+        None => query.after.or(Some((0, nothing_yet?)))?,
     };
-    let symbol = asked.symbols.get(index)?.clone();
+    let symbol = parsed.symbols.get(index)?.clone();
     let start = Timestamp::from_second(start).ok()?;
-    Some(Token { symbol, span: question.span, start, after_empty }.encode())
+    Some(Token { symbol, span: query.span, start, after_empty }.encode())
 }

@@ -1,7 +1,7 @@
-//! What every request passes before it is answered: count, limit, latency, keys, faults.
+//! What every request passes before it is handled: count, limit, latency, keys, faults.
 //!
-//! In: any request. Out: its answer with rate limit headers, or a refusal, or what a fault makes of it. What holds:
-//! requests are numbered in the order they come, and which fault a request gets depends on its number alone.
+//! In: any request. Out: its response with rate limit headers, or a refusal, or the effect of a fault. Holds:
+//! requests are numbered in the order of arrival, and a request's fault depends on its number alone.
 
 use std::{sync::Arc, time::Instant};
 
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Refusal, spoil};
-use crate::{faults::FaultKind, shared::Shared, window::Standing};
+use crate::{faults::FaultKind, shared::Shared, window::WindowState};
 
 const KEY_ID: &str = "apca-api-key-id";
 const SECRET_KEY: &str = "apca-api-secret-key";
@@ -24,14 +24,14 @@ const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
-/// What the gate needs.
+/// The state of the gate.
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) shared: Arc<Shared>,
     pub(super) stop: CancellationToken,
 }
 
-/// The fault that the request's page of bars is to have.
+/// The fault that the request's page of bars must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageFault(pub(super) Option<FaultKind>);
 
@@ -39,9 +39,9 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let shared = &gate.shared;
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let number = shared.tally().count(&route, request.uri().to_string(), Instant::now());
-    let standing = shared.window().take(Timestamp::now());
+    let window_state = shared.window().take(Timestamp::now());
     let fault = shared.plan().take(number);
-    let mut response = match gate.hindrance(&standing, &route, request.headers(), fault, number).await {
+    let mut response = match gate.hindrance(&window_state, &route, request.headers(), fault, number).await {
         Some(response) => response,
         None => answer(request, next, fault).await,
     };
@@ -49,9 +49,9 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
         shared.tally().stats.throttled += 1;
     }
     let headers = response.headers_mut();
-    headers.insert(LIMIT, HeaderValue::from(standing.limit));
-    headers.insert(REMAINING, HeaderValue::from(standing.remaining));
-    headers.insert(RESET, HeaderValue::from(standing.reset));
+    headers.insert(LIMIT, HeaderValue::from(window_state.limit));
+    headers.insert(REMAINING, HeaderValue::from(window_state.remaining));
+    headers.insert(RESET, HeaderValue::from(window_state.reset));
     response
 }
 
@@ -62,16 +62,16 @@ async fn answer(mut request: Request, next: Next, fault: Option<FaultKind>) -> R
 }
 
 impl Gate {
-    /// What keeps a request from being answered.
+    /// The refusal that prevents a response, if any.
     async fn hindrance(
         &self,
-        standing: &Standing,
+        window_state: &WindowState,
         route: &str,
         headers: &HeaderMap,
         fault: Option<FaultKind>,
         number: u64,
     ) -> Option<Response> {
-        if standing.exceeded {
+        if window_state.exceeded {
             return Some(Refusal::TOO_MANY.into_response());
         }
         let latency = self.shared.settings.latency;
@@ -114,7 +114,7 @@ impl Gate {
     }
 }
 
-/// A different one for each of four requests in a row.
+/// A different status for each of four requests in a row.
 fn server_error(number: u64) -> Response {
     match number % 4 {
         0 => Refusal::INTERNAL.into_response(),

@@ -1,6 +1,6 @@
 //! Alpaca's protocol over HTTP, and bars in Massive's.
 //!
-//! In: requests. Out: answers in Alpaca's shapes and words. Every request but those to `/v1/market-sim` passes
+//! In: requests. Out: responses in Alpaca's formats and words. Every request except those to `/v1/market-sim` passes
 //! the [`gate`].
 
 mod actions;
@@ -41,7 +41,7 @@ pub(crate) fn router(shared: Arc<Shared>, stop: CancellationToken) -> Router {
     Router::new().route("/v1/market-sim", get(declaration)).merge(guarded).with_state(shared)
 }
 
-/// What the simulator says of itself: not Alpaca's, and free for everybody.
+/// The simulator's declaration: not Alpaca's, and accessible to all.
 async fn declaration(State(shared): State<Arc<Shared>>) -> Json<Value> {
     Json(json!({
         "name": "market-sim",

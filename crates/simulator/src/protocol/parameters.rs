@@ -1,7 +1,7 @@
-//! Reads what a question about bars asks for.
+//! Parses the parameters of a query for bars.
 //!
-//! In: the query as sent, the market's clock and the hold-back. Out: a [`Question`], or Alpaca's words for what is
-//! wrong with it. Parameters that Alpaca doesn't have are passed over, as it does.
+//! In: the query as sent, the market's clock and the delay. Out: a [`BarsQuery`], or Alpaca's message about what is
+//! wrong with it. Parameters that Alpaca doesn't have are ignored, as Alpaca does.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use market::{AssetClass, Calendar, Ticker};
 
 use super::{Refusal, refusal::shortened, token::Token};
-use crate::{data::Question, span::Span};
+use crate::{data::BarsQuery, span::Span};
 
 const MOST_ROWS: usize = 10_000;
 const USUAL_ROWS: usize = 1_000;
 
-/// What the feed `delayed_sip` holds back on every plan.
+/// The delay of the feed `delayed_sip` on every plan.
 const DELAYED_SIP: SignedDuration = SignedDuration::from_mins(15);
 
 const FEEDS: [&str; 6] = ["sip", "iex", "otc", "boats", "overnight", "delayed_sip"];
@@ -23,17 +23,17 @@ const ADJUSTMENTS: [&str; 5] = ["raw", "split", "dividend", "spin-off", "all"];
 /// Names and values as sent, decoded.
 pub(super) struct Parameters(pub(super) Vec<(String, String)>);
 
-/// What is asked, and how its answer is to be spelled.
+/// The query, and the spelling of its response.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    pub(super) question: Question,
+pub(super) struct ParsedQuery {
+    pub(super) query: BarsQuery,
     /// By the index of their ticker.
     pub(super) symbols: Vec<String>,
     /// The token came with an empty page.
     pub(super) after_empty: bool,
 }
 
-/// When it is, and what is held back.
+/// The market's time, and the delay.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: Timestamp,
@@ -45,8 +45,8 @@ impl Parameters {
         self.0.iter().find(|(sent, _)| sent == name).map(|(_, value)| value.as_str())
     }
 
-    /// A question about the symbols in the `symbols` parameter, or, in the single form, about `one`.
-    pub(super) fn read(&self, class: AssetClass, one: Option<&str>, moment: Moment) -> Result<Asked, Refusal> {
+    /// A query for the symbols in the `symbols` parameter, or, in the single form, for `one`.
+    pub(super) fn read(&self, class: AssetClass, one: Option<&str>, moment: Moment) -> Result<ParsedQuery, Refusal> {
         let symbols = self.symbols(class, one)?;
         let span: Span = match self.get("timeframe") {
             None => return Err(required("timeframe")),
@@ -76,7 +76,7 @@ impl Parameters {
             }
         };
         let (symbols, tickers) = symbols.into_iter().unzip();
-        let question = Question {
+        let query = BarsQuery {
             tickers,
             calendar,
             span,
@@ -88,10 +88,10 @@ impl Parameters {
             after,
             limit,
         };
-        Ok(Asked { question, symbols, after_empty: token.is_some_and(|(token, _)| token.after_empty) })
+        Ok(ParsedQuery { query, symbols, after_empty: token.is_some_and(|(token, _)| token.after_empty) })
     }
 
-    /// In the order of the answer, each once.
+    /// In the order of the response, each once.
     fn symbols(&self, class: AssetClass, one: Option<&str>) -> Result<Vec<(String, Ticker)>, Refusal> {
         let list = match one.or(self.get("symbols")) {
             None => return Err(required("symbols")),
@@ -101,7 +101,7 @@ impl Parameters {
         list.into_iter().map(|symbol| Ok((symbol.to_owned(), ticker(class, symbol)?))).collect()
     }
 
-    /// What may be served: stocks' own parameters are checked on the way.
+    /// Up to when bars may be served; parameters of stocks only are checked on the way.
     fn horizon(&self, class: AssetClass, moment: Moment) -> Result<Horizon, Refusal> {
         let free = Horizon { now: moment.now, strict: false };
         if class == AssetClass::Crypto {
@@ -153,7 +153,7 @@ impl Parameters {
         Ok((start, end))
     }
 
-    /// The token, and how it was spelled.
+    /// The token, and its text.
     fn token(&self, span: Span) -> Result<Option<(Token, &str)>, Refusal> {
         let Some(text) = self.get("page_token").filter(|text| !text.is_empty()) else { return Ok(None) };
         match Token::decode(text).filter(|token| token.span == span) {
@@ -167,7 +167,7 @@ impl Parameters {
 #[derive(Clone, Copy, Debug)]
 struct Horizon {
     now: Timestamp,
-    /// A question that names a later end is refused.
+    /// A query that names a later end is refused.
     strict: bool,
 }
 
@@ -191,7 +191,7 @@ fn instant(calendar: Calendar, text: &str, end: bool) -> Option<Timestamp> {
     }
 }
 
-/// The ticker of a symbol as Alpaca spells it: `BRK.B`, `BTC/USD`.
+/// The ticker of a symbol in Alpaca's spelling: `BRK.B`, `BTC/USD`.
 fn ticker(class: AssetClass, symbol: &str) -> Result<Ticker, Refusal> {
     let letters = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_uppercase());
     match class {

@@ -1,4 +1,4 @@
-//! Refusals in Alpaca's words. Wordings that no source gives follow the pattern of those that one does.
+//! Refusals in Alpaca's words. Messages without a known original follow the pattern of known ones.
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ impl Refusal {
         Self::bad_request(format!("invalid {what}: {}", shortened(value)))
     }
 
-    /// 400 for something that isn't even of the right form.
+    /// 400 for a value of the wrong format.
     pub(crate) fn form(parameter: &str, problem: &str) -> Self {
         Self::bad_request(format!("Invalid format for parameter {parameter}: {problem}"))
     }
@@ -61,7 +61,7 @@ impl Refusal {
     }
 }
 
-/// What a client sent, short enough to be sent back.
+/// A client's text, shortened to be returned.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

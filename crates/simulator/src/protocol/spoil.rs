@@ -1,7 +1,7 @@
-//! Faults that spoil an answer.
+//! Faults that spoil a response.
 //!
-//! In: a sound answer. Out: one that a client must not take for sound, or, for short and empty pages, must not take
-//! for the end.
+//! In: a valid response. Out: one that a client must not accept as valid, or, for short and empty pages, must not
+//! treat as the last.
 
 use std::io;
 
@@ -35,7 +35,7 @@ pub(super) fn malformed(mut json: Vec<u8>) -> Vec<u8> {
     json
 }
 
-/// Bars of one symbol with a fault among them; an invalid bar's start decides in which way it is so.
+/// Bars of one symbol with a fault among them; the kind of an invalid bar depends on its start.
 pub(super) fn bars(bars: &mut Vec<WireBar>, fault: FaultKind) {
     match fault {
         FaultKind::Duplicate => bars.extend(bars.last().copied()),

@@ -11,7 +11,7 @@ pub(super) struct Token {
     pub(super) symbol: String,
     pub(super) span: Span,
     pub(super) start: Timestamp,
-    /// It was sent with an empty page, which another one mustn't follow.
+    /// It was sent with an empty page, which must not be followed by another.
     pub(super) after_empty: bool,
 }
 

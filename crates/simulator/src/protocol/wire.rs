@@ -1,11 +1,11 @@
-//! Bars as Alpaca writes them.
+//! Bars in Alpaca's format.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::minute::Minute;
 
-/// A bar as Alpaca spells it.
+/// A bar in Alpaca's format.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct WireBar {
     pub(super) t: Timestamp,

@@ -1,7 +1,7 @@
-//! What a made-up instrument is like, and where its price stands on any day.
+//! The properties of a synthetic instrument, and its price level on any day.
 //!
-//! In: a ticker and the seed. Out: its price level at any time, without going through the time before. What holds: the
-//! level is a sum of smooth lines of periods from eight hours to seven years, each as strong as in a random walk.
+//! In: a ticker and the seed. Out: its price level at any time, without computing the time before. Holds: the level
+//! is a sum of smooth lines of periods from eight hours to seven years, each as strong as in a random walk.
 
 use market::{AssetClass, Ticker};
 
@@ -14,16 +14,16 @@ pub(super) const STEPS_PER_DAY: i64 = 3;
 /// 2^13 steps are seven and a half years.
 const OCTAVES: u32 = 14;
 
-/// Of these octaves the strength varies with how nervous the market is.
+/// The strength of this many octaves varies with the volatility of the market.
 const NERVOUS_OCTAVES: u32 = 4;
 
-/// What a move over one step is to the move over a day, in standard deviations, for such a sum of lines.
+/// The ratio of a move over one step to the move over a day, in standard deviations, for such a sum of lines.
 const STEP_SHARE: f64 = 1.0 / 2.3;
 
-/// Days from 1970-01-01 to 2026-01-01, when listed names cost what the listing says.
+/// Days from 1970-01-01 to 2026-01-01, the date of the listing's prices.
 const PRICED_ON: i64 = 20_454;
 
-/// A made-up instrument.
+/// A synthetic instrument.
 #[derive(Clone, Debug)]
 pub(super) struct Character {
     pub(super) key: u64,
@@ -36,7 +36,7 @@ pub(super) struct Character {
     pub(super) daily_move: f64,
     /// Shares or coins of an average trade.
     pub(super) trade_size: f64,
-    /// How likely a minute has a trade where trading is thin: 0 to 1.
+    /// The probability of a trade in a minute of thin trading: 0 to 1.
     pub(super) liquidity: f64,
     /// Natural logarithm of the price at step 0, before the lines are added.
     log_base: f64,
@@ -81,7 +81,7 @@ impl Character {
         character
     }
 
-    /// How nervous the market is on a day since 1970: about 1, seldom below a half or above 2.
+    /// The volatility of the market on a day since 1970: about 1, seldom below a half or above 2.
     pub(super) fn nerves(&self, day: i64) -> f64 {
         let line = |octave, salt| smooth(self.key ^ salt, day, octave);
         steady((0.25 * line(3, 11) + 0.3 * line(5, 12) + 0.35 * line(8, 13)).exp())

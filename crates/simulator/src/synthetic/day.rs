@@ -1,7 +1,7 @@
-//! The minutes of one made-up day.
+//! The minutes of one synthetic day.
 //!
-//! In: an instrument, the day's hours, and the price levels at its start and end. Out: its minutes. What holds: a
-//! random walk is bent so that it leads from the one level to the other, and every price and volume follows from the
+//! In: an instrument, the day's hours, and the price levels at its start and end. Out: its minutes. Holds: a random
+//! walk is bent so that it leads from the one level to the other, and every price and volume follows from the
 //! instrument's key, the day and the minute alone.
 
 use super::{
@@ -12,7 +12,7 @@ use crate::minute::{Minute, PARTS};
 
 pub(super) const MINUTES_PER_DAY: usize = 24 * 60;
 
-/// When a day's trading goes on, in minutes since `start`.
+/// The trading hours of a day, in minutes since `start`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hours {
     /// Unix seconds.
@@ -23,7 +23,7 @@ pub(super) struct Hours {
     pub(super) end: usize,
 }
 
-/// Where a day's price begins and ends, in units of money, and how far it strays in between, as a share of it.
+/// The start and end of a day's price, in units of money, and how far it deviates in between, as a share of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Way {
     pub(super) from: f64,
@@ -40,7 +40,7 @@ struct Usual {
     variance: f64,
     /// Volume, relative to the same.
     volume: f64,
-    /// How likely something trades.
+    /// The probability of a trade.
     trades: f64,
 }
 
@@ -48,7 +48,7 @@ impl Hours {
     fn usual(&self, minute: usize, liquidity: f64) -> Usual {
         let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
         if self.close - self.open >= MINUTES_PER_DAY {
-            // Busiest when Europe and America are both awake.
+            // Busiest when Europe and America trade at the same time.
             let wave = 1.0 - (share(minute, MINUTES_PER_DAY) - 0.62).abs();
             return Usual { variance: 0.4 + wave, volume: 0.4 + wave, trades: 0.9 + 0.1 * liquidity };
         }
@@ -70,7 +70,7 @@ impl Hours {
     }
 }
 
-/// Appends the minutes of a day to `minutes`, oldest first. `day` tells one day from another.
+/// Appends the minutes of a day to `minutes`, oldest first. `day` identifies the day.
 pub(super) fn append(character: &Character, day: u64, hours: Hours, way: Way, minutes: &mut Vec<Minute>) {
     let key = mix(character.key ^ mix(day));
     let bits = |minute: usize| mix(key.wrapping_add(minute as u64));

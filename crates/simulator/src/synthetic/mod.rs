@@ -1,7 +1,7 @@
-//! A market that doesn't exist, for any ticker and any time since 1990.
+//! A synthetic market, for any ticker and any time since 1990.
 //!
-//! In: a ticker and a day. Out: that day's minutes. What holds: they follow from seed, ticker and day alone, stocks
-//! trade when the New York Stock Exchange did or will, and every minute of a regular session has a trade.
+//! In: a ticker and a day. Out: that day's minutes. Holds: they follow from seed, ticker and day alone, stocks trade
+//! in the sessions of the New York Stock Exchange, and every minute of a regular session has a trade.
 
 mod character;
 mod day;
@@ -25,14 +25,14 @@ const BEFORE_OPEN: usize = 330;
 const AFTER_CLOSE: i64 = 4 * 60;
 const HALF_DAY_ENDS_AFTER_OPEN: usize = 450;
 
-/// A made-up market.
+/// A synthetic market.
 #[derive(Debug)]
 pub(crate) struct Synthetic {
     seed: u64,
     unknown: Vec<Ticker>,
 }
 
-/// One instrument of it.
+/// An instrument of the market.
 #[derive(Debug)]
 pub(crate) struct Instrument(Character);
 
@@ -41,7 +41,7 @@ impl Synthetic {
         Self { seed, unknown }
     }
 
-    /// All tickers but those set aside for trying a misspelt one.
+    /// All tickers but those reserved for misspellings.
     pub(crate) fn knows(&self, ticker: &Ticker) -> bool {
         let text = ticker.as_str();
         !text.starts_with("ZZ") && !text.contains("NOPE") && !self.unknown.contains(ticker)
@@ -60,7 +60,7 @@ impl Instrument {
         let Ok(days) = date.since(jiff::civil::date(1970, 1, 1)) else { return };
         let day = i64::from(days.get_days());
         let step = day * STEPS_PER_DAY;
-        // Crypto has no night: where one day ends the next begins.
+        // Crypto has no night: each day begins where the previous one ends.
         let steps = if character.class == AssetClass::Crypto { STEPS_PER_DAY } else { STEPS_PER_DAY - 1 };
         let nerves = character.nerves(day);
         let session = (hours.close - hours.open) as f64;
@@ -90,6 +90,6 @@ fn hours(class: AssetClass, date: Date) -> Option<Hours> {
         true => BEFORE_OPEN + HALF_DAY_ENDS_AFTER_OPEN,
         false => BEFORE_OPEN + usize::try_from(length + AFTER_CLOSE).ok()?,
     };
-    // Clocks change at night, so 04:00 is always as long before the open.
+    // Clocks change at night, so 04:00 is always the same time before the open.
     Some(Hours { start: session.open.as_second() - 60 * BEFORE_OPEN as i64, open: BEFORE_OPEN, close, end })
 }

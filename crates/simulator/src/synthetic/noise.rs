@@ -1,4 +1,4 @@
-//! Numbers that look like chance and are none: the same question always has the same answer.
+//! Pseudo-random numbers: the same input always gives the same output.
 
 /// Scatters the bits of a number (the finalizer of SplitMix64, Steele et al. 2014).
 #[inline]
@@ -26,12 +26,12 @@ fn signed(bits: u64) -> f64 {
     2.0 * unit(bits) - 1.0
 }
 
-/// The number without its last bits, in which mathematical libraries differ from machine to machine.
+/// The number without its last bits, which differ between mathematical libraries.
 pub(crate) fn steady(number: f64) -> f64 {
     f64::from(number as f32)
 }
 
-/// A smooth line within [-1, 1] that has a value of its own every `2^octave` steps.
+/// A smooth line within [-1, 1] with an independent value every `2^octave` steps.
 pub(crate) fn smooth(key: u64, step: i64, octave: u32) -> f64 {
     let cell = step >> octave;
     let place = (step - (cell << octave)) as f64 / (1_i64 << octave) as f64;

@@ -1,4 +1,4 @@
-//! The statements that users already have run as they are.
+//! The statements of existing users run unchanged.
 
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 use store::tracking::Source;
@@ -16,7 +16,7 @@ for_every_owner! {
     the_statements_return_what_their_comments_say,
 }
 
-/// The files of statements: the project's own, and where it lies beside the project another.
+/// The files of statements: the project's own, and any in the folder beside the project.
 fn files() -> Vec<&'static str> {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/statements.sql");
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/acceptance/verification.sql");
@@ -45,7 +45,7 @@ async fn the_statements_run_through_psql(owner: Owner) {
     }
 }
 
-/// The results of the statements, one after the other: those with rows.
+/// The results of the statements that return rows, in order.
 async fn results(site: &Site, statements: &str) -> Vec<Vec<PgRow>> {
     let mut connection = PgConnection::connect(&site.owned.owner_url).await.unwrap();
     let mut results = Vec::new();

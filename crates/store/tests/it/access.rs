@@ -1,4 +1,4 @@
-//! Who may do what, enumerated: what isn't in a list here is refused.
+//! Privileges, enumerated: what isn't listed here is denied.
 
 use testkit::{ALICE, Owner};
 
@@ -25,7 +25,7 @@ async fn row_level_security_is_enabled_and_forced_on_every_table(owner: Owner) {
         "select count(*) >= 32 from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where c.relkind in ('r', 'p') and {OURS}"
     );
-    // Eight public tables, eight partitions, sixteen of Barkeep's own, and what came since: all were looked at.
+    // Eight public tables, eight partitions, sixteen of Barkeep's own, and later ones: all were checked.
     assert_eq!(site.value(&count).await, "t");
 }
 
@@ -178,7 +178,7 @@ async fn definer_functions_have_a_fixed_search_path(owner: Owner) {
     assert!(site.rows(&loose).await.is_empty());
 }
 
-/// Tables and views of ours on which the role has a privilege that covers all columns.
+/// Our tables and views on which the role has a privilege for all columns.
 async fn tables_of(site: &Site, role: &str) -> Vec<String> {
     let all = "SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER";
     site.rows(&format!(
@@ -194,7 +194,7 @@ async fn tables_of(site: &Site, role: &str) -> Vec<String> {
     .await
 }
 
-/// Functions of ours that the role may execute.
+/// Our functions that the role may execute.
 async fn functions_of(site: &Site, role: &str) -> Vec<String> {
     site.rows(&format!(
         "select n.nspname || '.' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')' as f

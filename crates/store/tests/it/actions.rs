@@ -34,11 +34,11 @@ async fn what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse(o
     assert_eq!(kept().await, [SPLIT, DIVIDEND]);
     let nonsense = Action { ex_date: date(2015, 1, 1), kind: ActionKind::Split { new: 0.0, old: 1.0 } };
     assert_eq!(keep("alpaca", &[SPLIT, DIVIDEND, nonsense]).await, 0);
-    // Two dividends of one day add up; what is not told of any more was called off.
+    // Two dividends of one day add up; one that is not listed any more was called off.
     let special = Action { kind: ActionKind::Dividend { amount: 1.0 }, ..DIVIDEND };
     assert_eq!(keep("alpaca", &[DIVIDEND, special]).await, 2);
     assert_eq!(kept().await, [Action { kind: ActionKind::Dividend { amount: 1.47 }, ..DIVIDEND }]);
-    // A split that was noticed some days off is the one that is told of.
+    // A split that was detected some days off is the same as the listed one.
     let noticed = Action { ex_date: date(2020, 8, 27), kind: ActionKind::Split { new: 4.0, old: 1.0 } };
     let told = Action { ex_date: date(2020, 8, 31), ..noticed };
     assert_eq!(keep(corporate_actions::NOTICED, &[noticed]).await, 1);

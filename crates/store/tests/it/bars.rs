@@ -1,4 +1,4 @@
-//! Bars come back as they were sent, and change only for the better.
+//! Bars are returned as they were sent, and change only for the better.
 
 use jiff::ToSpan;
 use market::{Bar, Timeframe};
@@ -75,7 +75,7 @@ async fn fifteen_digits_come_back_as_sent(owner: Owner) {
     let stored = read(&site).await;
     assert_eq!(stored.iter().map(|s| s.bar).collect::<Vec<Bar>>(), sent.iter().map(|s| s.bar).collect::<Vec<_>>());
     assert!(stored.iter().all(|s| s.is_final && s.provider == "test/sip"));
-    // As text too, for whoever reads with psql: the shortest decimal is the one that was sent.
+    // As text too, for psql: the shortest decimal is the one that was sent.
     let shown = site.rows("select open from ohlc_bars_v2 order by ts").await;
     for (text, shown) in prices.iter().zip(shown) {
         let shown = shown.trim_matches(['(', ')']);

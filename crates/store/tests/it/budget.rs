@@ -1,4 +1,4 @@
-//! One count for everybody: an account never sends more than it may, whoever asks, and nobody asks while it is blocked.
+//! One count for all processes: an account never sends more than its limit, and nothing while it is blocked.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ async fn site(owner: Owner, limit: u32) -> Site {
     site
 }
 
-/// Time goes by while a test looks, on a busy machine more of it.
+/// Time passes while a test checks, and more of it on a busy machine.
 struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -45,7 +45,7 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
-    /// Whether `wait` is what is left of so many seconds that began after the start.
+    /// Whether `wait` is what remains of this many seconds that began after the start.
     fn is_rest_of(&self, wait: Duration, seconds: u64) -> bool {
         let (whole, passed) = (Duration::from_secs(seconds), self.0.elapsed()); // by the clock: allowed for, not limited
         wait <= whole + Duration::from_millis(500) && wait + passed + Duration::from_secs(1) >= whole
@@ -64,7 +64,7 @@ async fn answered(site: &Site, request: uuid::Uuid, says: Answered) {
     budget::record_response(&site.database, ACCOUNT, request, says).await.unwrap();
 }
 
-/// As if so long had passed.
+/// Shifts the account's times back by this much.
 async fn pass(site: &Site, seconds: f64) {
     site.run(&format!(
         "update barkeep.budget_requests set sent_at = sent_at - {seconds} * interval '1 second';
@@ -123,7 +123,7 @@ async fn a_slot_comes_free_a_minute_after_the_answer(owner: Owner) {
     assert!(wait <= Duration::from_millis(30_300), "{wait:?}");
     pass(&site, 30.5).await;
     take(&site, false).await.unwrap();
-    // An answer that comes twice frees nothing twice.
+    // A repeated response releases no second slot.
     answered(&site, request, Answered::default()).await;
     assert!(take(&site, false).await.is_err());
 }
@@ -149,7 +149,7 @@ async fn what_an_answer_says_of_limit_and_rest_holds_for_all(owner: Owner) {
     let request = take(&site, false).await.unwrap();
     answered(&site, request, says(1_000, 300, 1_000, 30)).await;
     assert_eq!(left(&site).await.0, 300);
-    // Overtaken by the one before, and of a window that is over.
+    // Responses that were overtaken, and one of a past window.
     let request = take(&site, false).await.unwrap();
     answered(&site, request, says(1_000, 400, 1_000, 30)).await;
     assert_eq!(left(&site).await.0, 300);
@@ -185,7 +185,7 @@ async fn a_refused_key_is_left_alone_until_it_is_tried_again(owner: Owner) {
     assert_eq!(refused, NotNow::Refused("no such key".to_owned()));
     budget::unblock(&site.database, ACCOUNT).await.unwrap();
     let request = take(&site, false).await.unwrap();
-    // What the provider told us to wait is not lifted like that.
+    // A wait for throttling is not lifted like that.
     let away = Answered { turned_away: Some(Duration::from_secs(30)), ..Answered::default() };
     answered(&site, request, away).await;
     budget::unblock(&site.database, ACCOUNT).await.unwrap();
@@ -209,7 +209,7 @@ async fn requests_that_nothing_was_heard_of_come_free_without_anybody_asking(own
         take(&site, false).await.unwrap();
     }
     assert_eq!(left(&site).await, (0, 0));
-    // Workers ask how it stands before they claim anything: that alone must find out.
+    // Workers read the budget before they claim anything: that alone must find out.
     pass(&site, 91.0).await;
     assert_eq!(left(&site).await, (5, 4));
 }
@@ -226,13 +226,13 @@ async fn what_was_learnt_survives_a_restart_and_not_another_limit(owner: Owner) 
     assert_eq!(budget::forget_unused(&site.database).await.unwrap(), 1);
 }
 
-/// A request wished for `pause` seconds after the one before, answered after `latency` seconds, reaching the endpoint after
-/// `transit` percent of that.
+/// A request wanted `pause` seconds after the one before, answered after `latency` seconds, reaching the endpoint
+/// after `transit` percent of that.
 fn wishes() -> impl Strategy<Value = Vec<(u32, u32, u32)>> {
     prop::collection::vec((0_u32..15, 0_u32..28, 0_u32..=100), 20..60)
 }
 
-/// A request under way.
+/// A request in progress.
 struct Sent {
     at: f64,
     answered: u32,
@@ -240,7 +240,7 @@ struct Sent {
     request: uuid::Uuid,
 }
 
-/// Whoever asks, and however long answers take: never more than the limit arrives in any minute.
+/// Whatever the requests and the latencies: never more than the limit arrives in any minute.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_endpoint_never_receives_more_than_the_limit_in_any_minute() {
     let mut runner = TestRunner::new(Config::default());
@@ -249,7 +249,7 @@ async fn the_endpoint_never_receives_more_than_the_limit_in_any_minute() {
         let site = site(Owner::Plain, limit).await;
         let begun = Instant::now();
         let (mut passed, mut under_way, mut arrivals) = (0_u32, Vec::<Sent>::new(), Vec::new());
-        // What really goes by is added to what is made to.
+        // The time that really passes is added to the simulated time.
         let clock = |passed: u32| f64::from(passed) + begun.elapsed().as_secs_f64(); // by the clock: allowed for
         for (wait, latency, transit) in &wishes {
             let then = passed + wait;

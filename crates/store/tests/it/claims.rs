@@ -1,4 +1,4 @@
-//! Who gets which run, and in which order.
+//! The order of claims.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ async fn fifty_claims_at_once_get_fifty_different_runs(owner: Owner) {
     assert_eq!(site.rows(workers).await, ["(50,1,1)"]);
 }
 
-/// Queues one slice for a series of each symbol.
+/// Queues one slice for one series of each symbol.
 async fn queue(site: &Site, symbols: &[(&str, Timeframe)]) {
     for (symbol, timeframe) in symbols {
         let definition = site.definition(symbol, *timeframe).await;

@@ -1,4 +1,4 @@
-//! What is listed no more: its bars and series stay, it is shown as such, and nothing is asked for after it.
+//! Delisted symbols: bars and series are kept, they are shown as delisted, and no later bars are requested.
 
 use market::{AssetClass, Timeframe};
 use store::{
@@ -23,7 +23,7 @@ for_one_owner! {
 
 const DELISTED: &str = "2026-11-20T21:00:00Z";
 
-/// Taken off the list after Friday's close; the clock stands on Tuesday.
+/// Delisted after Friday's close; the clock is on Tuesday.
 async fn delisted(owner: Owner) -> Site {
     let site = Site::at(owner, TUESDAY).await;
     replace(&site, "active and asset_type <> 'crypto' and ticker <> 'AAPL'").await;
@@ -67,7 +67,7 @@ async fn nothing_is_planned_after_a_delisting(owner: Owner) {
     let site = delisted(owner).await;
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     assert_eq!(site.gaps(&h1).await.last().unwrap().to_string(), range("2026-08-26T13:30:00Z", DELISTED).to_string());
-    // Sessions without bars before the list said so are asked for once more, and that is all.
+    // Sessions without bars before the delisting are requested once more, and that is all.
     for gap in site.gaps(&h1).await {
         let run = site.held(&h1, gap, "worker").await;
         assert!(site.answer(&run, &[]).await);
@@ -130,7 +130,7 @@ async fn a_single_look_can_tell_that_a_symbol_trades_no_more(owner: Owner) {
     directory::mark_delisted(&site.database, "test", &entry).await.unwrap();
     let told = "select delisted_at is not null, description from symbols where ticker = 'GONE'";
     assert_eq!(site.rows(told).await, ["(t,\"Gone, Inc.\")"]);
-    // One look is enough.
+    // One check is enough.
     let before = site.value("select delisted_at from symbols where ticker = 'GONE'").await;
     directory::mark_delisted(&site.database, "test", &entry).await.unwrap();
     assert_eq!(site.value("select delisted_at from symbols where ticker = 'GONE'").await, before);

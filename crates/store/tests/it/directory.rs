@@ -1,4 +1,4 @@
-//! What there is to be asked for: the built-in list, a provider's, and what symbols learn of either.
+//! The directory: the built-in list, a provider's list, and the symbols updated from them.
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ fn entry(symbol: &str, name: &str) -> Entry {
     Entry { ticker: ticker(symbol), name: name.to_owned(), exchange: "XNYS".to_owned(), active: true, renamed_to: None }
 }
 
-/// The stocks and funds that the directory has, as a provider would list them, but for `without`.
+/// The stocks and funds of the directory, as in a provider's list, except `without`.
 async fn listed(site: &Site, without: &[&str]) -> Vec<Entry> {
     let tickers =
         "select ticker || ' ' || name from barkeep.directory where asset_type <> 'crypto' and active order by 1";
@@ -74,7 +74,7 @@ async fn a_providers_list_is_taken_over_and_believed_before_the_built_in_one(own
     let mut list = listed(&site, &["KO"]).await;
     list.push(entry("KO", "Coke"));
     list.push(entry("OBSC", "Obscure Holdings ETF"));
-    // Another class's, which this list can't be asked for.
+    // Of the other class, which this list doesn't cover.
     list.push(entry("XYZ-USD", "A pair"));
     let replaced = replace(&site, &list).await;
     assert!(replaced.complete && replaced.delisted.is_empty(), "{replaced:?}");
@@ -127,7 +127,7 @@ async fn a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one(owne
     replace(&site, &list).await;
     list.pop();
     list.push(entry("NEWT", "Oldtown Brewing Co."));
-    // What the list says itself.
+    // According to the list itself.
     let said = Entry { active: false, renamed_to: Some(ticker("KO")), ..entry("PEP", "PepsiCo, Inc.") };
     list.retain(|entry| entry.ticker != said.ticker);
     list.push(said);
@@ -138,7 +138,7 @@ async fn a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one(owne
     assert_eq!(found(&site.database, ALICE, "OLDT").await[..2], ["NEWT", "OLDT"]);
     let said = directory::known_as(&site.database, &ticker("OLDT")).await.unwrap();
     assert_eq!(said.as_deref(), Some("OLDT was renamed to NEWT"));
-    // Another company may take the ticker up.
+    // Another company may reuse the ticker.
     list.push(entry("OLDT", "Oldenburg Thermal"));
     replace(&site, &list).await;
     assert_eq!(says(&site, "OLDT").await, "stock|Oldenburg Thermal|NYSE|true|test|");

@@ -1,4 +1,4 @@
-//! Sessions without a bar: covered at once, asked for once more a day later, then believed.
+//! Sessions without a bar: covered at once, requested once more a day later, then verified as empty.
 
 use market::{Range, Timeframe};
 use store::{definitions, definitions::Definition};
@@ -26,7 +26,7 @@ fn empty() -> Range {
     range(EMPTY.0, EMPTY.1)
 }
 
-/// A series that is complete but for one session, which came back without a bar.
+/// A series that is complete except for one session, which was returned without a bar.
 async fn with_an_empty_session(owner: Owner) -> (Site, Definition) {
     let site = Site::at(owner, TUESDAY).await;
     let h1 = site.definition("AAPL", Timeframe::H1).await;
@@ -46,7 +46,7 @@ async fn an_empty_session_is_asked_for_once_more_after_a_day_and_then_believed(o
     definitions::mark_planned(&mut tx, std::slice::from_ref(&h1)).await.unwrap();
     tx.commit().await.unwrap();
 
-    // A day later, on the market's clock; by then there are new bars too.
+    // A day later, on the market's clock; then there are new bars too.
     site.set_clock("2026-11-25T17:00:05Z").await;
     let gaps = site.gaps(&h1).await;
     assert_eq!(gaps, [empty(), range("2026-11-24T16:30:00Z", "2026-11-25T16:30:00Z")]);
@@ -87,7 +87,7 @@ async fn a_session_with_bars_is_not_asked_for_again(owner: Owner) {
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     site.fill(&h1).await;
     assert!(site.rows("select * from barkeep.empty_sessions").await.is_empty());
-    // The planner comes back for an empty session even where no new bar would be due before.
+    // The planner returns for an empty session even if no new bar would be due before.
     let (site, h1) = with_an_empty_session(owner).await;
     site.run("update barkeep.empty_sessions set recheck_at = barkeep.market_now() + interval '5 minutes'").await;
     let mut tx = site.database.begin().await.unwrap();
@@ -122,7 +122,7 @@ async fn what_was_not_answered_is_not_covered(owner: Owner) {
     tx.commit().await.unwrap();
     let gaps = site.gaps(&h1).await;
     assert_eq!(gaps.last().unwrap(), &range("2026-11-23T18:30:00Z", "2026-11-24T16:30:00Z"));
-    // Nothing answered at all.
+    // Nothing was covered at all.
     let run = site.held(&h1, *gaps.last().unwrap(), "worker").await;
     let mut tx = site.database.begin().await.unwrap();
     assert!(finish(&mut tx, &run, None, 0).await.unwrap());

@@ -1,4 +1,4 @@
-//! Failures are told apart by what happens next.
+//! Failures, by what happens next.
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ async fn an_unknown_symbol_is_suspended_until_a_later_look_finds_it(owner: Owner
     assert_eq!(look().await, []);
     let state = "select state, reason from get_symbol_timeframe_coverage('NOPE') where timeframe = 'h1'";
     assert_eq!(site.rows(state).await, ["(unknown,\"no provider knows NOPE\")"]);
-    // The one under way comes back and is not tried again.
+    // The running one is not retried after its failure.
     assert!(fail(&site.database, &run, &failure("unknown_symbol", true, false)).await.unwrap());
     assert!(site.claim("worker").await.is_none());
     assert!(definitions::due(&site.database, Some(&tickers(&["NOPE"])), 10).await.unwrap().is_empty());
@@ -124,7 +124,7 @@ async fn what_failed_says_so_until_it_is_tried_again(owner: Owner) {
     let state = "select state, reason from get_symbol_timeframe_coverage('AAPL') where timeframe = 'h1'";
     assert_eq!(site.rows(state).await, ["(failing,refused!)"]);
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 1);
-    // What went wrong before is shown while it waits, not while it is tried.
+    // The last error is shown while a run waits, not while it is running.
     assert_eq!(site.rows(state).await, ["(filling,refused!)"]);
     site.claim("worker").await.unwrap();
     assert_eq!(site.rows(state).await, ["(filling,)"]);

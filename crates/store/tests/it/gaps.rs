@@ -1,4 +1,4 @@
-//! What counts as missing.
+//! What counts as a gap.
 
 use market::{Calendar, Timeframe};
 use store::{coverage, definitions, tracking, tracking::Source};
@@ -40,7 +40,7 @@ async fn a_series_with_everything_is_one_range_without_gaps(owner: Owner) {
     let site = Site::at(owner, TUESDAY).await;
     for timeframe in [Timeframe::M15, Timeframe::H1, Timeframe::H4] {
         let series = site.definition("AAPL", timeframe).await;
-        // In pieces, not in their order, one of them ending within a session.
+        // In parts, unordered, one of them ending within a session.
         let gap = site.gaps(&series).await[0];
         let (noon, friday) = (at("2026-11-18T18:30:00Z"), at("2026-11-20T21:00:00Z"));
         for piece in [range_of(friday, gap.to()), range_of(gap.from(), noon), range_of(noon, friday)] {
@@ -63,7 +63,7 @@ async fn a_session_taken_out_is_exactly_that_gap(owner: Owner) {
         site.fill(&series).await;
         take_out(&site, timeframe, "2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z").await;
         assert_eq!(site.gaps(&series).await, [range("2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z")]);
-        // The closed hours around it, taken out too, change nothing.
+        // Removing the closed hours around it changes nothing.
         take_out(&site, timeframe, "2026-11-17T21:00:00Z", "2026-11-19T14:30:00Z").await;
         assert_eq!(site.gaps(&series).await, [range("2026-11-18T14:30:00Z", "2026-11-18T21:00:00Z")]);
         site.fill(&series).await;
@@ -116,7 +116,7 @@ async fn weekends_and_holidays_are_never_gaps(owner: Owner) {
 
 async fn gap_hours_are_hours_of_open_market(owner: Owner) {
     let site = Site::at(owner, "2026-11-30T14:00:00Z").await;
-    // 23 to 25 November whole, Thanksgiving, a half day.
+    // 23 to 25 November, Thanksgiving, a half day.
     assert_eq!(site.rows("select gap_hours from get_coverage_gaps('AAPL', 'm15', 7)").await, ["(23.00)"]);
 }
 
@@ -236,7 +236,7 @@ async fn next_due_is_when_the_next_bar_is_final(owner: Owner) {
     definitions::make_due(&site.database, &of).await.unwrap();
     assert_eq!(site.value(reason).await, "a user waits for it");
     assert_eq!(definitions::due(&site.database, Some(&of), 10).await.unwrap().len(), 3);
-    // Who asks for a later instant changes nothing.
+    // A later due time changes nothing.
     let later = "select barkeep.make_due(array(select id from job_definitions), 'later', now() + interval '1 hour')";
     assert_eq!(site.value(later).await, "0");
     assert_eq!(site.value(reason).await, "a user waits for it");

@@ -1,4 +1,4 @@
-//! What `inspection` finds is what there is, and looking changes nothing.
+//! Diagnostics report what there is, and change nothing.
 
 use store::{diagnostics, tracking::Source};
 use testkit::{ALICE, Owner};

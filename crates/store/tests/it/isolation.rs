@@ -1,4 +1,4 @@
-//! Nobody sees what another does.
+//! Users don't see one another's data.
 
 use market::Timeframe;
 use store::tracking::Source;

@@ -1,4 +1,4 @@
-//! A worker that lost its lease writes nothing, and its run goes on elsewhere.
+//! A worker that lost its lease writes nothing, and its run continues on another worker.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ async fn a_lease_can_be_renewed_while_it_lasts(owner: Owner) {
     site.run("update job_runs set lease_until = now() + interval '25 seconds'").await;
     assert!(renew(&site.database, &run).await.unwrap());
     assert_eq!(site.value("select lease_until > now() + interval '30 seconds' from job_runs").await, "t");
-    // The same worker's earlier claim is as lost as another's.
+    // An earlier claim of the same worker is as lost as another worker's.
     let mut earlier = run.clone();
     earlier.attempt -= 1;
     assert!(!renew(&site.database, &earlier).await.unwrap());

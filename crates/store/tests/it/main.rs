@@ -1,9 +1,9 @@
 //! The schema and the store's statements, black box, on a real PostgreSQL and under every kind of owner that must work.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-/// Each promise three times: `superuser::promise`, `plain::promise`, `supabase::promise`. For whatever an owner's rights can
-/// decide: grants, row level security, definers, triggers, DDL, what clients meet; and of every module some promise that
-/// needs its statements to be allowed.
+/// Each test three times: `superuser::test`, `plain::test`, `supabase::test`. For whatever may depend on an owner's
+/// privileges: grants, row level security, security definers, triggers, DDL, what clients see; and at least one test
+/// of every module whose statements need privileges.
 macro_rules! for_every_owner {
     ($($promise:ident),+ $(,)?) => {
         mod superuser {
@@ -27,8 +27,8 @@ macro_rules! for_every_owner {
     };
 }
 
-/// Each promise once, `one_owner::promise`, under an ordinary role, which row level security binds. For what only computes,
-/// orders or waits: nothing of it asks who owns the database.
+/// Each test once, `one_owner::test`, under an ordinary role that is subject to row level security. For computations,
+/// orders and waits, which don't depend on the database's owner.
 macro_rules! for_one_owner {
     ($($promise:ident),+ $(,)?) => {
         mod one_owner {

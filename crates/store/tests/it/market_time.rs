@@ -1,4 +1,4 @@
-//! The database's market time is the calendar's and the grid's.
+//! The database's market time agrees with the calendar and the grid.
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan,
@@ -53,13 +53,13 @@ fn instants_of_forty_years(calendar: Calendar) -> Vec<Timestamp> {
             open + 4.hours(),
             close + 3.hours(),
         ];
-        // Two of each: over the years every place comes with everything that is special.
+        // Two of each: over the years every position occurs with every special case.
         instants.extend([places[n % 9], places[(n * 2 + 5) % 9]]);
     }
     instants
 }
 
-/// The end of the last bar that had ended by `at`, as the grid has it; at a session's beginning its open.
+/// The end of the last bar that had ended by `at`, according to the grid; at the start of a session its open.
 fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
     let grid = Grid::by_rules(calendar);
     if timeframe.minutes().is_some() && calendar.by_rules().session_at(at).is_some() {
@@ -76,7 +76,7 @@ fn final_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) ->
     }
 }
 
-/// The end of the first bar that had not ended by `at`, as the grid has it.
+/// The end of the first bar that had not ended by `at`, according to the grid.
 fn next_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
     let within = match calendar.by_rules().session_at(at) {
         Some(_) => at,
@@ -85,8 +85,9 @@ fn next_by_the_grid(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> 
     Grid::by_rules(calendar).bucket_of(timeframe, within).unwrap().to()
 }
 
-/// Where bars begin and when they are final stands twice: in `market::Grid`, which cuts what was fetched, and in the database
-/// (`barkeep.final_until`, `barkeep.next_bar_due`, `barkeep.expected_bars`), which plans. Here they are held equal.
+/// Where bars begin and when they are final is defined twice: in `market::Grid`, which resamples fetched bars, and in
+/// the database (`barkeep.final_until`, `barkeep.next_bar_due`, `barkeep.expected_bars`), which plans. This test
+/// ensures that they agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
     let site = Site::new(Owner::Superuser).await;
@@ -109,7 +110,7 @@ async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
                 let expected = next_by_the_grid(calendar, timeframe, *at - grace) + grace;
                 assert_eq!(next, expected, "{calendar} {timeframe} after {at}");
             }
-            // In each session: as many as the grid has.
+            // In each session: as many as in the grid.
             let Some(minutes) = timeframe.minutes().filter(|minutes| *minutes >= 15) else { continue };
             let sessions: Vec<_> = instants.iter().filter_map(|at| calendar.by_rules().session_at(*at)).collect();
             let counts: Vec<i64> = sqlx::query_scalar(
@@ -131,7 +132,7 @@ async fn grid_and_database_agree_on_every_timeframe_over_forty_years() {
     }
 }
 
-/// Instants around everything that is special, and many others.
+/// Instants around every special case, and many others.
 fn instants() -> Vec<Timestamp> {
     let mut instants: Vec<Timestamp> = [
         // A half day: before, at and after its close.
@@ -190,7 +191,7 @@ fn around(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Vec<Range>
 
 fn ended(calendar: Calendar, timeframe: Timeframe, at: Timestamp) -> Timestamp {
     let ended = around(calendar, timeframe, at).iter().map(Range::to).filter(|to| *to <= at).max().unwrap();
-    // At a session's beginning its open, which means the same as the last close.
+    // At the start of a session its open, which is equivalent to the last close.
     match calendar.by_rules().session_at(at) {
         Some(session) if timeframe.minutes().is_some() => ended.max(session.open),
         _ => ended,
@@ -209,7 +210,7 @@ async fn asked(
         "select extract(epoch from {expression})::bigint
         from unnest($1::text[]) with ordinality u (i, n), (select $2::text as c, $3::text as t) k order by n"
     );
-    // Not held while the calendar is asked: a transaction in which nothing happens is ended after a while.
+    // Released while the calendar is computed: idle transactions are ended after a while.
     let mut tx = database.begin().await.unwrap();
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(instants.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -311,7 +312,7 @@ async fn a_window_is_whole_sessions_up_to_the_last_final_bar(owner: Owner) {
     let grace = SignedDuration::from_mins(1);
     for now in instants() {
         let mut tx = site.database.begin().await.unwrap();
-        // In one transaction now() stands still, and so does the market's clock.
+        // In one transaction now() doesn't advance, and neither does the market's clock.
         sqlx::query("update barkeep.market_clock set as_of = $1::text::timestamptz, set_at = now()")
             .bind(now.to_string())
             .execute(&mut *tx)

@@ -1,4 +1,4 @@
-//! Migrating: once, whoever does it and however many at once.
+//! Migrating: once, however many processes do it at once.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ async fn rows(database: &Database, sql: &str) -> Vec<String> {
     rows_in(&mut database.begin().await.unwrap(), sql).await.expect(sql)
 }
 
-/// Every object of ours and its definition, as far as the catalog tells it.
+/// Our objects with their definitions from the catalog.
 const CATALOG: &str = "select n.nspname, c.relname, c.relkind, c.relacl::text, pg_get_viewdef(c.oid) as v
     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('public', 'barkeep', 'cron', 'auth')
     union all
@@ -81,7 +81,7 @@ async fn two_who_migrate_at_once_both_succeed(owner: Owner) {
     assert_eq!(applied, [0, files().len()]);
 }
 
-/// Applies the first `n` migrations as Supabase's CLI does, and notes them in its ledger.
+/// Applies the first `n` migrations as Supabase's CLI does, and records them in its ledger.
 async fn push(site: &OwnedDatabase, n: usize) {
     run(
         &site.database,
@@ -108,7 +108,7 @@ async fn what_supabase_has_applied_is_not_applied_again(owner: Owner) {
         let again = migrations::migrate(&site.database).await.unwrap();
         assert!(again.applied.is_empty());
         assert_eq!(again.unknown_to_supabase, unknown);
-        // However it came about, the result is the same.
+        // By either way, the result is the same.
         let fresh = unmigrated(owner).await;
         migrations::migrate(&fresh.database).await.unwrap();
         let fresh = rows(&fresh.database, CATALOG).await;
@@ -176,8 +176,8 @@ const OLD_LEDGER: &str = "create schema barkeep;
     );
     insert into barkeep.migrations values ('20261124000100', '20261124000100_roles_and_users')";
 
-/// The ways in which a ledger can be another's: whether the database is migrated first, what is done to it then, and what the
-/// refusal names.
+/// The ways in which a ledger can be foreign: whether the database is migrated first, what is done to it then, and
+/// what the refusal mentions.
 const OTHERS: [(bool, &str, &str); 6] = [
     (false, OLD_LEDGER, "older Barkeep, with the migration 20261124000100"),
     (
@@ -256,10 +256,10 @@ async fn a_project_that_has_other_migrations_in_supabases_ledger_is_no_obstacle(
     migrations::check(&site.database).await.unwrap();
 }
 
-/// A server of its own, since roles belong to the server: here nobody has made Supabase's roles yet.
+/// A server of its own, since roles belong to the server: here Supabase's roles don't exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_owner_makes_the_roles_where_there_are_none() {
-    // Not where TMPDIR says: the server's user must be able to enter it.
+    // Not in TMPDIR: the server's user must be able to enter it.
     let folder = tempfile::Builder::new().prefix("bk").tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let root_base = folder.path().join("base");
@@ -280,7 +280,7 @@ async fn a_plain_owner_makes_the_roles_where_there_are_none() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     }
 
-    // Two databases at once: each wants to make the roles.
+    // Two databases at once: each tries to create the roles.
     let connect = async |name| {
         let url = cluster.url(name).replace("user=barkeep", "user=plain&password=barkeep");
         Database::connect(&url, 4).await.unwrap()

@@ -1,4 +1,4 @@
-//! `monitor_multi_timeframe.sql` answers its ten questions, each counted right.
+//! `monitor_multi_timeframe.sql` answers its ten questions with correct counts.
 
 use market::Timeframe;
 use store::{scheduler, tracking::Source};
@@ -20,7 +20,7 @@ for_one_owner! {
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/monitor_multi_timeframe.sql");
 
-/// Title and rows of each query; `None` where there is no psql.
+/// Title and rows of each query; `None` without psql.
 fn answers(site: &Site, arguments: &[&str]) -> Option<Vec<(String, Vec<String>)>> {
     let printed = psql(&site.owned.owner_url, &[&["-At", "-f", SCRIPT], arguments].concat())?;
     let mut answers: Vec<(String, Vec<String>)> = Vec::new();
@@ -49,7 +49,8 @@ async fn ten_questions_are_answered_on_a_fresh_database(owner: Owner) {
     assert_eq!(answers[9].1, ["down: the scheduler never ran; start \"barkeep up\"||0|0|0|0|0|"]);
 }
 
-/// TSLA complete and watched by two, with seven runs a series; FRESH with a failure, a run under way and one that waits.
+/// TSLA complete and watched by two users, with seven runs per series; FRESH with a failed, a running and a queued
+/// run.
 async fn with_known_data(owner: Owner) -> Site {
     let site = Site::at(owner, TUESDAY).await;
     site.track(ALICE, &["TSLA", "FRESH"], Source::Watchlist).await;
@@ -100,7 +101,7 @@ async fn ten_questions_are_answered_right(owner: Owner) {
     }
     assert_eq!(rows(1).len(), 63);
 
-    // Rows written: once each, though the same bars came seven times.
+    // Rows written: counted once each, though the same bars were fetched seven times.
     let stats: Vec<&str> = rows(2).iter().map(|row| row.rsplit_once('|').unwrap().0).collect();
     assert_eq!(stats, [format!("h1|11|2|1|7|1|{h1}"), format!("h4|7|0|0|7|0|{h4}"), format!("m15|7|0|0|7|0|{m15}")]);
     assert_eq!(rows(3), &["m15|21|21|4|0|100|300", "h1|21|21|4|0|100|300", "h4|21|21|4|0|100|300"]);

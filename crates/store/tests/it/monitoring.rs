@@ -1,4 +1,4 @@
-//! What people ask about their data, counted right.
+//! The monitoring functions count correctly.
 
 use market::Timeframe;
 use store::{coverage, scheduler, tracking, tracking::Source};
@@ -52,7 +52,7 @@ async fn many_runs_and_users_multiply_no_count(owner: Owner) {
     }
     let h1 = site.definition("AAPL", Timeframe::H1).await;
     site.fill(&h1).await;
-    // Seven answers for the same stretch.
+    // Seven responses for the same range.
     for _ in 0..7 {
         let run = site.held(&h1, range("2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z"), "worker").await;
         assert!(site.answer(&run, &crate::site::expected(&h1, run.slice)).await);
@@ -81,7 +81,7 @@ async fn a_series_says_how_it_stands(owner: Owner) {
     let gap = site.gaps(&h1).await[0];
     let run = site.held(&h1, gap, "worker").await;
     assert!(site.answer(&run, &[]).await);
-    // Everything was answered, with nothing: nobody has looked yet whether there is such a symbol.
+    // Everything is covered, without bars: the symbol was not checked yet.
     assert_eq!(state().await, "(h1,unchecked)");
     store::symbols::confirm_listed(&site.database, &ticker("FRESH"), "", "").await.unwrap();
     assert_eq!(state().await, "(h1,complete)");
@@ -113,7 +113,7 @@ async fn expected_stored_and_missing_add_up(owner: Owner) {
     bars[0].is_final = false;
     assert!(site.answer(&run, &bars).await);
     assert_eq!(counts().await[1], "(h1,6,25,5,18,0.2800,0.21)");
-    // What can't be had isn't expected.
+    // Unavailable bars aren't expected.
     let mut tx = site.database.begin().await.unwrap();
     let friday = range("2026-11-27T14:30:00Z", "2026-11-27T18:00:00Z");
     coverage::mark_unavailable(&mut tx, &h1, friday, "not in the plan").await.unwrap();

@@ -1,4 +1,4 @@
-//! The names and types that outside queries rely on.
+//! The names and types that external queries rely on.
 
 use sqlx::Row;
 use testkit::{ALICE, Owner};
@@ -102,10 +102,10 @@ async fn functions_return_what_clients_decode(owner: Owner) {
     let site = Site::new(owner).await;
     for (function, returns) in FUNCTIONS {
         let there = site.value(&format!("select pg_get_function_result('public.{function}'::regprocedure)")).await;
-        // `value` takes the row's parentheses off; a table's closing one goes with them.
+        // `value` removes the row's parentheses; a table's closing one goes with them.
         assert!(there.starts_with(returns.trim_end_matches(')')), "{function} returns {there}");
     }
-    // Each argument that may be left out is.
+    // Each optional argument is omitted.
     site.run(
         "select * from get_timeframe_job_stats(); select * from get_coverage_gaps('AAPL', 'h1');
         select * from reset_stale_running_jobs(); select * from claim_queued_job();

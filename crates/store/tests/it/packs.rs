@@ -1,4 +1,4 @@
-//! Runs claimed together, held together, and each with an outcome of its own.
+//! Runs claimed together, leased together, and each with an outcome of its own.
 
 use market::Timeframe;
 use store::{
@@ -36,7 +36,7 @@ const NEWEST: (&str, &str) = ("2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z");
 const OLDER: (&str, &str) = ("2026-11-20T14:30:00Z", "2026-11-20T21:00:00Z");
 const OTHER_DAY: (&str, &str) = ("2026-11-12T14:30:00Z", "2026-11-12T21:00:00Z");
 
-/// The candidates that a claim is offered, as `place symbol timeframe`.
+/// The candidates of a claim, as `place symbol timeframe`.
 async fn offered(site: &Site) -> Vec<String> {
     let mut seen = Vec::new();
     runs::claim_pack(&site.database, "looking", LEASE, Order::InterestFirst, None, None, |candidates| {
@@ -122,7 +122,7 @@ async fn of_a_pack_the_runs_that_went_to_another_are_not_written_and_the_others_
     let mut mine: Vec<_> = runs.iter().filter(|run| run.ticker != ticker("MSFT")).map(|run| run.id).collect();
     mine.sort();
     assert_eq!(held, mine);
-    // Whoever finishes what isn't theirs all the same finishes nothing.
+    // A worker that tries to finish runs that it doesn't hold finishes nothing.
     let outcomes: Vec<_> =
         runs.iter().map(|run| Outcome { run, covered: Some(run.slice), rows: 0, requests: 0 }).collect();
     assert!(!runs::finish(&mut tx, &outcomes, "test/sip").await.unwrap());
@@ -147,7 +147,7 @@ async fn each_run_of_a_pack_has_its_own_rows_and_the_requests_are_counted_once(o
         .collect();
     let rows = bars::store(&mut tx, "test/sip", &series).await.unwrap();
     assert_eq!(rows, [7, 6]);
-    // The same once more: nothing is rewritten. A series that comes twice in one call is told apart.
+    // The same once more: nothing is rewritten. A series that occurs twice in one call is counted correctly.
     let twice = [series[0].clone(), series[1].clone(), series[0].clone()];
     assert_eq!(bars::store(&mut tx, "test/sip", &twice).await.unwrap(), [0, 0, 0]);
     let outcomes: Vec<_> = runs
@@ -220,7 +220,7 @@ async fn coverage_that_shrinks_makes_its_series_due(owner: Owner) {
         ("update coverage_status set updated_at = now()", "f"),
         ("update coverage_status set covered = covered + '{[2020-01-01,2020-02-01)}'", "f"),
         ("update coverage_status set covered = covered - '{[2026-11-18 14:30+00,2026-11-18 21:00+00)}'", "t"),
-        // What can't be had any more is no hole.
+        // What is unavailable now is no gap.
         (
             "update coverage_status set covered = covered - '{[2026-11-17 14:30+00,2026-11-17 21:00+00)}',
                 unavailable = '{[2026-11-17 14:30+00,2026-11-17 21:00+00)}'",

@@ -1,4 +1,4 @@
-//! The statements that run all the time read what they need and not the table.
+//! Frequent statements read what they need and not the whole table.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ for_every_owner! {
     functions_that_read_bars_have_the_plans_of_statements_on_the_table,
 }
 
-/// How many rows of `table` this connection has read lately by scanning it whole, and through its indexes.
+/// How many rows of `table` this connection has read recently by sequential scans, and through indexes.
 async fn read(tx: &mut sqlx::Transaction<'_, sqlx::Postgres>, table: &str) -> (i64, i64) {
     let row = sqlx::query(
         "select sum(seq_tup_read)::bigint, sum(coalesce(idx_tup_fetch, 0))::bigint
@@ -45,7 +45,7 @@ async fn a_claim_among_10_000_queued_runs_reads_a_handful(owner: Owner) {
     let handful = |claim: &'static str, most: i64| {
         let database = site.database.clone();
         async move {
-            // More than five times: by then a statement of a function may have a generic plan.
+            // More than five times: then a statement of a function may have a generic plan.
             for _ in 0..7 {
                 let mut tx = database.begin().await.unwrap();
                 let before = read(&mut tx, "job_runs").await;
@@ -60,20 +60,20 @@ async fn a_claim_among_10_000_queued_runs_reads_a_handful(owner: Owner) {
         }
     };
     handful("select * from claim_queued_job()", 50).await;
-    // With all that could go along: what else the symbol has, what ends with it, what comes next.
+    // With all candidates: the symbol's other runs, those with the same end, the next ones.
     handful("select run.id from barkeep.pack_candidates(true, null, null) run", 2_000).await;
     handful("select run.id from barkeep.pack_candidates(false, null, null) run", 2_000).await;
 }
 
-/// Rows that were read of a table: by scanning it whole, and through its indexes.
+/// Rows that were read of a table: by sequential scans, and through indexes.
 type Read = BTreeMap<String, (i64, i64)>;
 
-/// What `work` reads on a connection of its own.
+/// What `work` reads on a separate connection.
 async fn reads<F: AsyncFn(&Database)>(site: &Site, work: F) -> Read {
     let database = Database::connect(&site.owned.owner_url, 1).await.unwrap();
     let mut superuser = PgConnection::connect(&site.owned.url).await.unwrap();
     let mut counted = async || -> Vec<(String, i64, i64)> {
-        // A connection counts for itself until it is told to tell.
+        // A connection keeps its statistics to itself until it flushes them.
         let mut tx = database.begin().await.unwrap();
         sqlx::query("select pg_stat_force_next_flush()").execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
@@ -81,7 +81,7 @@ async fn reads<F: AsyncFn(&Database)>(site: &Site, work: F) -> Read {
             "select relname::text, seq_tup_read, coalesce(idx_tup_fetch, 0) from pg_stat_user_tables order by relid";
         sqlx::query_as(all).fetch_all(&mut superuser).await.unwrap()
     };
-    // More than five times: by then a statement of a function may have a generic plan.
+    // More than five times: then a statement of a function may have a generic plan.
     for _ in 0..6 {
         work(&database).await;
     }
@@ -100,7 +100,8 @@ async fn gaps_and_coverage_of_everything_read_little(owner: Owner) {
         let gap = site.gaps(&series).await[0];
         let run = site.held(&series, gap, "worker").await;
         assert!(site.answer(&run, &expected(&series, gap)).await);
-        // Torn as hardly ever: every session is a range of its own, and every fifth day of the month is missing.
+        // More fragmented than usual: every session is a range of its own, and every fifth day of the month is
+        // missing.
         site.run(&format!(
             "update coverage_status set covered = (
                 select range_agg(tstzrange(open_at, close_at)) from barkeep.market_sessions
@@ -110,7 +111,7 @@ async fn gaps_and_coverage_of_everything_read_little(owner: Owner) {
         .await;
     }
     site.run("analyze").await;
-    // What the connections so far have counted is told when they end.
+    // Connections flush their statistics when they end.
     site.database.close().await;
     let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     eventually("they have ended", async || {
@@ -134,7 +135,7 @@ async fn gaps_and_coverage_of_everything_read_little(owner: Owner) {
     })
     .await;
     let sessions = site_rows(&mut superuser, "select count(*) from barkeep.market_sessions").await;
-    // The calendar once a series, for its window, and of it what lies there; of each other table a few rows a series.
+    // The calendar once per series, for its window and the sessions in it; of each other table a few rows per series.
     reads_little(&gaps, 60 * sessions, 60 * 300, 60 * 20);
     assert!(!gaps.keys().any(|table| table.starts_with("ohlc_bars") || table == "job_runs"), "{gaps:?}");
     // The same, and the series' own bars once.
@@ -146,7 +147,7 @@ async fn site_rows(superuser: &mut PgConnection, counted: &'static str) -> i64 {
     sqlx::query_scalar(counted).fetch_one(superuser).await.unwrap()
 }
 
-/// At most so many rows of the calendar by scanning it and through its indexes, and of every other table.
+/// At most this many rows of the calendar by sequential scans and through its indexes, and of every other table.
 #[track_caller]
 fn reads_little(read: &Read, scanned: i64, fetched: i64, of_others: i64) {
     for (table, (by_scan, by_index)) in read {

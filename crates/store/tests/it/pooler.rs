@@ -1,4 +1,4 @@
-//! Nothing stays on a connection: a transaction-mode pooler hands it to somebody else after each transaction.
+//! No state is left on a connection: a transaction-mode pooler assigns it to another client after each transaction.
 
 use market::Timeframe;
 use sqlx::Row;
@@ -124,7 +124,7 @@ async fn no_statement_and_no_setting_outlives_its_transaction(owner: Owner) {
 }
 
 async fn a_connection_that_was_somebody_elses_is_as_good(owner: Owner) {
-    // Names of another client's statements stand where ours would, if ours had any.
+    // Another client's prepared statements have the names that ours would have, if ours had any.
     let site = Site::new(owner).await;
     let one = Database::connect(&site.owned.owner_url, 1).await.unwrap();
     let mut tx = one.begin().await.unwrap();

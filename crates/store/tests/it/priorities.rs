@@ -1,4 +1,4 @@
-//! What several people's interest comes to, and what is left when one of them leaves.
+//! The interest of several users, and what remains when one of them leaves.
 
 use market::Timeframe;
 use store::{definitions, tracking, tracking::Source};
@@ -54,7 +54,7 @@ async fn background_definitions_fall_back_to_their_base(owner: Owner) {
     site.untrack(ALICE, "AAPL", None).await;
     let base = "select timeframe, priority, enabled, by_interest from job_definitions where symbol = 'AAPL' order by 1";
     assert_eq!(site.rows(base).await, ["(h1,200,t,f)", "(h4,150,t,f)", "(m15,100,t,f)"]);
-    // A search puts it among what people asked for, at the search's priority.
+    // A search gives it foreground priority, at the search's level.
     site.track(ALICE, &["AAPL"], Source::RecentSearch).await;
     assert_eq!(site.rows(OF_AAPL).await, ["(100,t,t)"]);
 }
@@ -73,7 +73,7 @@ async fn what_nobody_wants_any_more_is_paused_and_its_queue_cancelled(owner: Own
     let runs = "select status, error_message, finished_at is not null from job_runs order by status";
     let cancelled = "(cancelled,\"No user tracks this series any more\",t)";
     assert_eq!(site.rows(runs).await, [cancelled, "(running,,f)"]);
-    // What is under way may end; if it fails it isn't tried again.
+    // A running run may finish; if it fails it isn't retried.
     let failure = store::runs::Failure {
         code: "transport",
         message: "reset".to_owned(),
@@ -122,7 +122,7 @@ async fn charts_run_out_after_30_days_searches_after_7_and_watchlists_never(owne
     site.run(&age("recent_search", "7 days")).await;
     assert_eq!(tracking::expire(&site.database).await.unwrap(), 1);
     assert_eq!(site.rows(OF_FRESH).await, ["(0,f,f)"]);
-    // Looking again begins the time anew.
+    // A repeated search extends its time.
     site.track(ALICE, &["FRESH"], Source::ChartView).await;
     site.run(&age("chart_view", "29 days")).await;
     site.track(ALICE, &["FRESH"], Source::ChartView).await;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// What psql prints; `None`, said on stderr, where there is no psql. On CI that fails.
+/// The output of psql; `None`, reported on stderr, without psql. On CI that fails.
 pub(crate) fn psql(url: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new("psql").args(["-X", "-v", "ON_ERROR_STOP=1", url]).args(arguments).output();
     let output = match output {

@@ -1,4 +1,4 @@
-//! The last session, read once more after it has ended.
+//! Rereads of the last session after it has ended.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ for_one_owner! {
     markets_that_never_close_are_not_read_again,
 }
 
-/// Ten minutes after the close of a Monday, and an hour and some after it.
+/// Ten minutes after the close of a Monday, and over an hour after it.
 const JUST_CLOSED: &str = "2026-11-23T21:10:00Z";
 const LATER: &str = "2026-11-23T22:05:00Z";
 
@@ -39,7 +39,7 @@ async fn fill(site: &Site, symbol: &str, timeframe: Timeframe, price: f64) -> u6
     for gap in site.gaps(&definition).await {
         let run = site.held(&definition, gap, "worker").await;
         let mut bars = expected(&definition, gap);
-        // The last one is what late trades change.
+        // Late trades change the last one.
         if let Some(last) = bars.last_mut() {
             *last = flat(last.bar.start, price);
         }
@@ -115,7 +115,7 @@ async fn final_bars_that_change_are_counted_and_others_are_not(owner: Owner) {
     assert_eq!(fill(&site, "AAPL", Timeframe::H1, 100.0).await, 0);
     assert_eq!(site.value(counted).await, "0");
     site.set_clock(LATER).await;
-    // One that was provisional becomes final, which is no correction; another stays as it is.
+    // A provisional one becomes final, which is no correction; the other is unchanged.
     site.run("update ohlc_bars_v2 set data_status = 'provisional' where ts = '2026-11-23 20:30+00'").await;
     assert_eq!(fill(&site, "AAPL", Timeframe::H1, 102.0).await, 0);
     assert_eq!(site.value(counted).await, "0");

@@ -1,4 +1,4 @@
-//! What `retry_failed` queues again, and what it leaves alone.
+//! What `retry_failed` queues again, and what it doesn't.
 
 use market::{Range, Timeframe};
 use store::{runs, tracking::Source};
@@ -22,7 +22,7 @@ fn monday() -> Range {
     range("2026-11-23T14:30:00Z", "2026-11-23T21:00:00Z")
 }
 
-/// A run of `symbol` that has failed for good, `hours` ago.
+/// A run of `symbol` that ended as failed `hours` ago.
 async fn failed(site: &Site, symbol: &str, slice: Range, hours: u32) {
     site.run(&format!(
         "insert into job_runs (
@@ -73,7 +73,7 @@ async fn what_has_been_fetched_or_is_under_way_is_left_alone(owner: Owner) {
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 0, "running");
     assert!(site.answer(&run, &crate::site::expected(&h1, monday())).await);
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 0, "fetched");
-    // One that is only partly fetched is tried again.
+    // A partly covered one is retried.
     failed(&site, "AAPL", range("2026-11-20T14:30:00Z", "2026-11-23T21:00:00Z"), 2).await;
     assert_eq!(runs::retry_failed(&site.database, None).await.unwrap(), 1);
 }

@@ -1,4 +1,4 @@
-//! `supabase/schema.sql`: the whole schema as a database has it, generated, for people to read. And the files that make it.
+//! `supabase/schema.sql`: the whole schema of a database, generated, for reading. And the files that create it.
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
@@ -8,11 +8,11 @@ use crate::site::{Site, rows_in};
 
 const WRITE: &str = "BARKEEP_WRITE_SCHEMA";
 
-/// Another major version writes the same in other words.
+/// Another major version formats the same differently.
 const MAJOR: &str = "15";
 
-/// `pg_dump` of the major version that the file was generated with. `None`, said on stderr, where there is none; on CI
-/// that fails.
+/// `pg_dump` of the major version that the file was generated with. `None`, reported on stderr, if there is none; on
+/// CI that fails.
 fn pg_dump() -> Option<std::path::PathBuf> {
     let folders = [std::env::var("PG_BIN").ok(), Some(format!("/usr/lib/postgresql/{MAJOR}/bin")), Some(String::new())];
     let found = folders.into_iter().flatten().map(|folder| Path::new(&folder).join("pg_dump")).find(|program| {
@@ -28,7 +28,7 @@ fn pg_dump() -> Option<std::path::PathBuf> {
     found
 }
 
-/// What differs from machine to machine though the schema is the same: versions, settings of the session, and tokens.
+/// Differences between machines for the same schema: versions, settings of the session, and tokens.
 fn normalised(dump: &str) -> String {
     let mut text = format!(
         "-- Generated: what a database has when every migration is applied (PostgreSQL {MAJOR}, owner barkeep). Read it, don't edit\n\
@@ -84,7 +84,7 @@ async fn the_generated_schema_is_that_of_a_database() {
     );
 }
 
-/// The names of what `create` makes in the migrations, by kind, with the file.
+/// The names of what `create` creates in the migrations, by kind, with the file.
 fn created() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("supabase/migrations");
     let mut created = Vec::new();
@@ -104,7 +104,7 @@ fn created() -> Vec<(String, String)> {
     created
 }
 
-/// While nothing is released the files are edited in place.
+/// Until the first release the files are edited in place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_object_is_written_once() {
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
@@ -142,7 +142,8 @@ fn files_below(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// What is built from: the migrations, and every crate's sources but those of `bench`, which measures from outside.
+/// The inputs of the build: the migrations, and every crate's sources except those of `bench`, which measures from
+/// outside.
 fn sources() -> Vec<(String, String)> {
     let store = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -163,9 +164,9 @@ fn the_table_of_bars_is_named_in_one_place_of_each_language() {
     let allowed = |path: &str| {
         path.starts_with("store/src/bars/")
             || path.ends_with("_bars.sql")
-            // Rights and policies are of tables.
+            // Privileges and policies belong to tables.
             || path.ends_with("_access.sql")
-            // Users' own.
+            // For users' own rows.
             || path == "store/sql/monitor_multi_timeframe.sql"
     };
     let named: Vec<_> = sources().into_iter().filter(|(_, text)| text.contains("ohlc_bars")).collect();
@@ -182,7 +183,7 @@ fn one_function_makes_series_due() {
         setting.extend(text.lines().filter(sets).map(|line| format!("{path}: {}", line.trim())));
     }
     setting.sort();
-    // The planner says when it looks again; everybody else makes due.
+    // The planner sets the next due time; all other code uses make_due.
     let planner = setting.iter().filter(|line| line.starts_with("store/src/definitions.rs")).count();
     assert_eq!((setting.len(), planner), (3, 2), "{setting:#?}");
     assert!(

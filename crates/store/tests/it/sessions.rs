@@ -1,4 +1,4 @@
-//! Sessions that differ from the rules: what a change touches is planned again, and nothing else is.
+//! Sessions that differ from the rules: what a change affects is planned again, and nothing else is.
 
 use market::{
     Timeframe,
@@ -158,7 +158,7 @@ async fn series_that_a_change_touches_are_due_and_others_are_not(owner: Owner) {
     apply(&site, "XNYS,2026-09-16,closed").await;
     assert_eq!(due().await, [Timeframe::H1, Timeframe::H4]);
     plan().await;
-    // Of the future: when the next bar is due may have changed.
+    // In the future: the due time of the next bar may have changed.
     apply(&site, "XNYS,2026-09-16,closed\nXNYS,2026-11-25,closed").await;
     assert_eq!(due().await.len(), 3);
     plan().await;
@@ -173,7 +173,7 @@ async fn a_list_that_is_in_force_already_changes_nothing(owner: Owner) {
     let edition = market_sessions::edition(&site.database).await.unwrap();
     assert_eq!(apply(&site, CLOSED).await, None);
     assert_eq!(market_sessions::edition(&site.database).await.unwrap(), edition);
-    // What the code knows by itself: noted, and nothing changes by it.
+    // A date that the rules contain already: recorded, without any change.
     assert_eq!(apply(&site, &format!("{CLOSED}\nXNYS,2025-01-09,closed")).await, Some(Replaced::default()));
 }
 
@@ -254,7 +254,7 @@ async fn other_hours_make_hours_anew_and_leave_what_fits_both(owner: Owner) {
     assert_eq!(site.rows(runs).await, ["(h1,cancelled)", "(m15,cancelled)"]);
     site.run("update coverage_status set covered = '{[2026-01-01,2026-11-24 17:00+00)}' where timeframe = 'm15'").await;
 
-    // And back: what lies before the open and after the close goes.
+    // And back: bars before the open and after the close are deleted.
     site.run(
         "insert into ohlc_bars_v2 (symbol_id, timeframe, ts, open, high, low, close, volume, provider)
         select id, 'm15', '2026-11-18 10:00+00', 1, 1, 1, 1, 1, 'market-sim/sip' from symbols where ticker = 'AAPL'",

@@ -1,4 +1,4 @@
-//! Whoever listens hears of interest and of outcomes, also after the connection was cut.
+//! Listeners receive signals of interest and of outcomes, also after the connection was cut.
 
 use market::Timeframe;
 use sqlx::Connection;
@@ -65,7 +65,7 @@ async fn a_listener_that_was_cut_off_listens_again(owner: Owner) {
         .await
         .unwrap();
         assert!(cut > 0);
-        // Having been away counts as a signal: something may have been missed.
+        // A reconnection counts as a signal: one may have been missed.
         hears(&mut signals.wake).await;
         signals.wake.mark_unchanged();
         site.track(ALICE, &["FRESH"], Source::Watchlist).await;

@@ -1,4 +1,4 @@
-//! One migrated database and what tests do with it: statements as the service or as a user, series filled as workers would.
+//! A migrated database and the tests' helpers: statements as the service or as a user, series filled as by workers.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
-/// Long enough for a busy machine with two cores; only a broken promise takes that long.
+/// Long enough for a busy machine with two cores; only a failure takes that long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A Tuesday, noon in New York; the day before was an ordinary one.
@@ -81,7 +81,7 @@ impl Site {
         Ok(rows)
     }
 
-    /// The SQLSTATE with which a statement of `user` is refused.
+    /// The SQLSTATE with which a statement of `user` is rejected.
     pub(crate) async fn refusal_as(&self, user: Uuid, sql: &str) -> String {
         let mut tx = self.database.begin().await.unwrap();
         become_user(&mut tx, user).await;
@@ -151,7 +151,7 @@ impl Site {
         run
     }
 
-    /// Ends the run as a worker does whose provider answered with `bars` for the whole slice.
+    /// Ends the run as a worker does whose provider returned `bars` for the whole slice.
     pub(crate) async fn answer(&self, run: &ClaimedRun, bars: &[ShapedBar]) -> bool {
         let mut tx = self.database.begin().await.unwrap();
         let rows = store_bars(&mut tx, run, bars).await.unwrap();
@@ -171,7 +171,7 @@ impl Site {
     }
 }
 
-/// Waits until `check` is true.
+/// Polls until `check` is true.
 pub(crate) async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !check().await {
@@ -180,8 +180,8 @@ pub(crate) async fn eventually(what: &str, check: impl AsyncFn() -> bool) {
     }
 }
 
-/// As many as the database has connections: whoever waits for one for long is told that there is none, and a busy machine
-/// makes it long.
+/// As many permits as the database has connections: a task that waits too long for a connection fails, and on a busy
+/// machine the wait is long.
 pub(crate) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(12))
 }
@@ -192,7 +192,7 @@ pub(crate) fn place(places: &Arc<Semaphore>) -> impl Future<Output = OwnedSemaph
     async move { places.acquire_owned().await.unwrap() }
 }
 
-/// Claims the next run and nothing along with it.
+/// Claims the next run by itself.
 pub(crate) async fn claim(
     database: &Database,
     worker: &str,
@@ -208,12 +208,12 @@ pub(crate) async fn renew(database: &Database, run: &ClaimedRun) -> Result<bool,
     Ok(runs::renew(database, std::slice::from_ref(run), LEASE).await? == [run.id])
 }
 
-/// Whether the run was still this worker's to fail.
+/// Whether this worker still held the run.
 pub(crate) async fn fail(database: &Database, run: &ClaimedRun, failure: &Failure) -> Result<bool, StoreError> {
     Ok(runs::record_failure(database, std::slice::from_ref(run), failure).await? == 1)
 }
 
-/// Whether the run was still this worker's to finish.
+/// Whether this worker still held the run.
 pub(crate) async fn finish(
     tx: &mut ServiceTx,
     run: &ClaimedRun,
@@ -223,21 +223,21 @@ pub(crate) async fn finish(
     runs::finish(tx, &[Outcome { run, covered, rows, requests: 1 }], "test/sip").await
 }
 
-/// Stores bars of the run's series; how many rows were written.
+/// Stores bars of the run's series; returns the number of rows written.
 pub(crate) async fn store_bars(tx: &mut ServiceTx, run: &ClaimedRun, bars: &[ShapedBar]) -> Result<u64, StoreError> {
     let series = SeriesBars { symbol_id: run.symbol_id, timeframe: run.timeframe, bars };
     Ok(bars::store(tx, "test/sip", &[series]).await?[0])
 }
 
-/// The bars that the calendar expects in `range`, all alike.
+/// The bars that the calendar expects in `range`, all with the same prices.
 pub(crate) fn expected(definition: &Definition, range: Range) -> Vec<ShapedBar> {
-    // Bars of days and weeks start before the session in which their gap begins.
+    // Daily and weekly bars start before the session in which their gap begins.
     let around = range_of(range.from() - (7 * 24).hours(), range.to());
     let buckets = Grid::by_rules(definition.calendar).buckets(definition.timeframe, around);
     buckets.into_iter().filter(|b| b.to() > range.from()).map(|b| flat(b.from(), 100.0)).collect()
 }
 
-/// A final bar in which nothing moved.
+/// A final bar without any price change.
 pub(crate) fn flat(start: Timestamp, price: f64) -> ShapedBar {
     let bar = Bar {
         start,

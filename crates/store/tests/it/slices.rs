@@ -1,4 +1,4 @@
-//! Slices of one series never overlap, whoever queues them.
+//! Slices of one series never overlap, whichever caller queues them.
 
 use jiff::ToSpan;
 use market::{Range, Timeframe};
@@ -90,7 +90,7 @@ async fn many_who_queue_overlapping_slices_at_once_leave_no_overlap(owner: Owner
     }
     tasks.join_all().await;
     assert!(site.rows(OVERLAPS).await.is_empty());
-    // Everything that anybody asked for is there.
+    // All requested ranges are queued.
     let all = "select range_agg(tstzrange(slice_from, slice_to)) from job_runs";
     assert_eq!(site.value(all).await, r#"{[""2026-11-02 14:30:00+00"",""2026-11-11 05:30:00+00"")}"#);
 }
@@ -118,7 +118,7 @@ async fn what_failed_is_left_out_until_it_is_admitted_again(owner: Owner) {
         // One more failure and it waits again.
         assert_eq!(site.rows("select status, failures, finished_at from job_runs").await, ["(queued,4,)"]);
     }
-    // What is under way again, fetched or not wanted stays as it is.
+    // Slices that are running again, covered or without interest are not changed.
     site.run("update job_runs set status = 'failed', finished_at = now() - interval '25 hours'").await;
     site.run("update job_definitions set enabled = false where symbol = 'AAPL'").await;
     assert_eq!(runs::readmit_failed(&site.database).await.unwrap(), 0);

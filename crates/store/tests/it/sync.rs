@@ -1,4 +1,4 @@
-//! Interest in: what is answered, what is refused, and that a refusal leaves nothing behind.
+//! Interest in: what is accepted, what is rejected, and that a rejection has no effects.
 
 use market::{Ticker, Timeframe};
 use store::{StoreError, tracking, tracking::Source, users};
@@ -141,7 +141,7 @@ async fn nobody_and_strangers_are_refused(owner: Owner) {
     let nobody = sqlx::raw_sql(sync).execute(&mut *tx).await.unwrap_err();
     assert!(matches!(StoreError::from(nobody), StoreError::Unauthenticated(_)));
     drop(tx);
-    // A token whose user has been deleted since.
+    // A token of a user who has been deleted since.
     let stranger =
         tracking::sync(&site.database, Uuid::from_u128(7), &[ticker("AAPL")], Source::Watchlist, &[Timeframe::H1])
             .await;
@@ -166,7 +166,7 @@ async fn the_anonymous_user_may_have_50_symbols_and_others_500(owner: Owner) {
         assert_eq!(refused(sync(user, &symbols(0, allowed + 1)).await), message);
         assert_eq!(site.value("select count(*) from user_symbol_tracking").await, "0");
         assert_eq!(sync(user, &symbols(0, allowed)).await.unwrap().symbols_tracked, allowed as i64);
-        // One more at a time is one too many, what is there already isn't.
+        // One more at a time exceeds the limit, one that is tracked already doesn't.
         assert_eq!(refused(sync(user, &symbols(allowed, 1)).await), message);
         assert_eq!(refused(sync(user, &symbols(allowed - 1, 2)).await), message);
         sync(user, &symbols(0, allowed)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Many at once: no errors, no doubles, no deadlock.
+//! Many calls at once: no errors, no duplicates, no deadlock.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ for_one_owner! {
 
 const TIMEFRAMES: [Timeframe; 3] = [Timeframe::M15, Timeframe::H1, Timeframe::H4];
 
-/// All that were spawned end, and end well: none of them is the victim of a deadlock.
+/// All spawned tasks end successfully: none of them is the victim of a deadlock.
 async fn all_end_well(mut tasks: JoinSet<Result<(), StoreError>>) {
     tokio::time::timeout(PATIENCE, async {
         while let Some(ended) = tasks.join_next().await {

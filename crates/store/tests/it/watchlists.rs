@@ -1,4 +1,4 @@
-//! Lists of what somebody watches: theirs alone, in their order, and in step with the interest that they stand for.
+//! Watchlists: private, in their order, and consistent with the user's interest.
 
 use market::Timeframe;
 use store::{
@@ -24,7 +24,7 @@ for_every_owner! {
 
 const TIMEFRAMES: [Timeframe; 2] = [Timeframe::M15, Timeframe::D1];
 
-/// The lists with what is on them.
+/// The lists with their symbols.
 async fn lists(site: &Site, user: Uuid) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
     for list in watchlists::of(&site.database, user).await.unwrap() {
@@ -47,7 +47,7 @@ async fn add(site: &Site, user: Uuid, list: Option<Uuid>, symbols: &[&str]) {
     watchlists::add(&site.database, user, list, &tickers(symbols), &TIMEFRAMES).await.unwrap();
 }
 
-/// Symbols that the user watches, by the rows that the planner goes by.
+/// The tracked symbols, by the rows that the planner uses.
 async fn watched(site: &Site) -> Vec<String> {
     site.rows(
         "select s.ticker from user_symbol_tracking t join symbols s on s.id = t.symbol_id where t.source = 'watchlist'
@@ -93,7 +93,7 @@ async fn a_list_keeps_the_order_that_it_is_given(owner: Owner) {
     };
     order(&["PEP", "MCD", "KO"]).await;
     assert_eq!(lists(&site, ALICE).await, [list("Watchlist", &["PEP", "MCD", "KO"])]);
-    // Of another tab that knows less, and of something that isn't on the list.
+    // From another tab that knows fewer, and with a symbol that isn't on the list.
     order(&["KO", "TSLA"]).await;
     assert_eq!(lists(&site, ALICE).await, [list("Watchlist", &["KO", "PEP", "MCD"])]);
     add(&site, ALICE, Some(id), &["AAPL"]).await;
@@ -171,7 +171,7 @@ async fn the_state_changes_with_every_change_and_only_then(owner: Owner) {
 }
 
 async fn lists_come_along_to_another_database(owner: Owner) {
-    // From one private database to another: Supabase's users are its own, and nobody takes them along.
+    // From one private database to another: Supabase's users are its own, and are not copied.
     if matches!(owner, Owner::Supabase) {
         return;
     }
@@ -181,7 +181,7 @@ async fn lists_come_along_to_another_database(owner: Owner) {
     add(&old, ALICE, Some(other), &["MCD", "KO"]).await;
     let id = first(&old, ALICE).await.id;
     watchlists::reorder(&old.database, ALICE, id, &tickers(&["PEP", "KO"])).await.unwrap();
-    // Who has begun there already keeps what they have.
+    // A user with lists there already keeps them.
     add(&new, ALICE, None, &["TSLA"]).await;
     takeover::copy_interest(&old.database, &new.database).await.unwrap();
     let all = [list("Watchlist", &["PEP", "KO", "TSLA"]), list("Other", &["MCD", "KO"])];
