@@ -4,6 +4,7 @@
 
 mod a_failing_provider;
 mod a_frozen_worker;
+mod as_traded;
 mod bad_input;
 mod command_line;
 mod crash;
@@ -11,7 +12,7 @@ mod data;
 mod docs;
 mod events;
 mod first_run;
-mod forming;
+
 mod functions;
 mod http;
 mod late_trades;
