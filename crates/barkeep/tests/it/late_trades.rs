@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Hands, Market, Place, Served, eventually, finished, quiet_database};
+use crate::running::{Market, Place, Served, eventually, finished, quiet_database, set_market_clock};
 
 const SPOIL: &str = "
     -- As if the last minutes had been reported only after they were first read.
@@ -77,7 +77,7 @@ async fn a_running_barkeep_reads_the_last_session_once_more_by_itself() {
     served.until_idle().await;
     sqlx::raw_sql(SPOIL).execute(&mut served.sql().await).await.unwrap();
     // The hour is over. The planner looks within the minute; here it is told to.
-    Hands::at(as_of).set(&served, "2026-06-18T21:01:00Z").await;
+    set_market_clock(&served, "2026-06-18T21:01:00Z").await;
     eventually("what was spoilt is as it should be", async || {
         served.tick().await;
         let spoilt: i64 = sqlx::query_scalar(SPOILT).fetch_one(&mut served.sql().await).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, Served, database, finished, quiet_database};
+use crate::running::{Market, Place, database, finished};
 
 /// After a session, so that no bar is forming.
 const AS_OF: &str = "2026-06-18T23:00:00Z";

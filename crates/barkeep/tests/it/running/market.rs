@@ -1,12 +1,6 @@
 //! A simulated provider in the test's own process.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::net::SocketAddr;
 
 use simulator::{Settings, Simulator};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -76,30 +70,12 @@ impl Market {
     }
 }
 
-/// A provider's clock that stands where the test sets it, and Barkeep's with it: nobody waits for a bar to end.
-#[derive(Clone, Debug)]
-pub(crate) struct Hands(Arc<AtomicI64>);
-
-impl Hands {
-    pub(crate) fn at(as_of: &str) -> Self {
-        let as_of: jiff::Timestamp = as_of.parse().unwrap();
-        Self(Arc::new(AtomicI64::new(as_of.as_second())))
-    }
-
-    /// For the simulator.
-    pub(crate) fn clock(&self) -> simulator::Clock {
-        let hands = Arc::clone(&self.0);
-        simulator::Clock::by(move || jiff::Timestamp::from_second(hands.load(Ordering::SeqCst)).unwrap())
-    }
-
-    /// Sets both forward; the planner sees it when it looks next.
-    pub(crate) async fn set(&self, served: &Served, to: &str) {
-        let to: jiff::Timestamp = to.parse().unwrap();
-        self.0.store(to.as_second(), Ordering::SeqCst);
-        sqlx::query("update barkeep.market_clock set as_of = $1::timestamptz, set_at = clock_timestamp()")
-            .bind(to.to_string())
-            .execute(&mut served.sql().await)
-            .await
-            .unwrap();
-    }
+/// Sets the market's clock; the planner reads it before its next round.
+pub(crate) async fn set_market_clock(served: &Served, to: &str) {
+    let to: jiff::Timestamp = to.parse().unwrap();
+    sqlx::query("update barkeep.market_clock set as_of = $1::timestamptz, set_at = clock_timestamp()")
+        .bind(to.to_string())
+        .execute(&mut served.sql().await)
+        .await
+        .unwrap();
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::{
     databases::{database, empty_database, quiet_database},
-    market::{Hands, Market},
+    market::{Market, set_market_clock},
     served::Served,
     up::{Part, Up},
     waiting::{PATIENCE, a_moment, eventually, finish, finish_within, finished},
