@@ -44,7 +44,8 @@ async fn axe_finds_nothing_serious(theme: &str) {
             browser.until_there("#search-options:not([hidden])").await;
         }
         browser.script(&axe).await;
-        let run = "const done = arguments[0]; axe.run().then(r => done(r.violations.filter(v => ['serious', 'critical'] \
+        // All rows of the table are alike: five of them stand for two hundred.
+        let run = "const done = arguments[0]; axe.run({exclude: ['#table tbody tr:nth-child(n+6)']}).then(r => done(r.violations.filter(v => ['serious', 'critical'] \
                    .includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).join('; '))))";
         let found = browser.driver.execute_async(run, Vec::new()).await.unwrap().json().clone();
         for violation in found.as_array().unwrap() {
