@@ -14,10 +14,15 @@ use thirtyfour::{
     By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement, error::WebDriverResult,
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::{
     running::{PATIENCE, Served},
     shared::{self, Shared, Site},
 };
+
+/// How many are open at a time: each keeps a core busy while it loads a page. One test has two.
+static OPEN: Semaphore = Semaphore::const_new(3);
 
 /// Where that test's user is found.
 pub(crate) fn email(who: &str) -> String {
@@ -31,6 +36,7 @@ pub(crate) struct Browser {
     pub(crate) address: String,
     _process: Arc<ChromeDriver>,
     _profile: TempDir,
+    _permit: SemaphorePermit<'static>,
 }
 
 struct ChromeDriver {
@@ -113,6 +119,7 @@ impl Browser {
     /// Not signed in.
     pub(crate) async fn stranger(served: &Served) -> Option<Self> {
         let (chromedriver, chromium) = programs()?;
+        let permit = OPEN.acquire().await.unwrap();
         let profile = tempfile::tempdir().unwrap();
         let process = ChromeDriver::shared(&chromedriver).await;
         let mut wanted = DesiredCapabilities::chrome();
@@ -135,7 +142,7 @@ impl Browser {
         wanted.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), wanted).await.unwrap();
         driver.set_script_timeout(PATIENCE).await.unwrap();
-        Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile })
+        Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile, _permit: permit })
     }
 
     pub(crate) async fn sign_in(&self, served: &Served, email: Option<&str>) {
