@@ -42,11 +42,12 @@ pub async fn follow(database: &Database, shared: &SharedCalendars) -> Result<Edi
 }
 
 /// The same in a transaction; the edition stays locked until the transaction ends.
-pub(crate) async fn lock_edition(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<(), StoreError> {
-    if market_sessions::lock_shared(tx).await? != shared.edition().number {
-        adopt(shared, market_sessions::read(tx).await?);
+pub(crate) async fn lock_edition(tx: &mut ServiceTx, shared: &SharedCalendars) -> Result<Edition, StoreError> {
+    let here = shared.edition();
+    if market_sessions::lock_shared(tx).await? == here.number {
+        return Ok(here);
     }
-    Ok(())
+    Ok(adopt(shared, market_sessions::read(tx).await?))
 }
 
 /// Fails if something computed under `made_by` would be stored under another edition.

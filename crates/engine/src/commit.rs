@@ -41,6 +41,8 @@ const MAX_TRIES: u32 = 3;
 pub struct CommitSummary {
     /// Symbols for which no bar was returned.
     pub without_bars: Vec<Uuid>,
+    /// The provider sent bars that are invalid or outside of the requested range, and this was counted as its failure.
+    pub provider_failed: bool,
 }
 
 struct Shaped<'a> {
@@ -92,20 +94,23 @@ pub async fn commit(
     let rejected: Vec<(&ClaimedRun, FetchError)> =
         rejected.iter().map(|Shaped { run, invalid, .. }| (*run, bad_data(source, run, invalid))).collect();
     failure::handle_invalid(engine, source, &rejected, requests).await?;
-    quarantine_out_of_range(engine, source, ended, fetched).await?;
+    let out_of_range = quarantine_out_of_range(engine, source, ended, fetched).await?;
     let bare = |run: &&&ClaimedRun| fetched.bars.get(&run.ticker).is_none_or(Vec::is_empty);
     let without_bars: HashSet<Uuid> = ended.iter().filter(bare).map(|run| run.symbol_id).collect();
-    Ok(CommitSummary { without_bars: without_bars.into_iter().collect() })
+    Ok(CommitSummary {
+        without_bars: without_bars.into_iter().collect(),
+        provider_failed: !rejected.is_empty() || out_of_range > 0,
+    })
 }
 
 /// Bars far outside of the requested range can't be trusted: they are quarantined, and counted as a failure of their
-/// provider. The bars within the range are stored all the same.
+/// provider. The bars within the range are stored all the same. Returns how many there were.
 async fn quarantine_out_of_range(
     engine: &Engine,
     source: &dyn BarSource,
     ended: &[&ClaimedRun],
     fetched: &FetchResult<'_>,
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let asked = fetched.request.range;
     // The bar that contains the start of the range, or starts at its end, is expected.
     let near = fetched.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
@@ -137,7 +142,7 @@ async fn quarantine_out_of_range(
         tracing::warn!(found, "{message}");
         store::provider_health::record_failure(&engine.database, account, provider, &message, false).await?;
     }
-    Ok(())
+    Ok(found)
 }
 
 fn sessions_of(fetched: &FetchResult<'_>, calendar: Calendar) -> Sessions {

@@ -57,8 +57,12 @@ impl SharedCalendars {
         self.edition().calendars
     }
 
+    /// Switches to `edition`, unless a later one is in place: it may have been read before that one.
     pub fn set(&self, edition: Edition) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = edition;
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if edition.number >= current.number {
+            *current = edition;
+        }
     }
 }
 

@@ -30,11 +30,24 @@ pub async fn execute(engine: &Engine, pack: ClaimedPack, scope: &Scope) {
     let first = runs.first().map_or_else(String::new, |run| run.id.to_string());
     let urgency = urgency(&runs, scope);
     let _foreground = (urgency == Urgency::Now).then(|| engine.foreground.enter());
-    let mut execution =
-        Execution { engine, source, base: pack.base, urgency, open: runs, symbols_without_bars: Vec::new() };
+    let mut execution = Execution {
+        engine,
+        source,
+        base: pack.base,
+        urgency,
+        open: runs,
+        symbols_without_bars: Vec::new(),
+        provider_failed: false,
+    };
     let ended = execution.run().await;
     let Execution { open, symbols_without_bars, .. } = execution;
-    if let Err(error) = ended {
+    if let Err(StoreError::SessionsChanged) = ended {
+        tracing::info!(
+            run = first,
+            "The market's sessions changed meanwhile: the pack of run {first} is fetched again"
+        );
+        failure::requeue_not_stored(engine, &open, &StoreError::SessionsChanged).await;
+    } else if let Err(error) = ended {
         tracing::error!(run = first, %error, "The outcome of the pack of run {first} could not be written");
         failure::requeue_not_stored(engine, &open, &error).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -53,6 +66,8 @@ struct Execution<'a> {
     /// Runs without an outcome yet.
     open: Vec<ClaimedRun>,
     symbols_without_bars: Vec<uuid::Uuid>,
+    /// What came in this request was counted as a failure of the provider.
+    provider_failed: bool,
 }
 
 /// Why fetching stopped early.
@@ -132,6 +147,7 @@ impl Execution<'_> {
         let Some(prepared) = prepared else { return Ok(()) };
         let asset_class = prepared.request.asset_class;
         let grace_before = source.limits(asset_class).grace;
+        self.provider_failed = false;
         let mut fetching = prepared.send(source.as_ref());
         let mut last_page = Instant::now();
         loop {
@@ -159,8 +175,11 @@ impl Execution<'_> {
             }
             self.commit(runs, &result).await?;
         }
-        let provider = &source.endpoint().provider;
-        store::provider_health::record_success(&engine.database, source.account(), provider).await?;
+        // Invalid bars are a failure, and the end of the response doesn't make up for it.
+        if !self.provider_failed {
+            let provider = &source.endpoint().provider;
+            store::provider_health::record_success(&engine.database, source.account(), provider).await?;
+        }
         if source.limits(asset_class).grace != grace_before {
             plan::publish_grace(engine, true).await?;
         }
@@ -171,6 +190,7 @@ impl Execution<'_> {
         let ended: Vec<&ClaimedRun> = runs.iter().filter(|run| result.bars.contains_key(&run.ticker)).collect();
         let summary = commit::commit(self.engine, self.source.as_ref(), &ended, result).await?;
         self.symbols_without_bars.extend(summary.without_bars);
+        self.provider_failed |= summary.provider_failed;
         self.open.retain(|run| !ended.iter().any(|ended| ended.id == run.id));
         Ok(())
     }

@@ -104,8 +104,8 @@ pub async fn handle(
     Ok(())
 }
 
-/// The same for runs with invalid bars, each with its reason. They come from one response, however many timeframes
-/// were to be resampled from it, and so count as one failure of the provider.
+/// The same for runs with invalid bars, each with its reason. They come from one page, however many timeframes were
+/// to be resampled from it, and so count as one failure of the provider.
 pub(crate) async fn handle_invalid(
     engine: &Engine,
     source: &dyn BarSource,

@@ -171,8 +171,8 @@ async fn plan_batch(
 /// Queues the gaps of some series in one transaction.
 async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) -> Result<usize, StoreError> {
     let mut tx = engine.database.begin().await?;
-    calendar_exceptions::lock_edition(&mut tx, &engine.calendars).await?;
-    let market = engine.market();
+    let edition = calendar_exceptions::lock_edition(&mut tx, &engine.calendars).await?;
+    let market = Market { now: engine.clock.now(), calendars: edition.calendars };
     let due = definitions::lock_due(&mut tx, batch).await?;
     if due.is_empty() {
         return Ok(0);

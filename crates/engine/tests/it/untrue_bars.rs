@@ -88,6 +88,25 @@ async fn an_answer_with_an_untrue_bar_is_one_failure_of_the_provider_however_man
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_with_untrue_bars_stays_a_failure_of_its_provider_when_it_has_ended() {
+    let bench = Bench::at(EVENING).await;
+    bench.track(&[PAIR], &USUAL).await;
+    bench.plan().await;
+    for failures in 1..=2 {
+        let pack = bench.claim().await;
+        bench.simulator.set_faults(vec!["insane=1".parse().unwrap()]).unwrap();
+        engine::dispatch::execute(&bench.engine, pack, &engine::dispatch::Scope::All).await;
+        let in_a_row: Vec<(i32,)> = bench.rows("select failures from barkeep.provider_health").await;
+        assert_eq!(in_a_row, [(failures,)]);
+        bench.end_waits().await;
+    }
+    bench.simulator.set_faults(Vec::new()).unwrap();
+    bench.work_off().await;
+    let in_a_row: Vec<(i32,)> = bench.rows("select failures from barkeep.provider_health").await;
+    assert_eq!(in_a_row, [(0,)], "a good answer ends it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bars_that_come_twice_or_out_of_order_make_the_same_as_bars_in_order() {
     for fault in ["duplicate=1", "unsorted=1"] {
         let bench = Bench::at(EVENING).await;

@@ -76,7 +76,8 @@ impl Ledgers {
     pub(super) async fn read(tx: &mut ServiceTx) -> Result<Self, StoreError> {
         let there = query(
             "select coalesce(bool_or(n.nspname = 'barkeep'), false),
-                coalesce(bool_or(n.nspname = 'supabase_migrations'), false)
+                coalesce(bool_or(n.nspname = 'supabase_migrations' and has_schema_privilege(n.oid, 'usage')
+                    and has_table_privilege(c.oid, 'select')), false)
             from pg_class c join pg_namespace n on n.oid = c.relnamespace
             where (n.nspname, c.relname) in (('barkeep', 'migrations'), ('supabase_migrations', 'schema_migrations'))",
         )

@@ -61,6 +61,9 @@ impl Doctor {
         match DatabaseHandle::open(&config, 3).await {
             Err(error) => findings.push(match error.downcast_ref() {
                 Some(StoreError::OtherSchema { what, remedy }) => Finding::broken("schema", what, remedy),
+                Some(error) if !error.is_unreachable() => {
+                    Finding::broken("database", error.to_string(), "Check the database's role and its privileges")
+                }
                 _ => Finding::broken(
                     "database reachable",
                     error.to_string(),
