@@ -14,6 +14,8 @@ pub struct Stats {
     /// Requests by route: `/v2/stocks/bars`, `/v2/assets/{symbol}`, ...; unrouted ones are under `other`. The
     /// simulator's own `/v1/market-sim` isn't counted.
     pub requests: BTreeMap<String, u64>,
+    /// Requests of each route that a fault fell on.
+    pub faulted: BTreeMap<String, u64>,
     /// Responses with status 429: beyond the limit, or by a fault.
     pub throttled: u64,
     /// The highest number of requests within any 60 seconds, refused ones included.
@@ -24,6 +26,11 @@ impl Stats {
     /// Requests over all routes.
     pub fn total(&self) -> u64 {
         self.requests.values().sum()
+    }
+
+    /// Requests to one route that a fault fell on.
+    pub fn faulted(&self, route: &str) -> u64 {
+        self.faulted.get(route).copied().unwrap_or(0)
     }
 
     /// Requests to one route; 0 where there were none.
@@ -53,6 +60,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Counts a fault that fell on a request of that route.
+    pub(crate) fn count_fault(&mut self, route: &str) {
+        *self.stats.faulted.entry(route.to_owned()).or_default() += 1;
+    }
+
     /// Counts a request, and returns its number, from 0.
     pub(crate) fn count(&mut self, route: &str, uri: String, now: Instant) -> u64 {
         let number = self.stats.total();

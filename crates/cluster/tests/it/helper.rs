@@ -75,7 +75,14 @@ impl Helper {
             assert!(is_root());
             command.uid(uid).gid(uid);
         }
-        let mut child = command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // While another test starts a process, that one holds what this one has just written the copy with.
+        let mut child = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                spawned => break spawned.unwrap(),
+            }
+        };
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }

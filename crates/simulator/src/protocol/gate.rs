@@ -41,6 +41,9 @@ pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next)
     let number = shared.tally().count(&route, request.uri().to_string(), Instant::now());
     let window_state = shared.window().take(Timestamp::now());
     let fault = shared.plan().take(number);
+    if fault.is_some() {
+        shared.tally().count_fault(&route);
+    }
     let mut response = match gate.hindrance(&window_state, &route, request.headers(), fault, number).await {
         Some(response) => response,
         None => answer(request, next, fault).await,
