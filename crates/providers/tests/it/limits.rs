@@ -104,7 +104,8 @@ async fn nothing_is_sent_after_an_answer_that_says_nothing_remains() {
     source.bars(&any_request()).await.unwrap();
     assert_eq!(counted.left(), 0);
     let wait = retry_after(source.bars(&any_request()).await.unwrap_err());
-    assert!(wait > Duration::from_secs(100) && wait <= Duration::from_secs(300), "{wait:?}");
+    // A minute at most, whatever the header says: nobody's limit is counted over longer.
+    assert!(wait > Duration::from_secs(10) && wait <= Duration::from_secs(60), "{wait:?}");
     assert_eq!(server.asked().len(), 1);
 }
 
