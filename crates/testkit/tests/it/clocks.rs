@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// What a test waits with, and why there.
-const ALLOWED: [(&str, &str); 6] = [
+const ALLOWED: [(&str, &str); 7] = [
     ("barkeep/tests/it/running/waiting.rs", "waits for conditions; its limit is for what would never come"),
     ("barkeep/tests/browser/browser.rs", "the same for what a page shows"),
     ("store/tests/it/site.rs", "the same"),
-    ("store/tests/cluster/site.rs", "the same"),
+    ("cluster/tests/it/site.rs", "the same"),
+    ("engine/tests/it/stages.rs", "the same"),
     ("testkit/tests/it/main.rs", "the same, for a server that stops after the last test process"),
     ("testkit/tests/it/clocks.rs", "names what it looks for"),
 ];
