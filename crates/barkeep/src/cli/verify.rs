@@ -50,7 +50,7 @@ fn print(reports: &[Report]) -> anyhow::Result<()> {
         .map(|report| {
             [
                 report.symbol.to_string(),
-                report.timeframe.to_string(),
+                report.coverage.timeframe.to_string(),
                 report.coverage.expected.to_string(),
                 report.coverage.stored.to_string(),
                 report.coverage.missing.to_string(),
@@ -67,7 +67,7 @@ fn print(reports: &[Report]) -> anyhow::Result<()> {
         &rows,
     ))?;
     for report in reports {
-        let name = format!("{} {}", report.symbol, report.timeframe);
+        let name = format!("{} {}", report.symbol, report.coverage.timeframe);
         for finding in &report.findings {
             print_line(format!("{name} at {}: {} ({})", finding.at, finding.message, finding.kind.as_str()))?;
         }

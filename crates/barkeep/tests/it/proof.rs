@@ -19,7 +19,9 @@ async fn what_is_right_is_found_good_and_each_wrong_bar_is_named() {
     assert!(run(&[&["backfill", "KO", "BTC-USD"], &timeframes[..]].concat()).await.status.success());
     let verify = async |args: &[&str]| {
         let output = run(&[&["verify", "--json"], args].concat()).await;
-        let reports: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let reports: Vec<Value> = serde_json::from_str(&text).unwrap();
+        assert_eq!(text.matches("\"timeframe\"").count(), reports.len(), "no key stands twice");
         (output.status.success(), reports)
     };
     let (good, reports) = verify(&[]).await;

@@ -28,7 +28,7 @@ const LISTED: usize = 20;
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub symbol: Ticker,
-    pub timeframe: Timeframe,
+    /// The timeframe among them.
     #[serde(flatten)]
     pub coverage: SeriesCoverage,
     /// Bars checked: all that are stored.
@@ -181,7 +181,6 @@ async fn verify_series(
     }
     Ok(Report {
         symbol: definition.ticker.clone(),
-        timeframe: definition.timeframe,
         coverage: coverage.clone(),
         checked: own.len(),
         sampled,
@@ -197,8 +196,8 @@ async fn verify_series(
 /// If the database rejects them or is unreachable.
 pub async fn store_report(engine: &Engine, report: &Report) -> Result<(), StoreError> {
     let findings = serde_json::to_value(&report.findings).unwrap_or_default();
-    let Report { symbol, timeframe, checked, sampled, .. } = report;
-    verification::store(&engine.database, symbol, *timeframe, *checked, *sampled, &findings).await
+    let Report { symbol, coverage, checked, sampled, .. } = report;
+    verification::store(&engine.database, symbol, coverage.timeframe, *checked, *sampled, &findings).await
 }
 
 /// How often the process checks whether series are due for verification.
@@ -237,7 +236,7 @@ async fn verify_due(engine: &Engine) -> Result<(), StoreError> {
     for report in verify(engine, Some(&due), Depth { sessions: 1 }).await? {
         store_report(engine, &report).await?;
         if !report.findings.is_empty() {
-            let (symbol, timeframe) = (&report.symbol, report.timeframe);
+            let (symbol, timeframe) = (&report.symbol, report.coverage.timeframe);
             tracing::warn!(
                 %symbol, %timeframe, findings = report.findings.len() + report.more,
                 "Verification found problems in {symbol} {timeframe}: run `barkeep verify {symbol}` for details"
