@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use simulator::{Settings as SimulatorSettings, Simulator, Source};
-use store::clock::MarketClock;
+use store::{clock::MarketClock, market_sessions::SharedCalendars};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ const REQUESTS_PER_MINUTE: u32 = 200;
 pub(crate) async fn start_if_no_provider(
     config: &mut Config,
     clock: MarketClock,
+    calendars: &SharedCalendars,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     if config.has_provider() {
@@ -28,6 +29,8 @@ pub(crate) async fn start_if_no_provider(
         Some(_) => simulator::Clock::starting_at(clock.now()),
         None => simulator::Clock::wall(),
     };
+    let calendars = calendars.clone();
+    settings.calendars = simulator::CalendarSource::by(move || calendars.current());
     let simulator = Simulator::new(settings)?;
     let stop = stop.clone();
     tokio::spawn(async move {

@@ -143,7 +143,7 @@ impl Roles {
         let stop_simulator = CancellationToken::new();
         let _stop_at_end = stop_simulator.clone().drop_guard();
         let fetches = self.plan || self.work.is_some();
-        let simulated = fetches && simulate::start_if_no_provider(config, clock, &stop_simulator).await?;
+        let simulated = fetches && simulate::start_if_no_provider(config, clock, &calendars, &stop_simulator).await?;
         let signals = match config.notify {
             true => events::listen(&handle.database, stop.clone()),
             false => Signals::without_notifications(),

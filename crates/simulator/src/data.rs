@@ -59,7 +59,7 @@ impl Data {
     /// What is wrong with a folder of bars.
     pub(crate) fn open(settings: &Settings) -> Result<Self, SimError> {
         Ok(match &settings.source {
-            Source::Synthetic => Self::Synthetic(Synthetic::new(settings.seed, settings.unknown.clone())),
+            Source::Synthetic => Self::Synthetic(Synthetic::new(settings)),
             Source::Folder(folder) => Self::Folder(Folder::read(folder)?),
         })
     }

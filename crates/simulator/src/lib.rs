@@ -26,6 +26,6 @@ pub use actions::read_actions;
 pub use clock::Clock;
 pub use error::SimError;
 pub use faults::{Fault, FaultKind, InvalidFault};
-pub use settings::{Settings, Source};
+pub use settings::{CalendarSource, Settings, Source};
 pub use simulator::{Simulator, serve};
 pub use stats::{Seen, Stats};

@@ -1,9 +1,9 @@
 //! The settings of a simulator.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use market::{Action, Ticker};
+use market::{Action, Calendars, Ticker};
 
 use crate::{Clock, Fault};
 
@@ -17,12 +17,40 @@ pub enum Source {
     Folder(PathBuf),
 }
 
+/// Where the calendars come from, which may change while the simulator runs. The default are the rules, without exceptions.
+#[derive(Clone)]
+pub struct CalendarSource(Arc<dyn Fn() -> Calendars + Send + Sync>);
+
+impl CalendarSource {
+    pub fn by(current: impl Fn() -> Calendars + Send + Sync + 'static) -> Self {
+        Self(Arc::new(current))
+    }
+
+    pub(crate) fn current(&self) -> Calendars {
+        (self.0)()
+    }
+}
+
+impl Default for CalendarSource {
+    fn default() -> Self {
+        Self::by(Calendars::default)
+    }
+}
+
+impl fmt::Debug for CalendarSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CalendarSource(..)")
+    }
+}
+
 /// The behaviour of a simulator. Start from [`Settings::new`].
 #[derive(Clone)]
 pub struct Settings {
     pub source: Source,
     /// The market's clock: nothing later is sent. Request limits always go by the wall clock.
     pub clock: Clock,
+    /// The calendars that a made-up market trades by, in regular hours.
+    pub calendars: CalendarSource,
     /// Requests allowed in each minute of the wall clock, over all paths; at least 1.
     pub requests_per_minute: u32,
     /// The delay before every response.
@@ -47,6 +75,7 @@ impl Settings {
         Self {
             source,
             clock: Clock::wall(),
+            calendars: CalendarSource::default(),
             requests_per_minute: 200,
             latency: Duration::ZERO,
             delay: SignedDuration::ZERO,

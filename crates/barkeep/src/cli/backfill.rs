@@ -151,7 +151,7 @@ impl Backfill {
         // Stopped after everything that sends requests to it.
         let stop_simulator = CancellationToken::new();
         let _stop_at_end = stop_simulator.clone().drop_guard();
-        simulate::start_if_no_provider(config, clock, &stop_simulator).await?;
+        simulate::start_if_no_provider(config, clock, &calendars, &stop_simulator).await?;
         let clock = SharedClock::new(clock);
         let routes = connect::connect(&config.providers, &handle.database, &clock).await?;
         let engine = Engine {

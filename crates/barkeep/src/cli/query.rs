@@ -69,7 +69,7 @@ pub(super) async fn with_engine<T>(
         let clock = clock::read(&handle.database).await?;
         let stop_simulator = CancellationToken::new();
         let _stop_at_end = stop_simulator.clone().drop_guard();
-        simulate::start_if_no_provider(&mut config, clock, &stop_simulator).await?;
+        simulate::start_if_no_provider(&mut config, clock, &calendars, &stop_simulator).await?;
         let clock = SharedClock::new(clock);
         let engine = Engine {
             database: handle.database.clone(),

@@ -57,6 +57,15 @@ impl Calendars {
         self.0.hours()
     }
 
+    /// The same with regular hours.
+    #[must_use]
+    pub fn with_regular_hours(&self) -> Self {
+        match self.stock_hours() {
+            StockHours::Regular => self.clone(),
+            StockHours::Extended => Self::new(self.exceptions().clone().with_hours(StockHours::Regular)),
+        }
+    }
+
     pub fn sessions_of(&self, calendar: Calendar) -> Sessions {
         Sessions { calendar, exceptions: Arc::clone(&self.0) }
     }

@@ -8,13 +8,16 @@ mod day;
 pub(crate) mod noise;
 
 use jiff::civil::{Date, date};
-use market::{AssetClass, Calendar, Ticker};
+use market::{AssetClass, Calendar, Calendars, Ticker};
 
 use self::{
     character::{Character, STEPS_PER_DAY},
     day::{Hours, MINUTES_PER_DAY, Way},
 };
-use crate::minute::Minute;
+use crate::{
+    minute::Minute,
+    settings::{CalendarSource, Settings},
+};
 
 /// The first day with bars.
 pub(crate) const FIRST_DAY: Date = date(1990, 1, 1);
@@ -30,15 +33,19 @@ const HALF_DAY_ENDS_AFTER_OPEN: usize = 450;
 pub(crate) struct Synthetic {
     seed: u64,
     unknown: Vec<Ticker>,
+    calendars: CalendarSource,
 }
 
 /// An instrument of the market.
 #[derive(Debug)]
-pub(crate) struct Instrument(Character);
+pub(crate) struct Instrument {
+    character: Character,
+    calendars: Calendars,
+}
 
 impl Synthetic {
-    pub(crate) fn new(seed: u64, unknown: Vec<Ticker>) -> Self {
-        Self { seed, unknown }
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { seed: settings.seed, unknown: settings.unknown.clone(), calendars: settings.calendars.clone() }
     }
 
     /// All tickers but those reserved for misspellings.
@@ -48,15 +55,19 @@ impl Synthetic {
     }
 
     pub(crate) fn instrument(&self, ticker: &Ticker) -> Option<Instrument> {
-        self.knows(ticker).then(|| Instrument(Character::new(ticker, self.seed)))
+        self.knows(ticker).then(|| {
+            // Prices are the same whichever hours are stored.
+            let calendars = self.calendars.current().with_regular_hours();
+            Instrument { character: Character::new(ticker, self.seed), calendars }
+        })
     }
 }
 
 impl Instrument {
     /// Appends the minutes of a day of the instrument's market, oldest first.
     pub(crate) fn append(&self, date: Date, minutes: &mut Vec<Minute>) {
-        let Instrument(character) = self;
-        let Some(hours) = hours(character.class, date).filter(|_| date >= FIRST_DAY) else { return };
+        let Instrument { character, calendars } = self;
+        let Some(hours) = hours(calendars, character.class, date).filter(|_| date >= FIRST_DAY) else { return };
         let Ok(days) = date.since(jiff::civil::date(1970, 1, 1)) else { return };
         let day = i64::from(days.get_days());
         let step = day * STEPS_PER_DAY;
@@ -78,9 +89,9 @@ impl Instrument {
     }
 }
 
-fn hours(class: AssetClass, date: Date) -> Option<Hours> {
+fn hours(calendars: &Calendars, class: AssetClass, date: Date) -> Option<Hours> {
     let calendar = Calendar::for_class(class);
-    let session = calendar.by_rules().session_on(date)?;
+    let session = calendars.sessions_of(calendar).session_on(date)?;
     if class == AssetClass::Crypto {
         return Some(Hours { start: session.open.as_second(), open: 0, close: MINUTES_PER_DAY, end: MINUTES_PER_DAY });
     }

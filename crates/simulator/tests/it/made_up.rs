@@ -37,6 +37,29 @@ async fn a_half_day_closes_at_13_and_its_late_trading_at_17() {
 }
 
 #[tokio::test]
+async fn the_market_keeps_the_exceptions_of_the_calendars_that_it_is_given_in_regular_hours() {
+    let list = "calendar,date,change,close\nXNYS,2026-11-24,closed\nXNYS,2026-11-25,early,12:30\n";
+    let exceptions = market::calendar::Exceptions::parse(list).unwrap();
+    let extended = exceptions.with_hours(market::calendar::StockHours::Extended);
+    let calendars = market::Calendars::new(extended);
+    let mut settings = made_up();
+    settings.calendars = simulator::CalendarSource::by(move || calendars.clone());
+    let server = Server::start(settings).await;
+    let days = "/v2/stocks/bars?symbols=SPY&start=2026-11-23&end=2026-11-25&timeframe=1Day";
+    assert_eq!(
+        starts(&server.bars(days).await["SPY"]),
+        ["2026-11-23T05:00:00Z", "2026-11-25T05:00:00Z"],
+        "no trade on the closed day"
+    );
+    let day = "/v2/stocks/bars?symbols=SPY&start=2026-11-25&end=2026-11-25&timeframe=1Min&limit=10000";
+    let day = server.bars(day).await;
+    let starts = starts(&day["SPY"]);
+    let session = starts.iter().filter(|start| ("2026-11-25T14:30:00Z".."2026-11-25T17:30:00Z").contains(*start));
+    assert_eq!(session.count(), 180, "every minute of the short session trades");
+    assert!(starts.iter().filter(|start| **start >= "2026-11-25T17:30:00Z").count() < 270);
+}
+
+#[tokio::test]
 async fn daily_bars_follow_the_calendar_and_new_yorks_midnight() {
     let server = Server::start(made_up()).await;
     let days = "/v2/stocks/bars?symbols=SPY&start=2026-10-28&end=2026-11-27&timeframe=1Day";
