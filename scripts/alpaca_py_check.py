@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Checks a market data server with Alpaca's official Python client.
 
-    python3 scripts/alpaca_py_check.py http://127.0.0.1:9100
+    python3 scripts/alpaca_py_check.py http://127.0.0.1:9100 [FOLDER]
 
 Expects the simulator at that address, with synthetic bars, accepting only the keys "key" and "secret". Uses alpaca-py if it
-can be imported, else installs it into a temporary environment. Exit code 0: all checks passed; 1: a check failed; 77: the
-client could not be installed, so nothing was checked.
+can be imported, else installs it into FOLDER, where the next run finds it (without FOLDER into a temporary one). Exit code
+0: all checks passed; 1: a check failed; 77: the client could not be installed, so nothing was checked.
 """
 
 import os
@@ -19,30 +19,50 @@ SKIPPED = 77
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     try:
         import alpaca  # noqa: F401
     except ImportError:
-        sys.exit(run_in_temporary_environment())
+        sys.exit(run_with_installed_client())
     check(sys.argv[1].rstrip("/"))
 
 
-def run_in_temporary_environment():
+def run_with_installed_client():
     if os.environ.get("ALPACA_PY_CHECK_INSTALLED"):
         print("alpaca-py was installed but can't be imported", file=sys.stderr)
         return SKIPPED
-    with tempfile.TemporaryDirectory(prefix="alpaca-py-check-") as folder:
-        python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
+    with tempfile.TemporaryDirectory(prefix="alpaca-py-check-") as temporary:
+        folder = os.path.abspath(sys.argv[2] if len(sys.argv) == 3 else os.path.join(temporary, "kept"))
+        # Packages with compiled parts fit one version of Python.
+        packages = os.path.join(folder, f"python-{sys.version_info.major}.{sys.version_info.minor}")
         try:
-            venv.create(folder, with_pip=True)
-            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "alpaca-py"]
-            subprocess.run(install, check=True, capture_output=True, text=True, timeout=600)
+            if not os.path.isdir(packages):
+                install(temporary, packages)
         except (subprocess.SubprocessError, OSError) as error:
             print(f"alpaca-py could not be installed: {error}\n{getattr(error, 'stderr', '')}", file=sys.stderr)
             return SKIPPED
-        environment = dict(os.environ, ALPACA_PY_CHECK_INSTALLED="1")
-        return subprocess.run([python, os.path.abspath(__file__), sys.argv[1]], env=environment).returncode
+        environment = dict(os.environ, ALPACA_PY_CHECK_INSTALLED="1", PYTHONPATH=packages)
+        return subprocess.run([sys.executable, os.path.abspath(__file__), sys.argv[1]], env=environment).returncode
+
+
+def install(temporary, packages):
+    """Installs alpaca-py into the folder `packages`, which appears when all of it is there."""
+    os.makedirs(os.path.dirname(packages), exist_ok=True)
+    pip_home = os.path.join(temporary, "pip")
+    venv.create(pip_home, with_pip=True)
+    python = os.path.join(pip_home, "Scripts" if os.name == "nt" else "bin", "python")
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=os.path.dirname(packages)) as unfinished:
+        filled = os.path.join(unfinished, "packages")
+        options = ["--quiet", "--disable-pip-version-check", "--target", filled]
+        command = [python, "-m", "pip", "install", *options, "alpaca-py"]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+        try:
+            os.rename(filled, packages)
+        except OSError:
+            # Another run was first.
+            if not os.path.isdir(packages):
+                raise
 
 
 def check(url):

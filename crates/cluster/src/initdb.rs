@@ -80,10 +80,10 @@ pub(crate) async fn create(paths: &ClusterPaths, binaries: &Binaries, durable: b
     chown_to_server_user(paths, path)?;
 
     let mut command = tokio::process::Command::from(paths.account().command(&binaries.initdb()));
-    command.arg("-D").arg(path).args(["-U", ROLE, "--encoding=UTF8", "--locale=C", "--data-checksums"]);
+    command.arg("-D").arg(path).args(["-U", ROLE, "--encoding=UTF8", "--locale=C"]);
     command
         .args(["--auth-local=peer", "--auth-host=reject"])
-        .args((!durable).then_some("--no-sync"))
+        .arg(if durable { "--data-checksums" } else { "--no-sync" })
         .kill_on_drop(true);
     let data = paths.data();
     let failed = |output| ClusterError::Initdb { data: data.clone(), output };

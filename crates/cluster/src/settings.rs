@@ -10,7 +10,8 @@ pub struct ClusterSettings {
     /// `PG_BIN`: the directory with `initdb` and `postgres`. If it is set, nothing else is searched.
     pub pg_bin: Option<PathBuf>,
     pub search: BinarySearch,
-    /// `false` is for tests only: commits don't survive a crash of the machine, and more connections are allowed.
+    /// `false` is for tests only: commits don't survive a crash of the machine, pages made so have no checksums, and more
+    /// connections are allowed.
     pub durable: bool,
     /// The directory of the clusters of root's data directories: Postgres can't run as root, and the user it runs as instead
     /// can't enter root's home directory. Owned by root; everybody must be able to enter it and the directories above it.

@@ -14,6 +14,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::sync::OnceCell;
 
+use crate::admin::Admin;
 use crate::watchdog::Watchdog;
 use crate::{memory, names};
 
@@ -29,7 +30,8 @@ const DIRECTORY_VAR: &str = "BARKEEP_TEST_CLUSTER_DIR";
 /// A server on which this process can create databases.
 #[derive(Debug)]
 pub struct Server {
-    admin: PgConnectOptions,
+    options: PgConnectOptions,
+    admin: Admin,
     private: Option<PrivateServer>,
 }
 
@@ -53,7 +55,7 @@ impl Server {
     async fn open() -> anyhow::Result<Self> {
         if let Ok(url) = std::env::var(SERVER_URL_VAR) {
             let admin = url.parse().with_context(|| format!("{SERVER_URL_VAR} isn't a database URL"))?;
-            return Ok(Self { admin, private: None });
+            return Self::of(admin, None);
         }
         let from_npm = std::env::var(SOURCE_VAR).is_ok_and(|source| source == "npm");
         let mut settings = match std::env::var_os(DIRECTORY_VAR).map(PathBuf::from) {
@@ -71,16 +73,26 @@ impl Server {
         let cluster = Cluster::open(&settings).await?;
         let watchdog = registered.watch(&cluster.server_data())?;
         let admin = cluster.connect_options("postgres");
-        let server = Self { admin, private: Some(PrivateServer { cluster, watchdog }) };
+        let server = Self::of(admin, Some(PrivateServer { cluster, watchdog }))?;
         server.drop_leftovers().await?;
         Ok(server)
+    }
+
+    fn of(options: PgConnectOptions, private: Option<PrivateServer>) -> anyhow::Result<Self> {
+        let options = options.disable_statement_logging();
+        Ok(Self { admin: Admin::new(options.clone())?, options, private })
+    }
+
+    /// For statements that create and drop databases.
+    pub(crate) fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     /// The URL of one of its databases, for psql and sqlx.
     pub fn url(&self, database: &str) -> String {
         match &self.private {
             Some(private) => private.cluster.url(database),
-            None => url_of(&self.admin, database, None),
+            None => url_of(&self.options, database, None),
         }
     }
 
@@ -88,9 +100,8 @@ impl Server {
     ///
     /// # Errors
     /// If the server doesn't accept it.
-    pub async fn admin(&self) -> anyhow::Result<PgConnection> {
-        let admin = self.admin.clone().disable_statement_logging();
-        PgConnection::connect_with(&admin).await.context("could not connect to the test server")
+    pub async fn connect(&self) -> anyhow::Result<PgConnection> {
+        PgConnection::connect_with(&self.options).await.context("could not connect to the test server")
     }
 
     /// The private cluster's data directory, with its `postmaster.pid`; `None` for another server.
@@ -101,7 +112,7 @@ impl Server {
     /// Drops the databases of test processes that were killed.
     async fn drop_leftovers(&self) -> anyhow::Result<()> {
         let Some(private) = &self.private else { return Ok(()) };
-        let mut admin = self.admin().await?;
+        let mut admin = self.connect().await?;
         let names: Vec<String> = sqlx::query_scalar("select datname::text from pg_database where datname like 't\\_%'")
             .fetch_all(&mut admin)
             .await?;

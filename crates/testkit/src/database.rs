@@ -1,15 +1,12 @@
 //! A database for one test.
-//! In: a template's name, or nothing for an empty database. Out: a URL. Holds: when the guard is dropped, the database is dropped,
-//! with any connections that are left.
-
-use anyhow::Context;
-use sqlx::{AssertSqlSafe, Connection, Executor};
+//! In: a template's name, or nothing for an empty database. Out: a URL. Holds: when the guard is dropped, the database goes soon
+//! after, with any connections that are left; what is left of it when this process ends is dropped by the next.
 
 use crate::Pooler;
 use crate::cluster::{Server, shared};
-use crate::names::{drop_database, quoted};
+use crate::names::{drop_statement, quoted};
 
-/// A database that is dropped with this guard.
+/// A database that goes with this guard.
 #[derive(Debug)]
 pub struct TestDatabase {
     /// A superuser's URL, for psql and sqlx.
@@ -24,16 +21,23 @@ impl TestDatabase {
     /// # Errors
     /// If the server can't be opened, or has no such template.
     pub async fn create(template: Option<&str>) -> anyhow::Result<Self> {
+        Self::create_for(None, template).await
+    }
+
+    /// The same, owned by a role; without one by the superuser.
+    pub(crate) async fn create_for(role: Option<&str>, template: Option<&str>) -> anyhow::Result<Self> {
         let server = shared().await?;
         let name = format!("t_{}_{}", std::process::id(), uuid::Uuid::new_v4().simple());
-        let template = template.unwrap_or("template0");
-        let mut admin = server.admin().await?;
-        let statement = format!("create database {} template {}", quoted(&name), quoted(template));
-        admin
-            .execute(AssertSqlSafe(statement))
-            .await
-            .with_context(|| format!("could not create a test database from {template}"))?;
-        admin.close().await?;
+        let mut statement = format!("create database {}", quoted(&name));
+        if let Some(role) = role {
+            statement.push_str(&format!(" owner {}", quoted(role)));
+        }
+        statement.push_str(&format!(" template {}", quoted(template.unwrap_or("template0"))));
+        if server.private_data().is_some() {
+            // Copying files is half the work of logging their pages, where no checkpoint waits for a disk.
+            statement.push_str(" strategy file_copy");
+        }
+        server.admin().execute(statement).await?;
         Ok(Self { url: server.url(&name), name, server })
     }
 
@@ -52,24 +56,7 @@ impl TestDatabase {
 }
 
 impl Drop for TestDatabase {
-    /// On a thread with its own runtime: the test's runtime may be gone, and can't be waited on here.
     fn drop(&mut self) {
-        let drop_self = async || {
-            let mut admin = self.server.admin().await?;
-            drop_database(&mut admin, &self.name).await?;
-            anyhow::Ok(admin.close().await?)
-        };
-        let dropped = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(drop_self())
-            });
-            thread.join()
-        });
-        match dropped {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("the test database {} was not dropped: {error:#}", self.name),
-            Err(_) => eprintln!("the test database {} was not dropped", self.name),
-        }
+        self.server.admin().execute_later(drop_statement(&self.name));
     }
 }

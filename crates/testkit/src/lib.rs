@@ -3,6 +3,7 @@
 //! In: a machine with Postgres or npm, or `BARKEEP_TEST_DATABASE_URL`. Out: [`TestDatabase`]s, created from [`template`]s in about
 //! ten milliseconds and dropped with the test. Errors are `anyhow`'s, since a test just fails with them.
 
+mod admin;
 pub mod cluster;
 mod database;
 mod memory;

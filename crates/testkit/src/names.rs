@@ -9,9 +9,13 @@ pub(crate) fn maker(name: &str) -> Option<u32> {
 }
 
 pub(crate) async fn drop_database(admin: &mut PgConnection, name: &str) -> anyhow::Result<()> {
-    let statement = format!("drop database if exists {} with (force)", quoted(name));
-    admin.execute(AssertSqlSafe(statement)).await.with_context(|| format!("could not drop {name}"))?;
+    admin.execute(AssertSqlSafe(drop_statement(name))).await.with_context(|| format!("could not drop {name}"))?;
     Ok(())
+}
+
+/// Drops the database with any connections that are left.
+pub(crate) fn drop_statement(name: &str) -> String {
+    format!("drop database if exists {} with (force)", quoted(name))
 }
 
 /// As an SQL identifier.

@@ -109,13 +109,7 @@ async fn prepare(owner: Owner, url: &str) -> anyhow::Result<()> {
 }
 
 async fn copy_template(owner: Owner, template: &str) -> anyhow::Result<OwnedDatabase> {
-    let guard = TestDatabase::create(Some(template)).await?;
-    if owner.role().is_some() {
-        // A copy belongs to the role that created it.
-        let mut superuser = PgConnection::connect(&guard.url).await?;
-        set_owner(owner, &mut superuser).await?;
-        superuser.close().await?;
-    }
+    let guard = TestDatabase::create_for(owner.role(), Some(template)).await?;
     let owner_url = owner_url(owner, &guard.url)?;
     let database = Database::connect(&owner_url, 12).await?;
     Ok(OwnedDatabase { database, url: guard.url.clone(), owner_url, guard })

@@ -2,7 +2,9 @@
 //! In: a name, a fingerprint of the content, and a function that fills it. Out: the name of a finished database without connections.
 //! Holds: of many processes that need a template at once, one fills it; a failed attempt leaves nothing that looks like a template.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, ensure};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -29,7 +31,11 @@ where
     let prefix = format!("tpl_{name}_");
     let finished = format!("{prefix}{:016x}", hasher.finish());
 
-    let mut admin = server.admin().await?;
+    if finished_templates().get(&prefix).is_some_and(|name| *name == finished) {
+        return Ok(finished);
+    }
+
+    let mut admin = server.connect().await?;
     // Released when the connection ends, however it does.
     sqlx::query("select pg_advisory_lock(hashtextextended($1, 0))").bind(&prefix).execute(&mut admin).await?;
     let existing: Vec<String> =
@@ -46,7 +52,14 @@ where
         fill_template(server, &mut admin, &prefix, &finished, fill).await?;
     }
     admin.close().await?;
+    finished_templates().insert(prefix, finished.clone());
     Ok(finished)
+}
+
+/// The templates that this process knows to be there, by their prefixes: it looks once and not for every test.
+fn finished_templates() -> MutexGuard<'static, HashMap<String, String>> {
+    static FINISHED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
+    FINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this is what follows the prefix: a fingerprint's hash, or the suffix of a template that is being filled.

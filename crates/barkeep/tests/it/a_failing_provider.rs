@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use testkit::TestDatabase;
 
-use crate::running::{Market, Place, Served, Up, eventually, finish_within, quiet_database};
+use crate::running::{Market, Place, Served, Up, eventually, finish_within, http, quiet_database};
 
 /// In the middle of a session, and of a bar of every timeframe.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
@@ -49,15 +49,19 @@ impl Trial {
         (output.status.code(), summary)
     }
 
-    /// What is stored of KO and PEP, as CSV.
-    fn rows(&self) -> String {
-        let mut all = String::new();
-        for symbol in ["KO", "PEP"] {
-            for timeframe in ["m15", "h1", "h4"] {
-                all += &self.place.printed(&["export", symbol, timeframe, "--database-url", &self.database.url]);
-            }
-        }
-        all
+    /// What is stored of KO and PEP, as `export` writes it.
+    async fn rows(&self) -> String {
+        let rows: Vec<String> = sqlx::query_scalar(
+            r#"select concat_ws(',', to_char(ts at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), open, high, low, close,
+                volume, coalesce(vwap::text, ''), coalesce(trade_count::text, ''), provider,
+                case data_status when 'final' then 'true' else 'false' end)
+            from ohlc_bars_v2 join symbols on symbols.id = symbol_id where ticker in ('KO', 'PEP')
+            order by ticker, timeframe, ts"#,
+        )
+        .fetch_all(&mut self.sql().await)
+        .await
+        .unwrap();
+        rows.join("\n")
     }
 
     async fn sql(&self) -> PgConnection {
@@ -69,7 +73,7 @@ impl Trial {
 async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() {
     let undisturbed = Trial::new(|_| {}).await;
     assert_eq!(undisturbed.backfill(&["KO", "PEP"]).await.0, Some(0));
-    let (expected, requests) = (undisturbed.rows(), undisturbed.market.simulator.stats().to("/v2/stocks/bars"));
+    let (expected, requests) = (undisturbed.rows().await, undisturbed.market.simulator.stats().to("/v2/stocks/bars"));
     assert!(expected.lines().count() > 2_500);
 
     // Those of the second column cost requests: how it is known that they happened. The others befall every answer.
@@ -97,11 +101,11 @@ async fn whatever_fails_now_and_then_the_rows_are_those_of_an_undisturbed_run() 
             for others in 0..10 {
                 let trial = Trial::with_faults(faults).await;
                 for _ in 0..others {
-                    reqwest::get(format!("{}/nothing", trial.market.url())).await.ok();
+                    http::get(format!("{}/nothing", trial.market.url())).await.ok();
                 }
                 let (code, summary) = trial.backfill(&["KO", "PEP"]).await;
                 assert_eq!((code, &summary["incomplete"]), (Some(0), &serde_json::json!([])), "{faults}");
-                same(expected, &trial.rows(), faults);
+                same(expected, &trial.rows().await, faults);
                 let stats = trial.market.simulator.stats();
                 if stats.faulted("/v2/stocks/bars") > 0 {
                     let spent = stats.to("/v2/stocks/bars");
@@ -143,7 +147,7 @@ async fn hangs_at_first(expected: &str) {
         simulator.set_faults(Vec::new()).unwrap();
     });
     assert_eq!(ended.0, Some(0));
-    same(expected, &trial.rows(), "hang");
+    same(expected, &trial.rows().await, "hang");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +318,7 @@ async fn what_a_plan_holds_back_is_not_final_and_not_asked_for_again_and_again()
     assert_eq!((code, &summary["incomplete"]), (Some(0), &serde_json::json!([])));
     let spent = trial.market.simulator.stats().to("/v2/stocks/bars");
     assert!(spent <= 30, "{spent} requests");
-    for line in trial.rows().lines().filter(|line| line.ends_with(",true")) {
+    for line in trial.rows().await.lines().filter(|line| line.ends_with(",true")) {
         assert!(*line < *"2026-06-18T15:15:00Z", "final before its time: {line}");
     }
     let newest: String =

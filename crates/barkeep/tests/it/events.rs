@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::running::{PATIENCE, Served, Up};
+use crate::running::{PATIENCE, Served, Up, http};
 
 const KO: &str = r#"{"symbols":["KO"],"source":"watchlist"}"#;
 
@@ -17,7 +17,7 @@ struct Events {
 impl Events {
     /// Opens it and waits for its greeting.
     async fn open(up: &Up, token: &str) -> Self {
-        let response = reqwest::Client::new().get(up.url("/api/v1/events")).bearer_auth(token).send().await.unwrap();
+        let response = http::client().get(up.url("/api/v1/events")).bearer_auth(token).send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers().get("content-type").unwrap(), "text/event-stream");
         let mut events = Self { response, buffer: String::new() };

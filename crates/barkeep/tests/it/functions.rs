@@ -1,9 +1,9 @@
 //! The old system's functions, as clients that exist call and decode them.
 
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::running::{Market, Served, eventually};
+use crate::running::{Market, Served, eventually, http};
 
 /// In the middle of a session.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
@@ -42,7 +42,7 @@ async fn symbols_are_searched_as_the_old_client_does() {
     for nothing in ["", "%F0%9F%9A%80", "qqqqzzzz"] {
         assert_eq!(search(nothing).await, (200, json!([])), "{nothing}");
     }
-    let stranger = reqwest::get(served.up.url("/functions/v1/symbols-search?q=mu")).await.unwrap();
+    let stranger = http::get(served.up.url("/functions/v1/symbols-search?q=mu")).await.unwrap();
     assert_eq!(stranger.status(), 401);
     assert!(stranger.json::<Value>().await.unwrap()["error"].is_string());
 }
@@ -180,7 +180,7 @@ async fn preflights_of_any_origin_are_answered() {
     let served = Served::start().await;
     let names = ["sync-user-symbols", "symbols-search", "watchlist-sync", "ensure-coverage", "chart", "orchestrator"];
     for path in names.map(|name| format!("/functions/v1/{name}")).into_iter().chain(["/udf/history".to_owned()]) {
-        let answer = Client::new()
+        let answer = http::client()
             .request(Method::OPTIONS, served.up.url(&path))
             .header("origin", "https://charts.example")
             .header("access-control-request-method", "POST")

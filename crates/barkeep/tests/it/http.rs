@@ -1,10 +1,10 @@
 //! The interfaces over HTTP beside interest and bars: the orchestrator as the old system had it, runs, symbols, watchlist,
 //! metrics, the description of it all, and a browser that signs in.
 
-use reqwest::{Client, Method, StatusCode, redirect::Policy};
+use reqwest::{Method, StatusCode, redirect::Policy};
 use serde_json::{Value, json};
 
-use crate::running::{Market, Served, eventually};
+use crate::running::{Market, Served, eventually, http};
 
 const AS_OF: &str = "2026-06-18T23:00:00Z";
 
@@ -64,7 +64,7 @@ async fn the_orchestrator_answers_as_the_old_one_did_and_to_the_service_key_alon
         assert!(answer["error"].is_string());
     }
     // Old clients ask with GET too, and from a browser.
-    let answer = Client::new()
+    let answer = http::client()
         .get(served.up.url("/functions/v1/orchestrator?action=status"))
         .bearer_auth(service)
         .header("origin", "https://app.example")
@@ -146,7 +146,7 @@ async fn a_watchlist_is_kept_over_http_and_is_watchlist_interest() {
     assert_eq!(named(&coverage["symbols"]), ["BTC-USD", "KO"], "all that is tracked");
     let delete = async |symbol: &str| {
         let url = served.up.url(&format!("/api/v1/watchlist/{symbol}"));
-        Client::new().delete(url).bearer_auth(&token).send().await.unwrap().status()
+        http::client().delete(url).bearer_auth(&token).send().await.unwrap().status()
     };
     assert_eq!(delete("KO").await, StatusCode::NO_CONTENT);
     assert_eq!(delete("KO").await, StatusCode::NOT_FOUND);
@@ -228,7 +228,7 @@ async fn metrics_say_how_it_stands_and_name_no_symbol_and_nobody() {
         line.rsplit_once(' ').unwrap().1.parse().unwrap()
     };
     let text = eventually("the last outcome is counted", async || {
-        let text = reqwest::get(served.up.url("/metrics")).await.unwrap().text().await.unwrap();
+        let text = http::get(served.up.url("/metrics")).await.unwrap().text().await.unwrap();
         (valued(&text, "barkeep_dispatch_runs_total{outcome=\"success\"}") >= 9.0).then_some(text)
     })
     .await;
@@ -271,7 +271,7 @@ fn routes() -> Vec<String> {
 async fn every_address_is_described_and_what_is_described_is_there() {
     let market = Market::start(Market::settings(AS_OF)).await;
     let served = with_ko(&market).await;
-    let description: Value = reqwest::get(served.up.url("/openapi.json")).await.unwrap().json().await.unwrap();
+    let description: Value = http::get(served.up.url("/openapi.json")).await.unwrap().json().await.unwrap();
     assert!(description["openapi"].as_str().unwrap().starts_with("3."));
     let paths = description["paths"].as_object().unwrap();
     for path in routes() {
@@ -288,7 +288,7 @@ async fn every_address_is_described_and_what_is_described_is_there() {
         for (method, operation) in operations.as_object().unwrap() {
             let url = served.up.url(&path.replace("{symbol}", "NEVER"));
             let method: Method = method.to_ascii_uppercase().parse().unwrap();
-            let answer = Client::new().request(method.clone(), url).send().await.unwrap();
+            let answer = http::client().request(method.clone(), url).send().await.unwrap();
             assert!(![404, 405].contains(&answer.status().as_u16()), "{method} {path} is not there");
             let responses = operation["responses"].as_object().unwrap();
             assert!(!responses.is_empty(), "{method} {path}");
@@ -321,7 +321,7 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
     let url = ["--database-url", served.database.url.as_str()];
     let link = served.place.printed(&["sign-in", url[0], url[1]]).trim().to_owned();
     assert!(link.starts_with(&format!("{}/sign-in?code=", served.up.address)), "{link}");
-    let browser = Client::builder().redirect(Policy::none()).build().unwrap();
+    let browser = http::client_with().redirect(Policy::none()).build().unwrap();
     let signed_in = browser.get(&link).send().await.unwrap();
     assert_eq!((signed_in.status(), &signed_in.headers()["location"]), (StatusCode::SEE_OTHER, &"/".parse().unwrap()));
     let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().to_owned();
@@ -414,7 +414,7 @@ async fn a_link_signs_a_browser_in_once_and_its_pages_alone_may_write() {
 async fn a_client_can_be_made_of_the_description() {
     let Some(folder) = crate::npm::packages() else { return };
     let served = Served::start().await;
-    let description = reqwest::get(served.up.url("/openapi.json")).await.unwrap().text().await.unwrap();
+    let description = http::get(served.up.url("/openapi.json")).await.unwrap().text().await.unwrap();
     std::fs::write(folder.path().join("openapi.json"), description).unwrap();
     for (program, args) in [
         ("openapi-typescript/bin/cli.js", &["openapi.json", "-o", "api.d.ts"][..]),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::running::{Market, Place, Served, eventually, finished, quiet_database, set_market_clock};
+use crate::running::{Market, Place, Served, eventually, finished, http, quiet_database, set_market_clock};
 
 const SPOIL: &str = "
     -- As if the last minutes had been reported only after they were first read.
@@ -85,7 +85,7 @@ async fn a_running_barkeep_reads_the_last_session_once_more_by_itself() {
     })
     .await;
     eventually("it is counted", async || {
-        let metrics = reqwest::get(served.up.url("/metrics")).await.unwrap().text().await.unwrap();
+        let metrics = http::get(served.up.url("/metrics")).await.unwrap().text().await.unwrap();
         metrics.lines().any(|line| line == "barkeep_store_corrections_total 3").then_some(())
     })
     .await;

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use reqwest::{Client, redirect::Policy};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 
-use crate::running::Served;
+use crate::running::{Served, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_told_of_changes_and_at_most_four_times_a_second() {
     let served = Served::start().await;
     let link = served.place.printed(&["sign-in", "--database-url", &served.database.url]);
-    let client = Client::builder().redirect(Policy::none()).build().unwrap();
+    let client = http::client_with().redirect(Policy::none()).build().unwrap();
     let signed_in = client.get(link.trim()).send().await.unwrap();
     let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     assert_eq!(client.get(served.up.url("/live")).header("x-barkeep", "1").send().await.unwrap().status(), 401);

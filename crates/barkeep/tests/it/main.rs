@@ -6,6 +6,7 @@ mod a_failing_provider;
 mod a_frozen_worker;
 mod as_traded;
 mod bad_input;
+mod budget;
 mod command_line;
 mod crash;
 mod data;

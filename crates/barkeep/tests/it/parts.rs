@@ -1,12 +1,11 @@
-//! `serve`, `plan` and `work` as processes of their own on one database: nothing is done twice, and one account's budget is
-//! all of theirs.
+//! `serve`, `plan` and `work` as processes of their own on one database: nothing is done twice.
 
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use sqlx::{Connection as _, PgConnection};
 use testkit::TestDatabase;
 
-use crate::running::{Market, Part, Place, Up, eventually, finished, quiet_database};
+use crate::running::{Market, Part, Place, Up, eventually, finished, http, quiet_database};
 
 pub(crate) const AS_OF: &str = "2026-06-18T23:00:00Z";
 pub(crate) const SYMBOLS: [&str; 8] = ["KO", "PEP", "IBM", "BA", "GE", "SPY", "DIS", "BTC-USD"];
@@ -47,7 +46,7 @@ impl Site {
         PgConnection::connect(&self.database.url).await.unwrap()
     }
 
-    async fn runs_by_status(&self) -> BTreeMap<String, i64> {
+    pub(crate) async fn runs_by_status(&self) -> BTreeMap<String, i64> {
         let counted: Vec<(String, i64)> = sqlx::query_as("select status, count(*) from job_runs group by status")
             .fetch_all(&mut self.sql().await)
             .await
@@ -115,40 +114,15 @@ async fn two_planners_and_four_workers_do_no_work_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_on_one_account_never_send_more_than_its_limit() {
-    // Sixty a minute, and far more to do than that.
-    let mut site = Site::new(|settings| {
-        settings.requests_per_minute = 60;
-        settings.latency = Duration::from_millis(20);
-    })
-    .await;
-    let _planner = site.part(&["plan", "--as-of", AS_OF]);
-    let _workers = [site.part(&["work"]), site.part(&["work"])];
-    let many: Vec<String> = (0..450).map(|n| format!("S{n}")).collect();
-    site.track(&many.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    eventually("the budget is used up", async || (site.market.simulator.stats().total() >= 60).then_some(())).await;
-    // Until that minute is over: slots come free in the next.
-    let stats = eventually("slots have come free", async || {
-        let stats = site.market.simulator.stats();
-        assert_eq!(stats.throttled, 0);
-        (stats.total() >= 70).then_some(stats)
-    })
-    .await;
-    assert!(stats.busiest_minute <= 60, "{stats:?}");
-    let waiting = site.runs_by_status().await;
-    assert!(waiting["queued"] > 0 && !waiting.contains_key("failed"), "{waiting:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_planner_says_so_and_finds_one_when_it_comes() {
     let mut site = Site::new(|_| {}).await;
     let server = Up::spawn(site.command(&["serve"]));
-    eventually("it answers", async || reqwest::get(server.url("/healthz")).await.ok()).await;
-    let ready = reqwest::get(server.url("/readyz")).await.unwrap();
+    eventually("it answers", async || http::get(server.url("/healthz")).await.ok()).await;
+    let ready = http::get(server.url("/readyz")).await.unwrap();
     assert_eq!(ready.status(), 503);
     let keys: serde_json::Value = serde_json::from_str(&site.places[0].printed(&["keys", "--json"])).unwrap();
     let tick = async || {
-        let answer = reqwest::Client::new()
+        let answer = http::client()
             .post(server.url("/functions/v1/orchestrator?action=tick"))
             .bearer_auth(keys["service_role_key"].as_str().unwrap())
             .send()
@@ -182,8 +156,7 @@ async fn asked_to_stop_each_part_ends_whatever_it_is_at_and_nothing_has_to_be_cu
     eventually("a request hangs", async || (!site.asked().is_empty()).then_some(())).await;
     // Somebody listens to the end.
     let token = site.places[2].printed(&["token", "--user", "a@example.com", "--database-url", &site.database.url]);
-    let listening =
-        reqwest::Client::new().get(server.url("/api/v1/events")).bearer_auth(token.trim()).send().await.unwrap();
+    let listening = http::client().get(server.url("/api/v1/events")).bearer_auth(token.trim()).send().await.unwrap();
     assert_eq!(listening.status(), 200);
     for ended in [planner.stop(), worker.stop(), server.stop()] {
         assert!(ended.success(), "{ended}");

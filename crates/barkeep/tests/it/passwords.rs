@@ -4,7 +4,7 @@ use std::{io::Write as _, process::Stdio};
 
 use reqwest::{Client, Response, redirect::Policy};
 
-use crate::running::Served;
+use crate::running::{Served, http};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -26,7 +26,7 @@ fn add(served: &Served, email: &str) {
 }
 
 fn browser() -> Client {
-    Client::builder().redirect(Policy::none()).build().unwrap()
+    http::client_with().redirect(Policy::none()).build().unwrap()
 }
 
 async fn sign_in(served: &Served, email: &str, password: &str) -> Response {
@@ -57,7 +57,7 @@ fn csrf(page: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_sign_in_and_see_each_their_own() {
     let served = Served::start().await;
-    let form = reqwest::get(served.up.url("/sign-in")).await.unwrap().text().await.unwrap();
+    let form = http::get(served.up.url("/sign-in")).await.unwrap().text().await.unwrap();
     assert!(!form.contains("<form") && form.contains("barkeep user add"), "nobody has a password yet: {form}");
     add(&served, "ann@example.com");
     add(&served, "bob@example.com");

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     data::{made_up, shared},
-    running::Place,
+    running::{Place, quiet_database},
 };
 
 /// A folder of minutes, and what is to come of them. All sessions are in summer time, four hours behind UTC.
@@ -112,9 +112,10 @@ async fn every_stored_bar_is_what_the_minutes_say() {
 
 async fn agrees(case: Case) {
     let address = market(&case.folder, case.as_of).await;
-    let place = Place::new();
+    let (place, database) = (Place::new(), quiet_database().await);
+    let url = ["--database-url", &database.url];
     let backfill = || {
-        let args = [&["backfill"], &case.symbols[..], &["--as-of", case.as_of, "--json"]].concat();
+        let args = [&["backfill"], &case.symbols[..], &["--as-of", case.as_of, "--json"], &url].concat();
         let output = place.barkeep(&args).env("APCA_API_DATA_URL", &address).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
@@ -125,7 +126,7 @@ async fn agrees(case: Case) {
 
     for symbol in case.symbols {
         for ((timeframe, step), count) in [("m15", 15), ("h1", 60), ("h4", 240)].into_iter().zip(case.counts) {
-            let stored = exported(&place.printed(&["export", symbol, timeframe]));
+            let stored = exported(&place.printed(&["export", symbol, timeframe, url[0], url[1]]));
             let expected = by_hand(&case, &case.folder.join(format!("{symbol}.csv.gz")), step);
             assert_eq!(stored.len(), count, "{symbol} {timeframe}");
             assert_eq!(stored, expected, "{symbol} {timeframe}");
@@ -146,10 +147,11 @@ async fn the_check_that_users_can_rerun_agrees() {
         return;
     }
     for case in [Some(own()), real()].into_iter().flatten() {
-        let symbols = case.symbols.join(",");
+        let (symbols, database) = (case.symbols.join(","), quiet_database().await);
         let output = Command::new("python3")
             .args([&script, Path::new(env!("CARGO_BIN_EXE_barkeep")), &case.folder])
             .args(["--as-of", case.as_of, "--symbols", &symbols, "--half-days", case.half_day])
+            .env("DATABASE_URL", &database.url)
             .output()
             .unwrap();
         assert!(

@@ -1,9 +1,8 @@
 //! TradingView's datafeed protocol: what their charts ask for and how they read the answers.
 
-use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::running::{Market, Served, eventually};
+use crate::running::{Market, Served, eventually, http};
 
 /// In the middle of a session.
 const AS_OF: &str = "2026-06-18T15:37:00Z";
@@ -41,7 +40,7 @@ async fn a_feed_describes_itself_and_its_symbols() {
     let config = get("/udf/config").await;
     assert_eq!(config["supports_search"], true);
     assert_eq!(config["supported_resolutions"], json!(["1", "5", "15", "30", "60", "240", "1D", "1W"]));
-    let time: i64 = reqwest::get(served.up.url("/udf/time")).await.unwrap().text().await.unwrap().parse().unwrap();
+    let time: i64 = http::get(served.up.url("/udf/time")).await.unwrap().text().await.unwrap().parse().unwrap();
     assert!((secs(AS_OF)..secs(AS_OF) + 600).contains(&time));
     let found = get("/udf/search?query=apple&limit=5&type=&exchange=").await;
     assert_eq!(found[0]["symbol"], "AAPL", "{found}");
@@ -176,12 +175,12 @@ async fn what_cannot_be_meant_is_an_error_in_the_protocols_form() {
         assert!([200, 400].contains(&status) && told["s"] == "error", "{path}: {status} {told}");
         assert!(told["errmsg"].as_str().unwrap().contains(says), "{path}: {told}");
     }
-    let stranger = reqwest::get(served.up.url("/udf/search?query=a")).await.unwrap();
+    let stranger = http::get(served.up.url("/udf/search?query=a")).await.unwrap();
     assert_eq!(stranger.status(), 401);
     assert_eq!(stranger.json::<Value>().await.unwrap()["s"], "error");
     // A page elsewhere brings a token; a cookie is not taken from it.
     let link = served.place.printed(&["sign-in", "--database-url", &served.database.url]);
-    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = http::client_with().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let signed_in = client.get(link.trim()).send().await.unwrap();
     let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let search = async |origin: Option<&str>| {

@@ -1,7 +1,6 @@
 //! What a pooler can matter to, once more with PgBouncer in transaction mode between Barkeep and its database: signals that
-//! nobody hears, transactions and locks of several processes, migrations, and what commands say of it. What else the
-//! suite `it` promises depends on no session; `BARKEEP_TEST_POOLED=1 cargo test -p barkeep --test it` runs all of it through
-//! the pooler.
+//! nobody hears, transactions and locks of several processes, and migrations. What else the suite `it` promises depends on
+//! no session; `BARKEEP_TEST_POOLED=1 cargo test -p barkeep --test it` runs all of it through the pooler.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -9,8 +8,6 @@
 mod events;
 #[path = "../it/live.rs"]
 mod live;
-#[path = "../it/command_line/looks.rs"]
-mod looks;
 #[path = "../it/parts.rs"]
 mod parts;
 #[path = "../it/people.rs"]

@@ -25,6 +25,12 @@ async fn everything_goes_through_the_pooler_and_it_is_known_that_no_notification
         (hears == [Some(false)]).then_some(())
     })
     .await;
+    let doctor = served.place.run(&["doctor", "--json", "--database-url", &served.database.url]);
+    let findings: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
+    let notifications =
+        findings.as_array().unwrap().iter().find(|finding| finding["check"] == "notifications").unwrap();
+    assert_eq!(notifications["state"], "warning", "{notifications}");
+    assert!(notifications.to_string().contains("pooler"), "{notifications}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

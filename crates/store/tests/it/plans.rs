@@ -9,7 +9,7 @@ use testkit::{ALICE, Owner};
 
 use crate::site::{Site, TUESDAY, become_user, eventually, expected, ticker};
 
-for_every_owner! {
+for_one_owner! {
     a_claim_among_10_000_queued_runs_reads_a_handful,
     gaps_and_coverage_of_everything_read_little,
     functions_that_read_bars_have_the_plans_of_statements_on_the_table,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::running::Served;
+use crate::running::{Served, http};
 
 const SYNC: &str = "/functions/v1/sync-user-symbols";
 
@@ -78,7 +78,7 @@ async fn interest_that_makes_no_sense_is_refused_and_changes_nothing() {
         (symbol(&"A".repeat(100_000)), "AAAA"),
     ] {
         let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
-        let request = reqwest::Client::new().post(served.up.url(SYNC)).bearer_auth(&served.anon_key).body(body);
+        let request = http::client().post(served.up.url(SYNC)).bearer_auth(&served.anon_key).body(body);
         let (status, error) = refusal(request).await;
         assert_eq!(status, 400, "{shown}: {error}");
         assert!(error.contains(message), "{shown}: {error}");
@@ -113,7 +113,7 @@ async fn the_anonymous_users_51st_symbol_is_refused_and_nothing_of_its_request_i
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_method_name_or_size_that_is_not_served_is_refused_as_json() {
     let served = Served::start().await;
-    let client = reqwest::Client::new();
+    let client = http::client();
     for path in
         ["/index.html", "/functions/v1/", "/functions/v1/nothing", "/api/v1", "/api/v1/bars/", "/api/v2/bars", "/%00"]
     {
@@ -138,7 +138,7 @@ async fn a_question_about_bars_or_coverage_that_can_not_be_answered_names_what_i
     let served = Served::start().await;
     let (status, _) = served.up.sync(&served.anon_key, r#"{"symbols":["ZZTOP"],"source":"watchlist"}"#).await;
     assert_eq!(status, 200);
-    let client = reqwest::Client::new();
+    let client = http::client();
     for (question, status, message) in [
         ("bars", 400, "No symbol given"),
         ("bars?symbol=ZZTOP", 400, "No timeframe given"),
@@ -179,7 +179,7 @@ async fn a_question_about_bars_or_coverage_that_can_not_be_answered_names_what_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_elsewhere_may_ask_for_symbols_and_read_the_refusal_and_nothing_else() {
     let served = Served::start().await;
-    let client = reqwest::Client::new();
+    let client = http::client();
     let preflight = async |path: &str| {
         let answer = client
             .request(reqwest::Method::OPTIONS, served.up.url(path))

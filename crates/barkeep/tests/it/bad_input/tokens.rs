@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::running::Served;
+use crate::running::{Served, http};
 
 fn signed(claims: &Value, secret: &str, algorithm: Algorithm) -> String {
     jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
@@ -73,7 +73,7 @@ async fn without_a_good_token_of_somebody_who_exists_nothing_is_answered() {
         ("a role of its own", Some(bearer(&ours(&claims("postgres", json!(id), now + 60)))), "belongs to no user"),
         ("anon with an id", Some(bearer(&ours(&claims("anon", json!(id), now + 60)))), "belongs to no user"),
     ];
-    let client = reqwest::Client::new();
+    let client = http::client();
     for (what, header, message) in refused {
         for (method, path) in [
             (reqwest::Method::POST, "/functions/v1/sync-user-symbols"),

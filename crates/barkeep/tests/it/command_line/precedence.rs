@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::running::{Place, Up, finish, quiet_database};
+use crate::running::{Place, Up, finish, http, quiet_database};
 
 #[test]
 fn the_flag_counts_before_the_environment_and_that_before_the_file() {
@@ -69,7 +69,7 @@ async fn the_server_goes_by_the_file_where_nothing_else_is_said() {
     );
     fs::write(place.path().join("barkeep.toml"), text).unwrap();
     let up = Up::start(place.barkeep(&["up"])).await;
-    let answer = reqwest::Client::new().get(up.url("/readyz")).header("host", "charts.example").send().await.unwrap();
+    let answer = http::client().get(up.url("/readyz")).header("host", "charts.example").send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let keys: serde_json::Value = serde_json::from_str(&place.printed(&["keys", "--json"])).unwrap();
     assert_eq!(keys["jwt_secret"], "0123456789abcdef0123456789abcdef");

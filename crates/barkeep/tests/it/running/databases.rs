@@ -25,16 +25,7 @@ pub(super) fn url_for_commands(argument: &str) -> String {
 
 /// A database with the schema, for an `up` that is given its database.
 pub(crate) async fn database() -> TestDatabase {
-    let fingerprint = format!("{:x}", store::migrations::fingerprint());
-    let template = testkit::template("barkeep", &fingerprint, async |url| {
-        let database = store::Database::connect(&url, 2).await?;
-        store::migrations::migrate(&database).await?;
-        database.close().await;
-        Ok(())
-    })
-    .await
-    .unwrap();
-    pool(TestDatabase::create(Some(&template)).await.unwrap())
+    filled("barkeep", "").await
 }
 
 /// An empty one.
@@ -42,10 +33,23 @@ pub(crate) async fn empty_database() -> TestDatabase {
     pool(TestDatabase::create(None).await.unwrap())
 }
 
-/// The same, in which nobody wants anything: without the seeded definitions' background work.
+/// One with the schema in which nobody wants anything: without the seeded definitions' background work.
 pub(crate) async fn quiet_database() -> TestDatabase {
-    let database = database().await;
-    let mut sql = PgConnection::connect(&database.url).await.unwrap();
-    sqlx::query("update job_definitions set enabled = false, base_priority = null").execute(&mut sql).await.unwrap();
-    database
+    filled("barkeep_quiet", "update job_definitions set enabled = false, base_priority = null").await
+}
+
+/// A migrated database to which `change` was done, copied from what the first to ask has made.
+async fn filled(name: &str, change: &'static str) -> TestDatabase {
+    let fingerprint = format!("{:x} {change}", store::migrations::fingerprint());
+    let template = testkit::template(name, &fingerprint, async |url| {
+        let database = store::Database::connect(&url, 2).await?;
+        store::migrations::migrate(&database).await?;
+        database.close().await;
+        let mut sql = PgConnection::connect(&url).await?;
+        sqlx::raw_sql(change).execute(&mut sql).await?;
+        Ok(sql.close().await?)
+    })
+    .await
+    .unwrap();
+    pool(TestDatabase::create(Some(&template)).await.unwrap())
 }

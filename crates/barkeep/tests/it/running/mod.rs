@@ -1,6 +1,7 @@
 //! A running `barkeep up`, and the binary for single commands.
 
 mod databases;
+pub(crate) mod http;
 mod market;
 mod served;
 mod up;

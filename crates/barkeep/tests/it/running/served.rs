@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use testkit::TestDatabase;
 
-use super::{Place, Up, eventually, quiet_database};
+use super::{Place, Up, eventually, http, quiet_database};
 
 /// `barkeep up` on a database of its own in which nobody wants anything yet, and its keys.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Served {
 
     /// Sends `body` as JSON; the status and the answer.
     pub(crate) async fn post(&self, token: &str, path: &str, body: &str) -> (u16, Value) {
-        let answer = reqwest::Client::new()
+        let answer = http::client()
             .post(self.up.url(path))
             .bearer_auth(token)
             .header("content-type", "application/json")

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{eventually, waiting::has_ended_in_time};
+use super::{eventually, http, waiting::has_ended_in_time};
 
 /// `barkeep up`, killed when dropped.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Up {
 
     pub(crate) async fn wait_until_ready(&self) {
         eventually("up is ready", async || {
-            let ready = reqwest::get(format!("{}/readyz", self.address)).await;
+            let ready = http::get(format!("{}/readyz", self.address)).await;
             ready.is_ok_and(|answer| answer.status() == 200).then_some(())
         })
         .await;
@@ -54,7 +54,7 @@ impl Up {
 
     /// Asks for symbols; the status and the body.
     pub(crate) async fn sync(&self, token: &str, body: &str) -> (u16, Value) {
-        let answer = reqwest::Client::new()
+        let answer = http::client()
             .post(self.url("/functions/v1/sync-user-symbols"))
             .bearer_auth(token)
             .header("content-type", "application/json")
@@ -66,7 +66,7 @@ impl Up {
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, Value) {
-        let answer = reqwest::Client::new().get(self.url(path)).bearer_auth(token).send().await.unwrap();
+        let answer = http::client().get(self.url(path)).bearer_auth(token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
