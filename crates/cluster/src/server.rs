@@ -214,6 +214,8 @@ fn spawn(
         // A server for tests, many of which run at once, each with its own pools.
         command.args(["-c", "max_connections=500"]);
         command.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
+        // Nothing by the clock, and nothing that pays only for long statements.
+        command.args(["-c", "autovacuum=off", "-c", "jit=off"]);
     }
     command.process_group(0).stdout(log.try_clone().map_err(failed)?).stderr(log);
     let mut child = command.spawn().map_err(failed)?;

@@ -17,7 +17,7 @@ use thirtyfour::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
-    running::{PATIENCE, Served},
+    running::{PATIENCE, Served, eventually},
     shared::{self, Shared, Site},
 };
 
@@ -29,14 +29,69 @@ pub(crate) fn email(who: &str) -> String {
     format!("{who}@example.com")
 }
 
-/// A browser of its own, gone when dropped: the session first, and the browser with it, then, where nobody else has one,
-/// what drives it.
+/// A browser that is this test's until it closes it; then it is another's.
 pub(crate) struct Browser {
     pub(crate) driver: WebDriver,
     pub(crate) address: String,
+    chromium: Chromium,
     _process: Arc<ChromeDriver>,
-    _profile: TempDir,
+    idle: Arc<Idle>,
     _permit: SemaphorePermit<'static>,
+}
+
+/// Those that no test uses, kept for as long as any test has a browser or waits for one: to start one takes as long as a test
+/// does with one.
+type Idle = std::sync::Mutex<Vec<Chromium>>;
+
+/// A running Chromium, gone when dropped.
+struct Chromium {
+    process: Child,
+    profile: TempDir,
+}
+
+impl Chromium {
+    fn start(program: &Path) -> Self {
+        let profile = tempfile::tempdir().unwrap();
+        let process = Command::new(program)
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--window-size=1280,900",
+                "--remote-debugging-port=0",
+            ])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, profile }
+    }
+
+    /// Where it is driven, once it has said so.
+    async fn address(&self) -> String {
+        let file = self.profile.path().join("DevToolsActivePort");
+        let port = eventually("Chromium has a port", async || {
+            let written = std::fs::read_to_string(&file).ok()?;
+            // The address of its socket follows.
+            written.split_once('\n').map(|(port, _)| port.to_owned())
+        })
+        .await;
+        format!("127.0.0.1:{port}")
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 struct ChromeDriver {
@@ -119,30 +174,40 @@ impl Browser {
     /// Not signed in.
     pub(crate) async fn stranger(served: &Served) -> Option<Self> {
         let (chromedriver, chromium) = programs()?;
-        let permit = OPEN.acquire().await.unwrap();
-        let profile = tempfile::tempdir().unwrap();
+        static IDLE: Shared<Idle> = Shared::new();
+        let idle = IDLE.get(async || Idle::default()).await;
         let process = ChromeDriver::shared(&chromedriver).await;
+        let permit = OPEN.acquire().await.unwrap();
+        let kept = idle.lock().unwrap().pop();
+        let chromium = kept.unwrap_or_else(|| Chromium::start(&chromium));
         let mut wanted = DesiredCapabilities::chrome();
-        wanted.set_binary(&chromium.to_string_lossy()).unwrap();
-        let folder = format!("--user-data-dir={}", profile.path().display());
-        for argument in [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--window-size=1280,900",
-            &folder,
-        ] {
-            wanted.add_arg(argument).unwrap();
-        }
+        wanted.set_debugger_address(&chromium.address().await).unwrap();
         wanted.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", process.port), wanted).await.unwrap();
         driver.set_script_timeout(PATIENCE).await.unwrap();
-        Some(Self { driver, address: served.up.address.clone(), _process: process, _profile: profile, _permit: permit })
+        let address = served.up.address.clone();
+        let browser = Self { driver, address, chromium, _process: process, idle, _permit: permit };
+        browser.forget().await;
+        Some(browser)
+    }
+
+    /// Leaves nothing of the test that had it before.
+    async fn forget(&self) {
+        let driver = &self.driver;
+        let windows = driver.windows().await.unwrap();
+        let (kept, others) = windows.split_first().expect("a browser has a window");
+        for window in others {
+            driver.switch_to_window(window.clone()).await.unwrap();
+            driver.close_window().await.unwrap();
+        }
+        driver.switch_to_window(kept.clone()).await.unwrap();
+        driver.set_window_rect(0, 0, 1280, 900).await.unwrap();
+        // What a browser keeps for an address goes by the page it is on.
+        self.goto("/healthz").await;
+        driver.delete_all_cookies().await.unwrap();
+        self.script("localStorage.clear(); sessionStorage.clear()").await;
+        driver.goto("about:blank").await.unwrap();
+        driver.browser_log().await.unwrap();
     }
 
     pub(crate) async fn sign_in(&self, served: &Served, email: Option<&str>) {
@@ -276,6 +341,9 @@ impl Browser {
     }
 
     pub(crate) async fn close(self) {
-        self.driver.clone().quit().await.unwrap();
+        let Self { driver, chromium, idle, .. } = self;
+        // Ends the session, and not the browser, to which it was connected.
+        driver.quit().await.unwrap();
+        idle.lock().unwrap().push(chromium);
     }
 }

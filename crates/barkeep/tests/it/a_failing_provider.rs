@@ -271,8 +271,10 @@ async fn a_429_is_waited_out_by_all_workers_and_spends_no_attempt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_not_there_or_goes_away_is_waited_for() {
-    // Reserved, and free until it comes up.
-    let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Taken until the provider comes up, so that nobody else listens there.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
     let served = Served::start_with(|command| {
         command.env("APCA_API_DATA_URL", format!("http://{address}")).env("BARKEEP_LOG", "off");
         command.args(["--as-of", AS_OF]);
@@ -289,6 +291,7 @@ async fn a_provider_that_is_not_there_or_goes_away_is_waited_for() {
         settings.latency = Duration::from_millis(200);
         settings
     };
+    drop(taken);
     let market = Market::start_at(address, settings()).await;
     up.until(anon, "KO", "complete").await;
 
