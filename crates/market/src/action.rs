@@ -5,7 +5,8 @@
 //!
 //! The arithmetic is that of CRSP, which Yahoo and others follow: a split of `new` for `old` shares multiplies earlier
 //! prices by `old / new` and volumes by `new / old`; a cash dividend multiplies earlier prices by `1 - amount / close`,
-//! where `close` is the last one before the ex-date, both unadjusted.
+//! where `close` is the last one before the ex-date, both unadjusted. Where a split is on the same day, the dividend is paid
+//! on the new shares and the close is in old ones: it is `close * old / new`.
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -78,12 +79,20 @@ pub fn steps(
     adjustment: Adjustment,
     close_before: impl Fn(Date) -> Option<f64>,
 ) -> Vec<Step> {
+    // What becomes of a price on the day: the product of `old / new`.
+    let split_on = |day: Date| -> f64 {
+        let of_day = actions.iter().filter(|action| action.ex_date == day);
+        of_day.map(|action| if let ActionKind::Split { new, old } = action.kind { old / new } else { 1.0 }).product()
+    };
     let step = |action: &Action| {
         let (price, volume) = match action.kind {
             _ if adjustment == Adjustment::Raw => return None,
             ActionKind::Split { new, old } => (old / new, new / old),
             ActionKind::Dividend { .. } if adjustment != Adjustment::All => return None,
-            ActionKind::Dividend { amount } => (1.0 - amount / close_before(action.ex_date)?, 1.0),
+            ActionKind::Dividend { amount } => {
+                let close = close_before(action.ex_date)? * split_on(action.ex_date);
+                (1.0 - amount / close, 1.0)
+            }
         };
         let is_valid = |factor: f64| factor.is_finite() && factor > 0.0;
         (is_valid(price) && is_valid(volume)).then_some(Step {
@@ -178,6 +187,22 @@ mod tests {
         assert_eq!(closes(Adjustment::Raw), [94.0, 94.0]);
         assert_eq!(closes(Adjustment::Splits), [94.0, 94.0]);
         assert_eq!(closes(Adjustment::All), [94.0 * (1.0 - 0.47 / 94.0), 94.0]);
+    }
+
+    #[test]
+    fn a_dividend_on_the_day_of_a_split_is_paid_on_the_new_shares() {
+        let ex_date = date(2014, 6, 9);
+        let split = Action { ex_date, kind: ActionKind::Split { new: 10.0, old: 1.0 } };
+        let dividend = Action { ex_date, kind: ActionKind::Dividend { amount: 1.0 } };
+        for actions in [[split, dividend], [dividend, split]] {
+            let mut bars = [bar("2014-06-06T13:30:00Z", 1_000.0)];
+            apply(&mut bars, &steps(&actions, Calendar::Xnys, Adjustment::All, |_| Some(1_000.0)));
+            assert!((bars[0].close - 99.0).abs() < 1e-9, "{}", bars[0].close);
+        }
+        // The factor is that of the close, for every price before.
+        let mut bars = [bar("2014-06-02T13:30:00Z", 500.0)];
+        apply(&mut bars, &steps(&[split, dividend], Calendar::Xnys, Adjustment::All, |_| Some(1_000.0)));
+        assert!((bars[0].close - 49.5).abs() < 1e-9, "{}", bars[0].close);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! request has a deadline, and the size of a response is limited.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ use serde::de::DeserializeOwned;
 use crate::{
     FetchError,
     budget::{Allowance, Denied, Permit, Report, Urgency, WINDOW},
+    number::without_bare,
     rates,
     settings::{BaseUrl, Secret, Timeouts},
     vendor::Vendor,
@@ -75,12 +77,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The JSON of the body.
+    /// The JSON of the body, in which bare `NaN` and `Infinity` count as `null`.
     ///
     /// # Errors
     /// [`FetchError::BadData`] with what is wrong with it, in short.
     pub(crate) fn json<T: DeserializeOwned>(&self, http: &Http) -> Result<T, FetchError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
+        let read = serde_json::from_slice(&self.body).or_else(|error| match without_bare(&self.body) {
+            Cow::Owned(body) => serde_json::from_slice(&body),
+            Cow::Borrowed(_) => Err(error),
+        });
+        read.map_err(|error| {
             let problem = if is_html(&self.body) { "an HTML page".to_owned() } else { error.to_string() };
             http.bad_data(&format!("{problem} at {}", self.address))
         })

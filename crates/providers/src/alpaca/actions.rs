@@ -1,21 +1,20 @@
 //! Splits and dividends, from Alpaca's corporate actions.
 //!
 //! In: tickers and days. Out: actions by ticker, oldest first. Holds: all pages are read; a dividend paid in shares is a
-//! split by its effect; spin-offs and mergers are left out.
+//! split by its effect; spin-offs, mergers, and records that can't be read are left out.
 
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
-use jiff::civil::Date;
 use market::{Action, ActionKind, AssetClass, Range, Ticker};
 
 use super::{
     AlpacaSource, SYMBOLS_PER_REQUEST,
     wire::{ActionsPage, WireActions},
 };
-use crate::{FetchError, days::days_of, http::PATIENCE_BETWEEN_PAGES};
+use crate::{BarSource as _, FetchError, days::days_of, http::PATIENCE_BETWEEN_PAGES, record::sound};
 
 const KINDS: &str = "forward_split,reverse_split,stock_dividend,cash_dividend";
 const ROWS_PER_PAGE: &str = "1000";
@@ -51,7 +50,7 @@ pub(super) async fn actions(
             };
             let page: Option<ActionsPage> = source.look_up(url, &source.budget, patience, &[]).await?;
             let Some(page) = page else { return Ok(None) };
-            for (symbol, action) in read(page.corporate_actions).map_err(|problem| source.bad_data(&problem))? {
+            for (symbol, action) in read(&source.endpoint().provider, page.corporate_actions) {
                 let ticker = part.iter().find(|ticker| ticker.as_str() == symbol);
                 if let Some(ticker) = ticker.filter(|_| first <= action.ex_date && action.ex_date <= last) {
                     all.entry((*ticker).clone()).or_default().push(action);
@@ -71,26 +70,23 @@ pub(super) async fn actions(
     Ok(Some(all))
 }
 
-fn read(sent: WireActions) -> Result<Vec<(String, Action)>, String> {
-    let mut all = Vec::new();
-    let mut split = |symbol: String, ex_date: Date, new: f64, old: f64| {
-        if !(new > 0.0 && old > 0.0) {
-            return Err(format!("a split of {symbol}, {new} for {old}"));
-        }
-        all.push((symbol, Action { ex_date, kind: ActionKind::Split { new, old } }));
-        Ok(())
-    };
-    for sent in sent.forward_splits.into_iter().chain(sent.reverse_splits) {
-        split(sent.symbol, sent.ex_date, sent.new_rate, sent.old_rate)?;
-    }
-    for sent in sent.stock_dividends {
-        split(sent.symbol, sent.ex_date, 1.0 + sent.rate, 1.0)?;
-    }
-    let dividends = sent.cash_dividends.into_iter();
+fn read(provider: &str, sent: WireActions) -> Vec<(String, Action)> {
+    let splits = sent.forward_splits.into_iter().chain(sent.reverse_splits);
+    let splits = sound(provider, splits, |split| is_positive(split.new_rate) && is_positive(split.old_rate));
+    let in_shares = sound(provider, sent.stock_dividends, |dividend| is_positive(dividend.rate));
+    let in_cash = sound(provider, sent.cash_dividends, |dividend| is_positive(dividend.rate));
+    let split = |symbol, ex_date, new, old| (symbol, Action { ex_date, kind: ActionKind::Split { new, old } });
+    let mut all: Vec<(String, Action)> =
+        splits.into_iter().map(|sent| split(sent.symbol, sent.ex_date, sent.new_rate, sent.old_rate)).collect();
+    all.extend(in_shares.into_iter().map(|sent| split(sent.symbol, sent.ex_date, 1.0 + sent.rate, 1.0)));
     all.extend(
-        dividends.map(|sent| {
+        in_cash.into_iter().map(|sent| {
             (sent.symbol, Action { ex_date: sent.ex_date, kind: ActionKind::Dividend { amount: sent.rate } })
         }),
     );
-    Ok(all)
+    all
+}
+
+fn is_positive(rate: f64) -> bool {
+    rate.is_finite() && rate > 0.0
 }

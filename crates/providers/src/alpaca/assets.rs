@@ -11,7 +11,7 @@ use super::{
     AlpacaSource,
     wire::{self, WireAsset, WireListed},
 };
-use crate::{Asset, FetchError};
+use crate::{Asset, FetchError, spelling::listed_ticker};
 
 pub(super) async fn one(source: &AlpacaSource, ticker: &Ticker) -> Result<Option<Asset>, FetchError> {
     let url = source.url(&source.trading_url, &["v2", "assets", &wire::symbol(ticker)])?;
@@ -33,7 +33,7 @@ pub(super) async fn all(source: &AlpacaSource, asset_class: AssetClass) -> Resul
     url.query_pairs_mut().append_pair("status", "active").append_pair("asset_class", class);
     let list: Option<Vec<WireListed>> = source.look_up(url, &source.trading_budget, Duration::ZERO, &[]).await?;
     let listed = |listed: WireListed| {
-        let ticker: Ticker = listed.symbol.parse().ok()?;
+        let ticker = listed_ticker(&listed.symbol)?;
         let asset = asset(ticker, listed.asset)?;
         (asset.active && asset.asset_class == asset_class && asset.ticker.asset_class() == asset_class).then_some(asset)
     };

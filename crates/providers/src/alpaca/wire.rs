@@ -1,13 +1,15 @@
 //! The formats of Alpaca's requests and responses.
 //!
-//! In: JSON as sent. Out: our types. Holds: a missing required field is an error, never a default; only a `null` that
-//! was really sent ends the pages.
+//! In: JSON as sent. Out: our types. Holds: a missing required field is an error, never a default; a `null` in place of
+//! a number is the check of bars' concern; only a `null` that was really sent ends the pages.
 
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use market::{AssetClass, Bar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Deserializer};
+
+use crate::{number::Number, record::Record};
 
 /// Rows of one page, over all symbols: Alpaca's maximum.
 pub(super) const ROWS_PER_PAGE: usize = 10_000;
@@ -26,13 +28,13 @@ pub(super) struct BarsPage {
 #[derive(Debug, Deserialize)]
 pub(super) struct WireBar {
     t: Timestamp,
-    o: f64,
-    h: f64,
-    l: f64,
-    c: f64,
-    v: f64,
-    n: Option<i64>,
-    vw: Option<f64>,
+    o: Number,
+    h: Number,
+    l: Number,
+    c: Number,
+    v: Number,
+    n: Option<Number>,
+    vw: Option<Number>,
 }
 
 /// An entry of `/v2/assets`.
@@ -63,27 +65,31 @@ pub(super) struct ActionsPage {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct WireActions {
-    pub(super) forward_splits: Vec<WireSplit>,
-    pub(super) reverse_splits: Vec<WireSplit>,
-    pub(super) stock_dividends: Vec<WireDividend>,
-    pub(super) cash_dividends: Vec<WireDividend>,
+    pub(super) forward_splits: Vec<Record<WireSplit>>,
+    pub(super) reverse_splits: Vec<Record<WireSplit>>,
+    pub(super) stock_dividends: Vec<Record<WireDividend>>,
+    pub(super) cash_dividends: Vec<Record<WireDividend>>,
 }
 
 /// `old_rate` shares became `new_rate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct WireSplit {
     pub(super) symbol: String,
     pub(super) ex_date: Date,
     pub(super) new_rate: f64,
     pub(super) old_rate: f64,
+    record_date: Option<String>,
+    payable_date: Option<String>,
 }
 
 /// Dollars or shares for each share.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct WireDividend {
     pub(super) symbol: String,
     pub(super) ex_date: Date,
     pub(super) rate: f64,
+    record_date: Option<String>,
+    payable_date: Option<String>,
 }
 
 /// A field that may be `null` but must be present: serde takes a missing `Option` for `null` unless it has a
@@ -96,13 +102,13 @@ impl From<WireBar> for Bar {
     fn from(bar: WireBar) -> Self {
         Self {
             start: bar.t,
-            open: bar.o,
-            high: bar.h,
-            low: bar.l,
-            close: bar.c,
-            volume: bar.v,
-            vwap: bar.vw,
-            trade_count: bar.n,
+            open: bar.o.value(),
+            high: bar.h.value(),
+            low: bar.l.value(),
+            close: bar.c.value(),
+            volume: bar.v.value(),
+            vwap: bar.vw.and_then(Number::finite),
+            trade_count: bar.n.and_then(Number::count),
         }
     }
 }

@@ -1,26 +1,26 @@
 //! The formats of Binance's requests and responses.
 //!
-//! In: JSON with numbers in quotes. Out: our types. Holds: what is in quotes must be a finite number.
+//! In: JSON with numbers in quotes. Out: our types.
 
 use jiff::Timestamp;
 use market::{AssetClass, Bar, Ticker, Timeframe};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::Asset;
+use crate::{Asset, number::Number};
 
 /// Open time in milliseconds, open, high, low, close, volume, close time, volume in the quote currency, trades, and
 /// three unused ones.
 #[derive(Debug, Deserialize)]
 pub(super) struct Candle(
     i64,
-    String,
-    String,
-    String,
-    String,
-    String,
+    Number,
+    Number,
+    Number,
+    Number,
+    Number,
     IgnoredAny,
     IgnoredAny,
-    i64,
+    Number,
     IgnoredAny,
     IgnoredAny,
     IgnoredAny,
@@ -49,13 +49,13 @@ impl Candle {
         let Self(start, open, high, low, close, volume, _, _, trades, ..) = self;
         Ok(Bar {
             start: Timestamp::from_millisecond(start).map_err(|_| format!("a candle at {start} ms"))?,
-            open: number(&open)?,
-            high: number(&high)?,
-            low: number(&low)?,
-            close: number(&close)?,
-            volume: number(&volume)?,
+            open: open.value(),
+            high: high.value(),
+            low: low.value(),
+            close: close.value(),
+            volume: volume.value(),
             vwap: None,
-            trade_count: Some(trades),
+            trade_count: trades.count(),
         })
     }
 }
@@ -81,11 +81,6 @@ impl Symbol {
             active: self.is_trading(),
         }
     }
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| format!("'{}' for a number", text.chars().take(40).collect::<String>()))
 }
 
 /// `BTCUSDT` for `BTC-USD`: there are no pairs in dollars.

@@ -19,6 +19,7 @@ use crate::{
     connection::{Connection, Setup},
     failures::refusal,
     http::Answer,
+    number::Number,
     one_ticker::{OneTicker, Reading, WindowQuery, Windows},
     settings::CRYPTO_VARIABLE,
     words::{is_html, words},
@@ -32,7 +33,7 @@ const EARLIEST: Timestamp = Timestamp::constant(1_420_070_400, 0);
 
 /// Start in unix seconds, low, high, open, close, volume.
 #[derive(Debug, Deserialize)]
-struct Candle(i64, f64, f64, f64, f64, f64);
+struct Candle(i64, Number, Number, Number, Number, Number);
 
 #[derive(Debug, Deserialize)]
 struct Product {
@@ -136,6 +137,7 @@ fn step(timeframe: Timeframe) -> SignedDuration {
 
 fn bar(Candle(start, low, high, open, close, volume): Candle) -> Result<Bar, String> {
     let start = Timestamp::from_second(start).map_err(|_| format!("a candle at {start} s"))?;
+    let [open, high, low, close, volume] = [open, high, low, close, volume].map(Number::value);
     Ok(Bar { start, open, high, low, close, volume, vwap: None, trade_count: None })
 }
 

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use crate::{
     Asset,
     days::{days_of, midnight_of},
+    number::Number,
+    spelling::listed_ticker,
 };
 
 const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
@@ -20,15 +22,15 @@ pub(super) struct Candles {
     #[serde(default)]
     t: Vec<i64>,
     #[serde(default)]
-    o: Vec<f64>,
+    o: Vec<Number>,
     #[serde(default)]
-    h: Vec<f64>,
+    h: Vec<Number>,
     #[serde(default)]
-    l: Vec<f64>,
+    l: Vec<Number>,
     #[serde(default)]
-    c: Vec<f64>,
+    c: Vec<Number>,
     #[serde(default)]
-    v: Vec<f64>,
+    v: Vec<Number>,
 }
 
 /// Empty if the symbol is unknown.
@@ -60,7 +62,8 @@ impl Candles {
         }
         let mut bars = Vec::with_capacity(self.t.len());
         for (n, second) in self.t.iter().enumerate() {
-            let [Some(open), Some(high), Some(low), Some(close), Some(volume)] = lists.map(|list| list.get(n).copied())
+            let [Some(open), Some(high), Some(low), Some(close), Some(volume)] =
+                lists.map(|list| list.get(n).map(|number| number.value()))
             else {
                 break;
             };
@@ -96,7 +99,7 @@ impl Profile {
 impl Symbol {
     /// `None` if our format doesn't allow it.
     pub(super) fn asset(self) -> Option<Asset> {
-        let ticker: Ticker = self.symbol.parse().ok()?;
+        let ticker = listed_ticker(&self.symbol)?;
         (ticker.asset_class() == AssetClass::Stock).then_some(Asset {
             ticker,
             asset_class: AssetClass::Stock,

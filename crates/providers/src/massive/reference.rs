@@ -11,7 +11,13 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::wire::{Page, follow};
-use crate::{Asset, FetchError, connection::Connection, days::days_of};
+use crate::{
+    Asset, FetchError,
+    connection::Connection,
+    days::days_of,
+    record::{Record, sound},
+    spelling::listed_ticker,
+};
 
 const ROWS_PER_PAGE: &str = "1000";
 /// More than any list has.
@@ -34,18 +40,20 @@ struct WireTicker {
     active: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct WireSplit {
     execution_date: Date,
     split_from: f64,
     split_to: f64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct WireDividend {
     ex_dividend_date: Date,
     cash_amount: f64,
     currency: Option<String>,
+    record_date: Option<String>,
+    pay_date: Option<String>,
 }
 
 pub(super) async fn asset(connection: &Connection, ticker: &Ticker) -> Result<Option<Asset>, FetchError> {
@@ -87,10 +95,12 @@ pub(super) async fn actions(
                 .append_pair("limit", ROWS_PER_PAGE);
             Ok::<Url, FetchError>(url)
         };
-        let splits = all_pages::<WireSplit>(connection, about("splits", "execution_date")?).await?;
-        let dividends = all_pages::<WireDividend>(connection, about("dividends", "ex_dividend_date")?).await?;
-        let possible = |split: &WireSplit| split.split_from > 0.0 && split.split_to > 0.0;
-        let splits = splits.into_iter().filter(possible).map(|split| Action {
+        let splits = all_pages::<Record<WireSplit>>(connection, about("splits", "execution_date")?).await?;
+        let dividends = all_pages::<Record<WireDividend>>(connection, about("dividends", "ex_dividend_date")?).await?;
+        let provider = &connection.http.provider;
+        let splits = sound(provider, splits, |split| split.split_from > 0.0 && split.split_to > 0.0);
+        let dividends = sound(provider, dividends, |dividend| dividend.cash_amount > 0.0);
+        let splits = splits.into_iter().map(|split| Action {
             ex_date: split.execution_date,
             kind: ActionKind::Split { new: split.split_to, old: split.split_from },
         });
@@ -122,7 +132,7 @@ async fn all_pages<T: DeserializeOwned>(connection: &Connection, first: Url) -> 
 }
 
 fn stock(found: WireTicker) -> Option<Asset> {
-    let ticker: Ticker = found.ticker.parse().ok()?;
+    let ticker = listed_ticker(&found.ticker)?;
     let is_stock = found.market == "stocks" && ticker.asset_class() == AssetClass::Stock;
     is_stock.then_some(Asset {
         ticker,

@@ -8,7 +8,7 @@ use market::{Bar, Range, Timeframe};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use crate::{FetchError, connection::Connection};
+use crate::{FetchError, connection::Connection, number::Number};
 
 /// Longer than any error, shorter than any page worth reading twice.
 const LONGEST_ERROR: usize = 4_096;
@@ -27,13 +27,13 @@ pub(super) struct Page<T> {
 #[derive(Debug, Deserialize)]
 pub(super) struct WireBar {
     t: i64,
-    o: f64,
-    h: f64,
-    l: f64,
-    c: f64,
-    v: f64,
-    n: Option<i64>,
-    vw: Option<f64>,
+    o: Number,
+    h: Number,
+    l: Number,
+    c: Number,
+    v: Number,
+    n: Option<Number>,
+    vw: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,13 +45,13 @@ impl WireBar {
     pub(super) fn into_bar(self) -> Result<Bar, String> {
         Ok(Bar {
             start: Timestamp::from_millisecond(self.t).map_err(|_| format!("a bar at {} ms", self.t))?,
-            open: self.o,
-            high: self.h,
-            low: self.l,
-            close: self.c,
-            volume: self.v,
-            vwap: self.vw,
-            trade_count: self.n,
+            open: self.o.value(),
+            high: self.h.value(),
+            low: self.l.value(),
+            close: self.c.value(),
+            volume: self.v.value(),
+            vwap: self.vw.and_then(Number::finite),
+            trade_count: self.n.and_then(Number::count),
         })
     }
 }

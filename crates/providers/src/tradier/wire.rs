@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use market::{AssetClass, Bar, Calendar, Range, Ticker, Timeframe};
 use serde::{Deserialize, Deserializer};
 
-use crate::Asset;
+use crate::{Asset, number::Number};
 
 /// `/v1/markets/timesales`.
 #[derive(Debug, Deserialize)]
@@ -24,12 +24,12 @@ struct Series {
 #[derive(Debug, Deserialize)]
 struct Sale {
     timestamp: i64,
-    open: f64,
-    high: f64,
-    low: f64,
-    close: f64,
-    volume: f64,
-    vwap: Option<f64>,
+    open: Number,
+    high: Number,
+    low: Number,
+    close: Number,
+    volume: Number,
+    vwap: Option<Number>,
 }
 
 /// `/v1/markets/history`.
@@ -47,11 +47,11 @@ struct Days {
 #[derive(Debug, Deserialize)]
 struct Day {
     date: Date,
-    open: f64,
-    high: f64,
-    low: f64,
-    close: f64,
-    volume: f64,
+    open: Number,
+    high: Number,
+    low: Number,
+    close: Number,
+    volume: Number,
 }
 
 /// `/v1/markets/quotes`.
@@ -116,12 +116,12 @@ impl TimeSales {
             let second = sale.timestamp;
             Ok(Bar {
                 start: Timestamp::from_second(second).map_err(|_| format!("a bar at {second} s"))?,
-                open: sale.open,
-                high: sale.high,
-                low: sale.low,
-                close: sale.close,
-                volume: sale.volume,
-                vwap: sale.vwap,
+                open: sale.open.value(),
+                high: sale.high.value(),
+                low: sale.low.value(),
+                close: sale.close.value(),
+                volume: sale.volume.value(),
+                vwap: sale.vwap.and_then(Number::finite),
                 trade_count: None,
             })
         };
@@ -136,11 +136,11 @@ impl History {
         let bar = |day: Day| {
             Ok(Bar {
                 start: Calendar::Xnys.midnight(day.date).ok_or_else(|| format!("a bar of {}", day.date))?,
-                open: day.open,
-                high: day.high,
-                low: day.low,
-                close: day.close,
-                volume: day.volume,
+                open: day.open.value(),
+                high: day.high.value(),
+                low: day.low.value(),
+                close: day.close.value(),
+                volume: day.volume.value(),
                 vwap: None,
                 trade_count: None,
             })

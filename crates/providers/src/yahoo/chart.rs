@@ -1,7 +1,7 @@
 //! The shape of Yahoo's chart, and the bars in it.
 //!
 //! In: JSON as sent: parallel lists that may contain null. Out: bars. Holds: the timeframe of the bars is the
-//! requested one; lists of different lengths are an error; a row without its prices is no bar, nor is one that starts
+//! requested one; lists of different lengths are an error; a row without any price is no bar, nor is one that starts
 //! between bars, which is the last trade.
 
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use crate::{
     Asset, FetchError,
     days::midnight_of,
     http::{Answer, Http},
+    number::Number,
 };
 
 #[derive(Debug, Deserialize)]
@@ -62,11 +63,11 @@ struct Indicators {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Quote {
-    open: Vec<Option<f64>>,
-    high: Vec<Option<f64>>,
-    low: Vec<Option<f64>>,
-    close: Vec<Option<f64>>,
-    volume: Vec<Option<f64>>,
+    open: Vec<Option<Number>>,
+    high: Vec<Option<Number>>,
+    low: Vec<Option<Number>>,
+    close: Vec<Option<Number>>,
+    volume: Vec<Option<Number>>,
 }
 
 /// The contents of a response.
@@ -119,9 +120,13 @@ impl Chart {
         }
         let mut bars = Vec::with_capacity(starts.len());
         for (n, start) in starts.into_iter().enumerate() {
-            let at = |list: &[Option<f64>]| list.get(n).copied().flatten();
-            let prices = (at(&quote.open), at(&quote.high), at(&quote.low), at(&quote.close));
-            let (Some(open), Some(high), Some(low), Some(close)) = prices else { continue };
+            let at = |list: &[Option<Number>]| list.get(n).copied().flatten().map(Number::value);
+            let prices = [at(&quote.open), at(&quote.high), at(&quote.low), at(&quote.close)];
+            if prices.iter().all(Option::is_none) {
+                continue;
+            }
+            // Some but not all: an invalid bar, and not an interval without trades.
+            let [open, high, low, close] = prices.map(|price| price.unwrap_or(f64::NAN));
             if timeframe.minutes().is_some_and(|minutes| start.rem_euclid(60 * minutes.min(30)) != 0) {
                 continue;
             }

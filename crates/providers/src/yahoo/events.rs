@@ -9,22 +9,25 @@ use jiff::{Timestamp, civil::Date};
 use market::{Action, ActionKind, Calendar, Range};
 use serde::Deserialize;
 
-use crate::days::days_of;
+use crate::{
+    days::days_of,
+    record::{Record, sound},
+};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Events {
-    dividends: BTreeMap<String, Dividend>,
-    splits: BTreeMap<String, Split>,
+    dividends: BTreeMap<String, Record<Dividend>>,
+    splits: BTreeMap<String, Record<Split>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct Dividend {
     amount: f64,
     date: i64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct Split {
     date: i64,
     numerator: f64,
@@ -32,32 +35,32 @@ struct Split {
 }
 
 /// The actions whose ex-dates lie in `range`, oldest first.
-pub(super) fn actions(events: Events, range: Range) -> Result<Vec<Action>, String> {
-    let mut splits = Vec::new();
-    for split in events.splits.into_values() {
-        let (new, old) = (split.numerator, split.denominator);
-        if !(new > 0.0 && old > 0.0) {
-            return Err(format!("a split of {new} for {old}"));
-        }
-        splits.push((day(split.date)?, new, old));
-    }
+pub(super) fn actions(provider: &str, events: Events, range: Range) -> Vec<Action> {
+    let is_positive = |number: f64| number.is_finite() && number > 0.0;
+    let splits = sound(provider, events.splits.into_values(), |split| {
+        is_positive(split.numerator) && is_positive(split.denominator) && day(split.date).is_some()
+    });
+    let dividends = sound(provider, events.dividends.into_values(), |dividend| {
+        is_positive(dividend.amount) && day(dividend.date).is_some()
+    });
+    let splits: Vec<(Date, f64, f64)> =
+        splits.iter().filter_map(|split| Some((day(split.date)?, split.numerator, split.denominator))).collect();
     let mut actions: Vec<Action> = splits
         .iter()
         .map(|(ex_date, new, old)| Action { ex_date: *ex_date, kind: ActionKind::Split { new: *new, old: *old } })
         .collect();
-    for dividend in events.dividends.into_values() {
+    actions.extend(dividends.iter().filter_map(|dividend| {
         let ex_date = day(dividend.date)?;
         let later = splits.iter().filter(|(date, ..)| *date > ex_date);
         let amount = later.fold(dividend.amount, |amount, (_, new, old)| amount * new / old);
-        actions.push(Action { ex_date, kind: ActionKind::Dividend { amount } });
-    }
+        Some(Action { ex_date, kind: ActionKind::Dividend { amount } })
+    }));
     let (first, last) = days_of(range);
     actions.retain(|action| first <= action.ex_date && action.ex_date <= last);
     actions.sort_by_key(|action| action.ex_date);
-    Ok(actions)
+    actions
 }
 
-fn day(second: i64) -> Result<Date, String> {
-    let at = Timestamp::from_second(second).map_err(|_| format!("an event at {second} s"))?;
-    Ok(Calendar::Xnys.date_of(at))
+fn day(second: i64) -> Option<Date> {
+    Timestamp::from_second(second).ok().map(|at| Calendar::Xnys.date_of(at))
 }

@@ -210,7 +210,7 @@ impl BarSource for YahooSource {
             let url = self.chart(ticker, "1d", until_now)?;
             let answer = self.connection.get(url, Urgency::Now, PATIENCE_BETWEEN_PAGES, &mut 0).await?;
             let actions = match self.said(&answer, ticker)? {
-                Said::Chart(chart) => events::actions(chart.events, range).map_err(|p| http.bad_data(&p))?,
+                Said::Chart(chart) => events::actions(&http.provider, chart.events, range),
                 Said::Words(words) if chart::is_before_the_first_trade(&words) => Vec::new(),
                 Said::Words(words) => return Err(self.error_from(words, answer.status, ticker)),
             };

@@ -65,15 +65,12 @@ async fn splits_and_dividends_come_from_all_pages_with_their_ex_dates() {
 
 /// Synthetic.
 #[tokio::test]
-async fn a_server_without_actions_is_none_and_what_makes_no_sense_is_bad_data() {
+async fn a_server_without_actions_is_none_and_what_is_no_list_is_bad_data() {
     let server = Server::replaying(vec![
         Say::status(404, r#"{"message":"Not Found"}"#),
         Say::status(404, "<html>Not Found</html>"),
         Say::json("{}"),
-        Say::json(
-            r#"{"corporate_actions":{"forward_splits":[{"symbol":"SPY","ex_date":"2026-01-05","new_rate":2,"old_rate":0}]},
-                "next_page_token":null}"#,
-        ),
+        Say::json(r#"{"corporate_actions":{"forward_splits":{}},"next_page_token":null}"#),
         Say::json(r#"{"corporate_actions":{},"next_page_token":"again"}"#),
     ])
     .await;
@@ -83,6 +80,36 @@ async fn a_server_without_actions_is_none_and_what_makes_no_sense_is_bad_data() 
     for _ in 0..4 {
         assert_eq!(source.actions(&tickers(&["SPY"]), range).await.unwrap_err().code(), "bad_data");
     }
+}
+
+/// Synthetic: of each list one record that can be read, twice, and some that can't.
+#[tokio::test]
+async fn a_record_that_can_not_be_read_costs_itself_and_equal_ones_are_one() {
+    let server = Server::replaying(vec![Say::json(
+        r#"{"corporate_actions":{
+            "forward_splits":[
+                {"id":"1","symbol":"ALFA","ex_date":"2026-01-05","new_rate":2,"old_rate":0},
+                {"id":"2","symbol":"ALFA","ex_date":"2026-01-06","new_rate":2,"old_rate":1},
+                {"id":"3","symbol":"ALFA","ex_date":"2026-01-06","new_rate":2,"old_rate":1}],
+            "reverse_splits":[{"symbol":"BRVO","ex_date":"soon","new_rate":1,"old_rate":2}],
+            "stock_dividends":[{"symbol":"CHRL","ex_date":"2026-01-07","rate":-0.1}],
+            "cash_dividends":[
+                {"id":"4","symbol":"ALFA","rate":0.26,"record_date":"2026-01-08"},
+                {"id":"5","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-01-20"},
+                {"id":"6","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-01-20"},
+                {"id":"7","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-02-20"}]},
+            "next_page_token":null}"#,
+    )])
+    .await;
+    let range = range("2026-01-01T05:00:00Z", "2026-02-01T05:00:00Z");
+    let read = server.source().await.actions(&tickers(&["ALFA", "BRVO", "CHRL"]), range).await.unwrap().unwrap();
+    let of_alfa = [
+        split("ALFA", "2026-01-06", 2.0, 1.0),
+        dividend("ALFA", "2026-01-08", 0.26),
+        dividend("ALFA", "2026-01-08", 0.26),
+    ];
+    let of_alfa = of_alfa.into_iter().flat_map(|(_, actions)| actions).collect();
+    assert_eq!(read, [("ALFA".parse().unwrap(), of_alfa)].into());
 }
 
 /// Synthetic.

@@ -85,10 +85,10 @@ async fn without_keys_stocks_are_not_even_asked_for() {
 
 #[tokio::test]
 async fn an_address_where_nobody_answers_is_named() {
-    // A port that was free a moment ago.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    // Taken, so that no other test listens there, and not listened at.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}", taken.local_addr().unwrap());
     let settings = AlpacaSettings { data_url: address.parse().unwrap(), ..AlpacaSettings::default() };
     let error = AlpacaSource::connect(settings, Arc::new(market_now)).await.unwrap_err();
     assert_eq!(error.code(), "transport");

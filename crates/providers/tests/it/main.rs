@@ -10,6 +10,7 @@ mod endpoints;
 mod finnhub;
 mod limits;
 mod massive;
+mod one_bad_bar;
 mod refusals;
 mod registry;
 mod server;

@@ -12,7 +12,7 @@ use crate::server::{Say, Server, all_pages, answers, clock, paged_answers, range
 
 const KEY: &str = "massivesecret";
 
-async fn source(server: &Server, plan: &str, now: &str) -> MassiveSource {
+pub(crate) async fn source(server: &Server, plan: &str, now: &str) -> MassiveSource {
     let (url, plan) = (server.url.clone(), plan.to_owned());
     let settings = MassiveSettings::from_lookup(|name| match name {
         "MASSIVE_API_KEY" => Some(KEY.to_owned()),
@@ -159,8 +159,7 @@ async fn what_is_not_the_promised_json_is_bad_data() {
         r#"{"status":"OK","results":[{"t":1112331600000,"o":1"#,
         "",
         r#"{"results":[{"t":"1112331600000","o":1,"h":1,"l":1,"c":1,"v":1}]}"#,
-        r#"{"results":[{"t":1112331600000,"o":"1","h":1,"l":1,"c":1,"v":1}]}"#,
-        r#"{"results":[{"t":1112331600000,"o":NaN,"h":1,"l":1,"c":1,"v":1}]}"#,
+        r#"{"results":[{"t":1112331600000,"o":{},"h":1,"l":1,"c":1,"v":1}]}"#,
         r#"{"results":[{"t":1112331600000,"o":1,"h":1,"l":1,"v":1}]}"#,
         r#"{"results":[{"t":9223372036854775807,"o":1,"h":1,"l":1,"c":1,"v":1}]}"#,
     ] {
@@ -265,11 +264,12 @@ async fn splits_and_dividends_are_asked_for_by_ex_date_and_come_in_order() {
 async fn assets_are_looked_up_and_listed_to_the_last_page() {
     let apple = r#"{"ticker":"AAPL","name":"Apple Inc.","market":"stocks","primary_exchange":"XNAS","active":true}"#;
     let warrant = r#"{"ticker":"ABC.WS.A.TOO.LONG.FOR.US","name":"","market":"stocks","active":true}"#;
+    let preferred = r#"{"ticker":"AApL","name":"Something else","market":"stocks","active":true}"#;
     let server = Server::replaying(vec![
         Say::json(format!(r#"{{"results":{apple}}}"#)),
         Say::status(404, r#"{"status":"NOT_FOUND","message":"Ticker not found."}"#),
         Say::json(format!(
-            r#"{{"results":[{warrant}],"next_url":"https://api.polygon.io/v3/reference/tickers?cursor=x"}}"#
+            r#"{{"results":[{warrant},{preferred}],"next_url":"https://api.polygon.io/v3/reference/tickers?cursor=x"}}"#
         )),
         Say::json(format!(r#"{{"results":[{apple}]}}"#)),
     ])
