@@ -11,7 +11,6 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use engine::calendar_exceptions;
 use jiff::Timestamp;
-use market::AssetClass;
 use providers::{
     alpaca::AlpacaSettings,
     registry::{self, Candidate},
@@ -19,6 +18,8 @@ use providers::{
 use serde::Deserialize;
 
 use server::auth::{Jwks, Secret};
+
+use crate::provider_order::order_providers;
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4780);
 
@@ -133,8 +134,11 @@ impl Config {
         };
         let known_providers =
             registry::all(lookup)?.iter().map(|c| (c.name(), c.variables(), !c.serves().is_empty())).collect();
-        let providers =
-            order_providers(registry::configured(lookup)?, lookup("BARKEEP_STOCKS"), lookup("BARKEEP_CRYPTO"))?;
+        let providers = order_providers(
+            registry::configured(lookup)?,
+            lookup("BARKEEP_STOCKS").as_deref(),
+            lookup("BARKEEP_CRYPTO").as_deref(),
+        )?;
         let public_url =
             variable("BARKEEP_PUBLIC_URL").or(file.public_url).map(|text| parse_public_url(&text)).transpose()?;
         let mut allowed_hosts = file.allowed_hosts;
@@ -215,33 +219,6 @@ const PROVIDER_SETTINGS: [&str; 14] = [
     "BINANCE_API_URL",
     "COINBASE_API_URL",
 ];
-
-/// Sorts providers by the two lists of names; those that aren't named follow in their usual order.
-fn order_providers(
-    configured: Vec<Box<dyn Candidate>>,
-    stocks: Option<String>,
-    crypto: Option<String>,
-) -> anyhow::Result<Vec<Arc<dyn Candidate>>> {
-    let list = |text: Option<String>| -> Vec<String> {
-        let text = text.unwrap_or_default();
-        text.split([',', ' ']).map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()).collect()
-    };
-    let (stocks, crypto) = (list(stocks), list(crypto));
-    if let Some(unknown) = stocks.iter().find(|name| !configured.iter().any(|c| c.name() == name.as_str())) {
-        bail!(
-            "BARKEEP_STOCKS names {unknown}, which is not configured: `barkeep providers` lists what each provider needs"
-        );
-    }
-    let mut providers: Vec<Arc<dyn Candidate>> = configured.into_iter().map(Arc::from).collect();
-    let position = |names: &[String], name: &str| names.iter().position(|n| n == name).unwrap_or(usize::MAX);
-    // A provider of both classes is sorted by its position in the list for stocks, if it is in there.
-    providers.sort_by_key(|c| match position(&stocks, c.name()) {
-        usize::MAX if c.serves().contains(&AssetClass::Stock) && !stocks.is_empty() => usize::MAX,
-        usize::MAX => position(&crypto, c.name()),
-        position => position,
-    });
-    Ok(providers)
-}
 
 fn parse_public_url(text: &str) -> anyhow::Result<reqwest::Url> {
     let url = text.trim().parse::<reqwest::Url>().ok();

@@ -6,6 +6,7 @@ mod config;
 mod database;
 mod heartbeat;
 mod instance;
+mod provider_order;
 mod shutdown;
 mod simulate;
 mod supervisor;

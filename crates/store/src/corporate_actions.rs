@@ -242,6 +242,25 @@ pub async fn mark_unavailable(database: &Database, tickers: &[Ticker]) -> Result
     Ok(())
 }
 
+/// Enabled stocks whose splits and dividends were asked for and are unknown all the same: the provider failed, or none lists
+/// them.
+///
+/// # Errors
+/// If the database is unreachable or not migrated.
+pub async fn not_to_be_had(database: &Database) -> Result<Vec<Ticker>, StoreError> {
+    let mut tx = database.begin().await?;
+    let rows = query(
+        "select s.ticker from public.symbols s
+        where s.asset_type <> 'crypto' and s.active and s.listing <> 'unknown' and s.actions_checked_at is not null
+            and (s.actions_known_at is null or s.actions_known_at < now() - interval '3 days')
+            and exists (select from public.job_definitions d where d.symbol = s.ticker and d.enabled)
+        order by s.ticker",
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    rows.iter().map(|row| parsed(row, 0)).collect()
+}
+
 /// Those of the stocks whose splits are unknown.
 ///
 /// # Errors

@@ -41,6 +41,10 @@ use server::interest::DEFAULT_TIMEFRAMES;
 const CONNECTIONS: u32 = 16;
 const SLOTS: u16 = 5;
 
+/// Between two looks at the progress: while it changes, and the longest while it doesn't.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Planning rounds at most: with bars of a minute another one is always due.
 const MAX_ROUNDS: usize = 5;
 
@@ -78,6 +82,12 @@ struct Summary {
     seconds: f64,
     rows: i64,
     incomplete: Vec<Incomplete>,
+    /// Stocks whose splits and dividends could not be fetched: adjusted, their bars may be wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions_missing: Vec<Ticker>,
+    /// Stocks whose splits and dividends no configured provider lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions_unlisted: Vec<Ticker>,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,7 +125,8 @@ impl Backfill {
         } else {
             print(&summary)?;
         }
-        Ok(if summary.incomplete.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let is_complete = summary.incomplete.is_empty() && summary.actions_missing.is_empty();
+        Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     async fn fill(
@@ -199,11 +210,15 @@ impl Backfill {
             )
             .await;
         });
-        let actions_engine = engine.clone();
-        tasks.spawn(async move { corporate_actions::run_once(&actions_engine).await });
+        let (actions_engine, stocks) = (engine.clone(), self.symbols.clone());
+        let actions = tasks.spawn(async move { corporate_actions::fetch_all(&actions_engine, &stocks).await });
         let waiting = dispatch::Scope::Symbols(self.symbols.clone());
         tasks.spawn(dispatch::run(engine.clone(), usize::from(SLOTS), waiting));
         let filled = self.fill_until_complete(&engine, clip.as_ref(), started_at, json).await;
+        if filled.is_err() {
+            stop.cancel();
+        }
+        let outstanding = actions.await.context("asking for splits and dividends broke off")?;
         if clip.is_some() {
             // Bars outside of it were not looked at.
             definitions::make_due(&engine.database, &self.symbols).await?;
@@ -212,13 +227,15 @@ impl Backfill {
         tasks.close();
         tasks.wait().await;
         processes::deregister(&handle.database, &engine.worker).await?;
-        let progress = filled?;
+        let (progress, outstanding) = (filled?, outstanding?);
         Ok(Summary {
             requests: progress.requests,
             throttled: throttled_requests(&engine).await? - throttled_before,
             seconds: (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             rows: progress.rows,
             incomplete: self.incomplete(&engine, clip.as_ref()).await?,
+            actions_missing: outstanding.failed,
+            actions_unlisted: outstanding.unlisted,
         })
     }
 
@@ -255,6 +272,7 @@ impl Backfill {
     /// Waits until nothing is queued or running, and shows the progress.
     async fn wait_for_runs(&self, engine: &Engine, since: Timestamp, json: bool) -> anyhow::Result<Progress> {
         let display = ProgressDisplay::new(json);
+        let (mut before, mut pause) = (Progress::default(), SHORTEST_PAUSE);
         loop {
             let progress = backfill_progress::for_symbols(&engine.database, &self.symbols, since).await?;
             if progress.queued + progress.running == 0 {
@@ -266,12 +284,15 @@ impl Backfill {
                 bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider rejects the credentials"));
             }
             display.update(&progress);
+            // Where all of them wait for the provider, nothing is missed by looking less often.
+            pause = if progress == before { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
+            before = progress;
             tokio::select! {
                 () = engine.stop.cancelled() => {
                     display.finish();
                     bail!("stopped before it was complete; run the same command again to continue");
                 }
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -330,6 +351,16 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
     };
     let Summary { rows, requests, seconds, .. } = summary;
     print_line(format!("{rows} bars written with {requests} requests{throttled} in {seconds:.1} s"))?;
+    if !summary.actions_unlisted.is_empty() {
+        let stocks = join_tickers(&summary.actions_unlisted);
+        print_line(format!("No configured provider lists splits and dividends, so none are known of {stocks}"))?;
+    }
+    if !summary.actions_missing.is_empty() {
+        let stocks = join_tickers(&summary.actions_missing);
+        print_line(format!(
+            "Splits and dividends could not be fetched of {stocks}: run the same command again before using adjusted bars"
+        ))?;
+    }
     if summary.incomplete.is_empty() {
         return print_line("Every series is complete");
     }

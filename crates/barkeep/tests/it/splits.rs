@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use simulator::Source;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     data::{made_up, shared},
@@ -221,4 +222,54 @@ async fn a_split_that_nobody_tells_of_is_noticed_where_new_bars_overlap_stored_o
     }
     assert_eq!((raw["2026-06-16"], adjusted["2026-06-16"]), (108.0, 108.0));
     assert_eq!(raw.len(), before.len() + 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_is_complete_when_the_splits_of_all_that_it_names_were_asked_for() {
+    // More than are asked about in one request.
+    let symbols: Vec<String> = (0..120).map(|n| format!("S{n}")).collect();
+    let listed: String = symbols.iter().map(|symbol| format!("{symbol},2026-06-17,2\n")).collect();
+    let actions = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&actions, format!("symbol,ex_date,ratio\n{listed}")).unwrap();
+    let mut settings = Market::settings("2026-06-18T23:00:00Z");
+    settings.actions = simulator::read_actions(actions.path()).unwrap();
+    let market = Market::start(settings).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let mut args = vec!["backfill", "--timeframes", "d1", "--days", "5", "--as-of", "2026-06-18T23:00:00Z"];
+    args.extend(["--database-url", database.url.as_str()]);
+    args.extend(symbols.iter().map(String::as_str));
+    let mut command = place.barkeep(&args);
+    command.env("APCA_API_DATA_URL", market.url());
+    let output = finished(command).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let mut sql = PgConnection::connect(&database.url).await.unwrap();
+    let known: i64 = sqlx::query_scalar("select count(distinct symbol_id) from corporate_actions where kind = 'split'")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(known, 120);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_says_of_whom_the_splits_could_not_be_had() {
+    let settings = Market::settings("2026-06-18T23:00:00Z");
+    let (market, fail) = Market::holding(settings, |uri| uri.contains("corporate-actions")).await;
+    fail.cancel();
+    let (place, database) = (Place::new(), quiet_database().await);
+    let backfill = |more: &[&str]| {
+        let args = ["backfill", "KO", "BTC-USD", "--as-of", "2026-06-18T23:00:00Z", "--database-url", &database.url];
+        let mut command = place.barkeep(&[&args, more].concat());
+        command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_LOG", "off");
+        finished(command)
+    };
+    let output = backfill(&["--json"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&summary["incomplete"], &summary["actions_missing"]),
+        (&Value::from(vec![0; 0]), &Value::from(vec!["KO"]))
+    );
+    let output = backfill(&[]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Splits and dividends could not be fetched of KO: run the same command again"), "{text}");
 }

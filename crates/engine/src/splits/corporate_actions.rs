@@ -15,8 +15,8 @@ use crate::engine::Engine;
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Stocks in one request.
-const BATCH: i64 = 50;
-const SMALL_BATCH: i64 = 3;
+const BATCH: usize = 50;
+const SMALL_BATCH: usize = 3;
 
 /// Runs until stopped.
 pub async fn run(engine: Engine) {
@@ -31,10 +31,8 @@ pub async fn run(engine: Engine) {
 
 /// Checks the stocks that are due, once.
 pub async fn run_once(engine: &Engine) {
-    // A provider that takes one symbol per request gets small batches: bars need requests too.
-    let together = engine.routes.limits(AssetClass::Stock).first().is_some_and(|limits| limits.symbols_per_request > 1);
-    let updated = match corporate_actions::take_due(&engine.database, if together { BATCH } else { SMALL_BATCH }).await
-    {
+    let most = i64::try_from(batch(engine)).unwrap_or(1);
+    let updated = match corporate_actions::take_due(&engine.database, most).await {
         Ok(tickers) if tickers.is_empty() => Ok(()),
         Ok(tickers) => fetch_actions(engine, &tickers).await.map(|_| ()),
         Err(error) => Err(error),
@@ -53,6 +51,88 @@ pub enum Lookup {
     NoSource,
     /// They could not be fetched now; these stocks are checked again in five minutes.
     TryLater,
+    /// The same, since the provider or its budget asks to wait so long.
+    Wait(Duration),
+}
+
+/// Stocks whose splits and dividends are not known after [`fetch_all`].
+#[derive(Debug, Default)]
+pub struct Outstanding {
+    /// They could not be fetched: it may be tried again.
+    pub failed: Vec<Ticker>,
+    /// No provider lists those of any stock.
+    pub unlisted: Vec<Ticker>,
+}
+
+/// Between tries to fetch what could not be fetched.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// How often a wait that a provider or its budget asks for is waited for.
+const MOST_WAITS: usize = 20;
+
+/// Fetches the splits and dividends of all of these stocks that are not known yet, waiting for the budget. Ends early if
+/// the engine is stopped.
+///
+/// # Errors
+/// If the database is unreachable.
+pub async fn fetch_all(engine: &Engine, tickers: &[Ticker]) -> Result<Outstanding, StoreError> {
+    let (mut pauses, mut waits) = (PAUSES.into_iter(), 0);
+    loop {
+        let unknown = corporate_actions::never_checked(&engine.database, tickers).await?;
+        if unknown.is_empty() {
+            return Ok(Outstanding::default());
+        }
+        let mut worst = Lookup::Known;
+        for part in unknown.chunks(batch(engine)) {
+            if engine.stop.is_cancelled() {
+                return Ok(Outstanding { failed: unknown, ..Outstanding::default() });
+            }
+            match fetch_actions(engine, part).await? {
+                Lookup::NoSource => return Ok(Outstanding { unlisted: unknown, ..Outstanding::default() }),
+                lookup => worst = worst.worse(lookup),
+            }
+            // The others would have to wait too.
+            if matches!(worst, Lookup::Wait(_)) {
+                break;
+            }
+        }
+        let pause = match worst {
+            Lookup::Wait(wait) if waits < MOST_WAITS => {
+                waits += 1;
+                Some(wait)
+            }
+            _ => pauses.next(),
+        };
+        // After the last: what is unknown now.
+        let Some(pause) = pause else {
+            let failed = corporate_actions::never_checked(&engine.database, tickers).await?;
+            return Ok(Outstanding { failed, ..Outstanding::default() });
+        };
+        if worst != Lookup::Known {
+            tokio::select! {
+                () = engine.stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// Of two lookups the one that more has to be done about.
+    fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Wait(one), Self::Wait(other)) => Self::Wait(one.max(other)),
+            (Self::Wait(_), _) | (Self::TryLater, Self::Known | Self::NoSource) | (Self::NoSource, Self::Known) => self,
+            _ => other,
+        }
+    }
+}
+
+/// How many stocks are asked about together: a provider that takes one symbol per request gets small batches, since bars need
+/// requests too.
+fn batch(engine: &Engine) -> usize {
+    let together = engine.routes.limits(AssetClass::Stock).first().is_some_and(|limits| limits.symbols_per_request > 1);
+    if together { BATCH } else { SMALL_BATCH }
 }
 
 /// Fetches and stores the splits and dividends of these stocks.
@@ -68,10 +148,11 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
         let result = match source.actions(tickers, range).await {
             Err(FetchError::Refused { .. }) if tickers.len() > 1 => {
                 // One of them may be to blame: retry each by itself.
+                let mut worst = Lookup::Known;
                 for ticker in tickers {
-                    Box::pin(self::fetch_actions(engine, std::slice::from_ref(ticker))).await?;
+                    worst = worst.worse(Box::pin(fetch_actions(engine, std::slice::from_ref(ticker))).await?);
                 }
-                return Ok(Lookup::Known);
+                return Ok(worst);
             }
             // The provider has nothing about this one.
             Err(FetchError::Refused { .. }) => Ok(Some(BTreeMap::new())),
@@ -92,9 +173,10 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
                 return Ok(Lookup::Known);
             }
             Ok(None) => {}
+            Err(FetchError::Throttled { retry_after, .. }) => lookup = lookup.worse(Lookup::Wait(retry_after)),
             Err(error) => {
                 tracing::warn!(%error, "Splits and dividends could not be fetched");
-                lookup = Lookup::TryLater;
+                lookup = lookup.worse(Lookup::TryLater);
             }
         }
     }

@@ -49,7 +49,7 @@ pub async fn unadjust(
     if !unknown.is_empty() {
         match fetch_actions(engine, &unknown).await? {
             Lookup::Known => {}
-            Lookup::TryLater => return Ok(Some(SplitsUnknown::Now)),
+            Lookup::TryLater | Lookup::Wait(_) => return Ok(Some(SplitsUnknown::Now)),
             Lookup::NoSource => return Ok(Some(SplitsUnknown::Ever)),
         }
     }

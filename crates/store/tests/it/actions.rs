@@ -58,6 +58,8 @@ async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
     assert_eq!(due(50).await.len(), 5, "the rest of the seeded ones, and nobody twice");
     corporate_actions::mark_checked(&site.database, &first).await.unwrap();
     assert_eq!(corporate_actions::never_checked(&site.database, &first).await.unwrap(), [], "told of");
+    let without = corporate_actions::not_to_be_had(&site.database).await.unwrap();
+    assert!(without.len() == 5 && without.iter().all(|ticker| !first.contains(ticker)), "{without:?}");
     corporate_actions::mark_unavailable(&site.database, &first[..1]).await.unwrap();
     let nobody =
         corporate_actions::never_checked(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();

@@ -1,8 +1,9 @@
 //! The database: a check for each defect that systems of this kind have had.
 
 use jiff::{SignedDuration, Timestamp};
+use market::Ticker;
 use store::{
-    Database,
+    Database, corporate_actions,
     diagnostics::{self, Diagnostics},
     overview::{self, Totals},
     processes::{self, Process},
@@ -122,6 +123,14 @@ pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> 
             "unknown symbols",
             format!("no provider has {}", facts.unknown_symbols.join(", ")),
             "Remove misspelt symbols (`barkeep untrack`); the others are checked again once a day",
+        ));
+    }
+    let without_actions = corporate_actions::not_to_be_had(database).await?;
+    if !without_actions.is_empty() {
+        findings.push(Finding::warning(
+            "splits and dividends",
+            format!("unknown of {}: adjusted bars of these may be wrong", named(&without_actions)),
+            "They are asked for again each day, and with `barkeep backfill SYMBOL`; the log says why the provider failed",
         ));
     }
     let suspect = verification::with_findings(database).await?;
@@ -272,5 +281,15 @@ fn check_client(facts: &Diagnostics) -> Finding {
         (rows, Some(last)) => {
             Finding::ok(CHECK, format!("{} users track {rows} symbols; last sync at {last:.0}", facts.tracking_users))
         }
+    }
+}
+
+/// The first ten, and how many more there are.
+fn named(tickers: &[Ticker]) -> String {
+    const NAMED: usize = 10;
+    let names: Vec<&str> = tickers.iter().take(NAMED).map(Ticker::as_str).collect();
+    match tickers.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }
