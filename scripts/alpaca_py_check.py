@@ -8,6 +8,7 @@ can be imported, else installs it into FOLDER, where the next run finds it (with
 0: all checks passed; 1: a check failed; 77: the client could not be installed, so nothing was checked.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -49,12 +50,16 @@ def run_with_installed_client():
 def install(temporary, packages):
     """Installs alpaca-py into the folder `packages`, which appears when all of it is there."""
     os.makedirs(os.path.dirname(packages), exist_ok=True)
-    pip_home = os.path.join(temporary, "pip")
-    venv.create(pip_home, with_pip=True)
-    python = os.path.join(pip_home, "Scripts" if os.name == "nt" else "bin", "python")
+    python = sys.executable
+    if importlib.util.find_spec("pip") is None:
+        # As in Debian, where pip is a package of its own.
+        pip_home = os.path.join(temporary, "pip")
+        venv.create(pip_home, with_pip=True)
+        python = os.path.join(pip_home, "Scripts" if os.name == "nt" else "bin", "python")
     with tempfile.TemporaryDirectory(prefix="unfinished-", dir=os.path.dirname(packages)) as unfinished:
         filled = os.path.join(unfinished, "packages")
-        options = ["--quiet", "--disable-pip-version-check", "--target", filled]
+        # Most of the packages is never imported: what is, is compiled then.
+        options = ["--quiet", "--disable-pip-version-check", "--no-compile", "--target", filled]
         command = [python, "-m", "pip", "install", *options, "alpaca-py"]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
         try:

@@ -13,45 +13,37 @@ use providers::registry::Candidate;
 /// The providers in the order of preference.
 ///
 /// # Errors
-/// Where a list names a provider that isn't configured for its class.
+/// Where the list of stocks names a provider that isn't configured. That of crypto was checked with the providers' settings.
 pub(crate) fn order_providers(
     configured: Vec<Box<dyn Candidate>>,
     stocks: Option<&str>,
     crypto: Option<&str>,
 ) -> anyhow::Result<Vec<Arc<dyn Candidate>>> {
-    let stocks = of_class(&configured, AssetClass::Stock, "BARKEEP_STOCKS", stocks)?;
-    let crypto = of_class(&configured, AssetClass::Crypto, "BARKEEP_CRYPTO", crypto)?;
+    let (stocks, crypto) = (names(stocks), names(crypto));
+    if let Some(unknown) = stocks.iter().find(|name| !configured.iter().any(|c| c.name() == name.as_str())) {
+        bail!(
+            "BARKEEP_STOCKS names {unknown}, which is not configured: `barkeep providers` lists what each provider needs"
+        );
+    }
+    let stocks = of_class(&configured, AssetClass::Stock, &stocks);
+    let crypto = of_class(&configured, AssetClass::Crypto, &crypto);
     let order = merged(&stocks, &crypto);
     let mut providers: Vec<Arc<dyn Candidate>> = configured.into_iter().map(Arc::from).collect();
     providers.sort_by_key(|provider| order.iter().position(|name| *name == provider.name()));
     Ok(providers)
 }
 
+fn names(list: Option<&str>) -> Vec<String> {
+    let names = list.unwrap_or_default().split([',', ' ']).map(|name| name.trim().to_ascii_lowercase());
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 /// The names of the providers of a class: those of `list` first.
-fn of_class(
-    configured: &[Box<dyn Candidate>],
-    class: AssetClass,
-    variable: &str,
-    list: Option<&str>,
-) -> anyhow::Result<Vec<&'static str>> {
-    let list: Vec<String> = list
-        .unwrap_or_default()
-        .split([',', ' '])
-        .map(|name| name.trim().to_ascii_lowercase())
-        .filter(|name| !name.is_empty())
-        .collect();
-    let mut names: Vec<&'static str> = configured
-        .iter()
-        .filter(|provider| provider.serves().contains(&class))
-        .map(|provider| provider.name())
-        .collect();
-    if let Some(unknown) = list.iter().find(|name| !names.contains(&name.as_str())) {
-        bail!(
-            "{variable} names {unknown}, which is not configured: `barkeep providers` lists what each provider needs"
-        );
-    }
+fn of_class(configured: &[Box<dyn Candidate>], class: AssetClass, list: &[String]) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> =
+        configured.iter().filter(|c| c.serves().contains(&class)).map(|c| c.name()).collect();
     names.sort_by_key(|name| list.iter().position(|named| named == name).unwrap_or(usize::MAX));
-    Ok(names)
+    names
 }
 
 /// One order in which both hold.
@@ -71,23 +63,38 @@ fn merged(stocks: &[&'static str], crypto: &[&'static str]) -> Vec<&'static str>
 
 #[cfg(test)]
 mod tests {
-    use super::merged;
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use providers::registry;
+
+    use super::{merged, order_providers};
 
     #[test]
-    fn a_provider_of_both_classes_has_its_place_in_each() {
-        for (stocks, crypto, expected) in [
-            (vec!["alpaca"], vec!["alpaca", "binance"], vec!["alpaca", "binance"]),
-            (vec!["alpaca"], vec!["binance", "alpaca"], vec!["binance", "alpaca"]),
-            (
-                vec!["massive", "alpaca", "yahoo"],
-                vec!["coinbase", "alpaca", "binance"],
-                vec!["massive", "coinbase", "alpaca", "yahoo", "binance"],
-            ),
-            (vec!["massive"], vec!["coinbase", "binance"], vec!["massive", "coinbase", "binance"]),
-            (vec![], vec!["binance"], vec!["binance"]),
-            (vec!["alpaca", "other"], vec!["other", "alpaca"], vec!["alpaca", "other"]),
-        ] {
-            assert_eq!(merged(&stocks, &crypto), expected, "{stocks:?} and {crypto:?}");
-        }
+    fn each_class_has_the_order_of_its_list() {
+        let ordered = |stocks: &str, crypto: &'static str| -> Result<Vec<&str>, String> {
+            let settings = move |name: &str| match name {
+                "BARKEEP_YAHOO" => Some("on".to_owned()),
+                "BARKEEP_CRYPTO" => Some(crypto.to_owned()),
+                "APCA_API_KEY_ID" | "APCA_API_SECRET_KEY" | "MASSIVE_API_KEY" => Some("key".to_owned()),
+                _ => None,
+            };
+            let configured = registry::configured(settings).unwrap();
+            let ordered = order_providers(configured, Some(stocks), Some(crypto)).map_err(|error| error.to_string())?;
+            Ok(ordered.iter().map(|provider| provider.name()).collect())
+        };
+        assert_eq!(ordered("", "binance").unwrap(), ["binance", "alpaca", "massive", "yahoo"]);
+        assert_eq!(ordered("", "alpaca, binance").unwrap(), ["alpaca", "massive", "yahoo", "binance"]);
+        assert_eq!(
+            ordered("Yahoo alpaca", "coinbase,alpaca,binance").unwrap(),
+            ["yahoo", "coinbase", "alpaca", "massive", "binance"]
+        );
+        let error = ordered("tradier", "binance").unwrap_err();
+        assert!(error.starts_with("BARKEEP_STOCKS names tradier, which is not configured"), "{error}");
+    }
+
+    #[test]
+    fn where_lists_contradict_each_other_that_of_stocks_decides() {
+        assert_eq!(merged(&["alpaca", "other"], &["other", "alpaca"]), ["alpaca", "other"]);
+        assert_eq!(merged(&[], &["binance"]), ["binance"]);
     }
 }

@@ -22,6 +22,7 @@ mod rates;
 mod record;
 pub mod registry;
 mod settings;
+mod short_bar;
 mod source;
 mod spelling;
 pub mod tradier;

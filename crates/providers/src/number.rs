@@ -69,10 +69,6 @@ impl Visitor<'_> for AnyNumber {
     fn visit_unit<E: Error>(self) -> Result<f64, E> {
         Ok(f64::NAN)
     }
-
-    fn visit_none<E: Error>(self) -> Result<f64, E> {
-        Ok(f64::NAN)
-    }
 }
 
 /// What some write for what is no number.

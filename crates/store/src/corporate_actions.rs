@@ -247,7 +247,7 @@ pub async fn mark_unavailable(database: &Database, tickers: &[Ticker]) -> Result
 ///
 /// # Errors
 /// If the database is unreachable or not migrated.
-pub async fn not_to_be_had(database: &Database) -> Result<Vec<Ticker>, StoreError> {
+pub async fn unknown_though_checked(database: &Database) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
         "select s.ticker from public.symbols s
@@ -261,19 +261,20 @@ pub async fn not_to_be_had(database: &Database) -> Result<Vec<Ticker>, StoreErro
     rows.iter().map(|row| parsed(row, 0)).collect()
 }
 
-/// Those of the stocks whose splits are unknown.
+/// Those of the stocks whose splits and dividends were not fetched within so many days.
 ///
 /// # Errors
 /// If the database is unreachable or not migrated.
-pub async fn never_checked(database: &Database, tickers: &[Ticker]) -> Result<Vec<Ticker>, StoreError> {
+pub async fn unknown(database: &Database, tickers: &[Ticker], days: i32) -> Result<Vec<Ticker>, StoreError> {
     let mut tx = database.begin().await?;
     let rows = query(
         "select s.ticker from public.symbols s
         where s.ticker = any ($1) and s.asset_type <> 'crypto'
-            and (s.actions_known_at is null or s.actions_known_at < now() - interval '3 days')
+            and (s.actions_known_at is null or s.actions_known_at < now() - make_interval(days => $2))
         order by s.ticker",
     )
     .bind(tickers.iter().map(Ticker::as_str).collect::<Vec<_>>())
+    .bind(days)
     .fetch_all(&mut *tx)
     .await?;
     rows.iter().map(|row| parsed(row, 0)).collect()

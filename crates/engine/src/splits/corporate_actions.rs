@@ -42,8 +42,8 @@ pub async fn run_once(engine: &Engine) {
     }
 }
 
-/// Result of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Result of a check, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lookup {
     /// All splits and dividends are known.
     Known,
@@ -70,62 +70,48 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), D
 /// How often a wait that a provider or its budget asks for is waited for.
 const MOST_WAITS: usize = 20;
 
-/// Fetches the splits and dividends of all of these stocks that are not known yet, waiting for the budget. Ends early if
-/// the engine is stopped.
+/// Fetches the splits and dividends of all of these stocks that were not fetched within a day, waiting for the budget. Ends
+/// at once if the engine is stopped.
 ///
 /// # Errors
 /// If the database is unreachable.
 pub async fn fetch_all(engine: &Engine, tickers: &[Ticker]) -> Result<Outstanding, StoreError> {
-    let (mut pauses, mut waits) = (PAUSES.into_iter(), 0);
+    let (mut pauses, mut waits) = (PAUSES.into_iter(), 0..MOST_WAITS);
     loop {
-        let unknown = corporate_actions::never_checked(&engine.database, tickers).await?;
-        if unknown.is_empty() {
-            return Ok(Outstanding::default());
-        }
-        let mut worst = Lookup::Known;
-        for part in unknown.chunks(batch(engine)) {
-            if engine.stop.is_cancelled() {
-                return Ok(Outstanding { failed: unknown, ..Outstanding::default() });
-            }
-            match fetch_actions(engine, part).await? {
-                Lookup::NoSource => return Ok(Outstanding { unlisted: unknown, ..Outstanding::default() }),
-                lookup => worst = worst.worse(lookup),
-            }
-            // The others would have to wait too.
-            if matches!(worst, Lookup::Wait(_)) {
-                break;
-            }
-        }
-        let pause = match worst {
-            Lookup::Wait(wait) if waits < MOST_WAITS => {
-                waits += 1;
-                Some(wait)
-            }
-            _ => pauses.next(),
+        let unknown = corporate_actions::unknown(&engine.database, tickers, 1).await?;
+        let lookup = tokio::select! {
+            () = engine.stop.cancelled() => return Ok(Outstanding { failed: unknown, ..Outstanding::default() }),
+            lookup = fetch_each(engine, &unknown) => lookup?,
         };
-        // After the last: what is unknown now.
+        let pause = match lookup {
+            Lookup::Known => return Ok(Outstanding::default()),
+            Lookup::NoSource => return Ok(Outstanding { unlisted: unknown, ..Outstanding::default() }),
+            Lookup::Wait(wait) => waits.next().map(|_| wait),
+            Lookup::TryLater => pauses.next(),
+        };
         let Some(pause) = pause else {
-            let failed = corporate_actions::never_checked(&engine.database, tickers).await?;
+            // Some of them may be known by now.
+            let failed = corporate_actions::unknown(&engine.database, tickers, 1).await?;
             return Ok(Outstanding { failed, ..Outstanding::default() });
         };
-        if worst != Lookup::Known {
-            tokio::select! {
-                () = engine.stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
+        tokio::select! {
+            () = engine.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-impl Lookup {
-    /// Of two lookups the one that more has to be done about.
-    fn worse(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Wait(one), Self::Wait(other)) => Self::Wait(one.max(other)),
-            (Self::Wait(_), _) | (Self::TryLater, Self::Known | Self::NoSource) | (Self::NoSource, Self::Known) => self,
-            _ => other,
+/// The worst of what comes of asking for as many as there are, a batch at a time. Where one has to wait the others are not
+/// asked for.
+async fn fetch_each(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup, StoreError> {
+    let mut worst = Lookup::Known;
+    for part in tickers.chunks(batch(engine)) {
+        worst = worst.max(fetch_actions(engine, part).await?);
+        if matches!(worst, Lookup::NoSource | Lookup::Wait(_)) {
+            break;
         }
     }
+    Ok(worst)
 }
 
 /// How many stocks are asked about together: a provider that takes one symbol per request gets small batches, since bars need
@@ -150,7 +136,7 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
                 // One of them may be to blame: retry each by itself.
                 let mut worst = Lookup::Known;
                 for ticker in tickers {
-                    worst = worst.worse(Box::pin(fetch_actions(engine, std::slice::from_ref(ticker))).await?);
+                    worst = worst.max(Box::pin(fetch_actions(engine, std::slice::from_ref(ticker))).await?);
                 }
                 return Ok(worst);
             }
@@ -173,10 +159,10 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
                 return Ok(Lookup::Known);
             }
             Ok(None) => {}
-            Err(FetchError::Throttled { retry_after, .. }) => lookup = lookup.worse(Lookup::Wait(retry_after)),
+            Err(FetchError::Throttled { retry_after, .. }) => lookup = lookup.max(Lookup::Wait(retry_after)),
             Err(error) => {
                 tracing::warn!(%error, "Splits and dividends could not be fetched");
-                lookup = lookup.worse(Lookup::TryLater);
+                lookup = lookup.max(Lookup::TryLater);
             }
         }
     }

@@ -20,6 +20,9 @@ use crate::{
 const ROUNDING: f64 = 0.01;
 const NO_ROUNDING: f64 = 0.1;
 
+/// For so long known splits will do: providers list them before their day.
+const KNOWN_FOR_DAYS: i32 = 3;
+
 /// Why bars can't be unadjusted.
 #[derive(Debug)]
 pub enum SplitsUnknown {
@@ -45,7 +48,7 @@ pub async fn unadjust(
         return Ok(None);
     }
     let tickers: Vec<Ticker> = fetched.bars.keys().cloned().collect();
-    let unknown = corporate_actions::never_checked(&engine.database, &tickers).await?;
+    let unknown = corporate_actions::unknown(&engine.database, &tickers, KNOWN_FOR_DAYS).await?;
     if !unknown.is_empty() {
         match fetch_actions(engine, &unknown).await? {
             Lookup::Known => {}

@@ -30,6 +30,7 @@ pub(super) async fn actions(
     let mut all: BTreeMap<Ticker, Vec<Action>> = BTreeMap::new();
     for part in stocks.chunks(SYMBOLS_PER_REQUEST) {
         let symbols = part.iter().map(|ticker| ticker.as_str()).collect::<Vec<_>>().join(",");
+        let mut sent = WireActions::default();
         let mut token: Option<String> = None;
         let mut followed = HashSet::new();
         loop {
@@ -50,17 +51,18 @@ pub(super) async fn actions(
             };
             let page: Option<ActionsPage> = source.look_up(url, &source.budget, patience, &[]).await?;
             let Some(page) = page else { return Ok(None) };
-            for (symbol, action) in read(&source.endpoint().provider, page.corporate_actions) {
-                let ticker = part.iter().find(|ticker| ticker.as_str() == symbol);
-                if let Some(ticker) = ticker.filter(|_| first <= action.ex_date && action.ex_date <= last) {
-                    all.entry((*ticker).clone()).or_default().push(action);
-                }
-            }
+            sent.append(page.corporate_actions);
             token = page.next_page_token;
             match &token {
                 None => break,
                 Some(next) if followed.insert(next.clone()) => {}
                 Some(_) => return Err(source.bad_data("a next_page_token for the second time")),
+            }
+        }
+        for (symbol, action) in read(&source.endpoint().provider, sent) {
+            let ticker = part.iter().find(|ticker| ticker.as_str() == symbol);
+            if let Some(ticker) = ticker.filter(|_| first <= action.ex_date && action.ex_date <= last) {
+                all.entry((*ticker).clone()).or_default().push(action);
             }
         }
     }
@@ -72,9 +74,9 @@ pub(super) async fn actions(
 
 fn read(provider: &str, sent: WireActions) -> Vec<(String, Action)> {
     let splits = sent.forward_splits.into_iter().chain(sent.reverse_splits);
-    let splits = sound(provider, splits, |split| is_positive(split.new_rate) && is_positive(split.old_rate));
-    let in_shares = sound(provider, sent.stock_dividends, |dividend| is_positive(dividend.rate));
-    let in_cash = sound(provider, sent.cash_dividends, |dividend| is_positive(dividend.rate));
+    let splits = sound(provider, splits, |split| split.new_rate > 0.0 && split.old_rate > 0.0);
+    let in_shares = sound(provider, sent.stock_dividends, |dividend| dividend.rate > 0.0);
+    let in_cash = sound(provider, sent.cash_dividends, |dividend| dividend.rate > 0.0);
     let split = |symbol, ex_date, new, old| (symbol, Action { ex_date, kind: ActionKind::Split { new, old } });
     let mut all: Vec<(String, Action)> =
         splits.into_iter().map(|sent| split(sent.symbol, sent.ex_date, sent.new_rate, sent.old_rate)).collect();
@@ -85,8 +87,4 @@ fn read(provider: &str, sent: WireActions) -> Vec<(String, Action)> {
         }),
     );
     all
-}
-
-fn is_positive(rate: f64) -> bool {
-    rate.is_finite() && rate > 0.0
 }

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
-use market::{AssetClass, Bar, Range, Ticker, Timeframe};
+use market::{AssetClass, Range, Ticker, Timeframe};
 use serde::{Deserialize, Deserializer};
 
-use crate::{number::Number, record::Record};
+use crate::{record::Record, short_bar::ShortBar};
 
 /// Rows of one page, over all symbols: Alpaca's maximum.
 pub(super) const ROWS_PER_PAGE: usize = 10_000;
@@ -19,22 +19,9 @@ pub(super) const ROWS_PER_PAGE: usize = 10_000;
 pub(super) struct BarsPage {
     /// By symbol; `null` if there are none.
     #[serde(deserialize_with = "sent")]
-    pub(super) bars: Option<BTreeMap<String, Vec<WireBar>>>,
+    pub(super) bars: Option<BTreeMap<String, Vec<ShortBar<Timestamp>>>>,
     #[serde(deserialize_with = "sent")]
     pub(super) next_page_token: Option<String>,
-}
-
-/// One bar: start, prices, volume, trade count, volume-weighted average price.
-#[derive(Debug, Deserialize)]
-pub(super) struct WireBar {
-    t: Timestamp,
-    o: Number,
-    h: Number,
-    l: Number,
-    c: Number,
-    v: Number,
-    n: Option<Number>,
-    vw: Option<Number>,
 }
 
 /// An entry of `/v2/assets`.
@@ -71,6 +58,16 @@ pub(super) struct WireActions {
     pub(super) cash_dividends: Vec<Record<WireDividend>>,
 }
 
+impl WireActions {
+    /// Adds those of the next page.
+    pub(super) fn append(&mut self, next: Self) {
+        self.forward_splits.extend(next.forward_splits);
+        self.reverse_splits.extend(next.reverse_splits);
+        self.stock_dividends.extend(next.stock_dividends);
+        self.cash_dividends.extend(next.cash_dividends);
+    }
+}
+
 /// `old_rate` shares became `new_rate`.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct WireSplit {
@@ -96,21 +93,6 @@ pub(super) struct WireDividend {
 /// deserializer.
 fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(deserializer)
-}
-
-impl From<WireBar> for Bar {
-    fn from(bar: WireBar) -> Self {
-        Self {
-            start: bar.t,
-            open: bar.o.value(),
-            high: bar.h.value(),
-            low: bar.l.value(),
-            close: bar.c.value(),
-            volume: bar.v.value(),
-            vwap: bar.vw.and_then(Number::finite),
-            trade_count: bar.n.and_then(Number::count),
-        }
-    }
 }
 
 impl WireAsset {

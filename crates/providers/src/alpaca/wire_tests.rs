@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
+use market::Bar;
+
 use super::*;
 
 fn page(json: &str) -> Result<BarsPage, String> {

@@ -26,6 +26,7 @@ use crate::{
     failures::{refusal, throttled},
     http::{Answer, Key},
     one_ticker::{OneTicker, Reading, WindowQuery, Windows},
+    short_bar::ShortBar,
     words::words,
 };
 
@@ -137,9 +138,9 @@ impl OneTicker for MassiveSource {
         match answer.status {
             StatusCode::OK if wire::is_error(answer.status, &answer.body) => Err(throttled(http, answer)),
             StatusCode::OK => {
-                let page: wire::Page<wire::WireBar> = answer.json(http)?;
+                let page: wire::Page<ShortBar<i64>> = answer.json(http)?;
                 let next = page.next_url.map(|next| wire::follow(&self.connection, &next)).transpose()?;
-                let bars = page.results.into_iter().flatten().map(wire::WireBar::into_bar);
+                let bars = page.results.into_iter().flatten().map(wire::bar);
                 let bars = bars.collect::<Result<_, _>>().map_err(|problem| http.bad_data(&problem))?;
                 Ok(Reading::Part { bars, next })
             }

@@ -8,7 +8,7 @@ use market::{Bar, Range, Timeframe};
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 
-use crate::{FetchError, connection::Connection, number::Number};
+use crate::{FetchError, connection::Connection, short_bar::ShortBar};
 
 /// Longer than any error, shorter than any page worth reading twice.
 const LONGEST_ERROR: usize = 4_096;
@@ -23,37 +23,15 @@ pub(super) struct Page<T> {
     pub(super) next_url: Option<String>,
 }
 
-/// One bar: start in unix milliseconds, prices, volume (a float, perhaps a fraction), trades, average price.
-#[derive(Debug, Deserialize)]
-pub(super) struct WireBar {
-    t: i64,
-    o: Number,
-    h: Number,
-    l: Number,
-    c: Number,
-    v: Number,
-    n: Option<Number>,
-    vw: Option<Number>,
-}
-
 #[derive(Debug, Deserialize)]
 struct Status {
     status: Option<String>,
 }
 
-impl WireBar {
-    pub(super) fn into_bar(self) -> Result<Bar, String> {
-        Ok(Bar {
-            start: Timestamp::from_millisecond(self.t).map_err(|_| format!("a bar at {} ms", self.t))?,
-            open: self.o.value(),
-            high: self.h.value(),
-            low: self.l.value(),
-            close: self.c.value(),
-            volume: self.v.value(),
-            vwap: self.vw.and_then(Number::finite),
-            trade_count: self.n.and_then(Number::count),
-        })
-    }
+/// A bar, sent with its start in unix milliseconds and its volume perhaps with a fraction.
+pub(super) fn bar(sent: ShortBar<i64>) -> Result<Bar, String> {
+    let start = Timestamp::from_millisecond(sent.t).map_err(|_| format!("a bar at {} ms", sent.t))?;
+    Ok(sent.starting(start))
 }
 
 /// Multiplier and span.

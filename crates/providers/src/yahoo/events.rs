@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use market::{Action, ActionKind, Calendar, Range};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     days::days_of,
@@ -24,36 +24,33 @@ pub(super) struct Events {
 #[derive(Debug, PartialEq, Deserialize)]
 struct Dividend {
     amount: f64,
-    date: i64,
+    #[serde(deserialize_with = "day")]
+    date: Date,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Split {
-    date: i64,
+    #[serde(deserialize_with = "day")]
+    date: Date,
     numerator: f64,
     denominator: f64,
 }
 
 /// The actions whose ex-dates lie in `range`, oldest first.
 pub(super) fn actions(provider: &str, events: Events, range: Range) -> Vec<Action> {
-    let is_positive = |number: f64| number.is_finite() && number > 0.0;
-    let splits = sound(provider, events.splits.into_values(), |split| {
-        is_positive(split.numerator) && is_positive(split.denominator) && day(split.date).is_some()
-    });
-    let dividends = sound(provider, events.dividends.into_values(), |dividend| {
-        is_positive(dividend.amount) && day(dividend.date).is_some()
-    });
-    let splits: Vec<(Date, f64, f64)> =
-        splits.iter().filter_map(|split| Some((day(split.date)?, split.numerator, split.denominator))).collect();
+    let splits = sound(provider, events.splits.into_values(), |split| split.numerator > 0.0 && split.denominator > 0.0);
+    let dividends = sound(provider, events.dividends.into_values(), |dividend| dividend.amount > 0.0);
     let mut actions: Vec<Action> = splits
         .iter()
-        .map(|(ex_date, new, old)| Action { ex_date: *ex_date, kind: ActionKind::Split { new: *new, old: *old } })
+        .map(|split| {
+            let kind = ActionKind::Split { new: split.numerator, old: split.denominator };
+            Action { ex_date: split.date, kind }
+        })
         .collect();
-    actions.extend(dividends.iter().filter_map(|dividend| {
-        let ex_date = day(dividend.date)?;
-        let later = splits.iter().filter(|(date, ..)| *date > ex_date);
-        let amount = later.fold(dividend.amount, |amount, (_, new, old)| amount * new / old);
-        Some(Action { ex_date, kind: ActionKind::Dividend { amount } })
+    actions.extend(dividends.iter().map(|dividend| {
+        let later = splits.iter().filter(|split| split.date > dividend.date);
+        let amount = later.fold(dividend.amount, |amount, split| amount * split.numerator / split.denominator);
+        Action { ex_date: dividend.date, kind: ActionKind::Dividend { amount } }
     }));
     let (first, last) = days_of(range);
     actions.retain(|action| first <= action.ex_date && action.ex_date <= last);
@@ -61,6 +58,9 @@ pub(super) fn actions(provider: &str, events: Events, range: Range) -> Vec<Actio
     actions
 }
 
-fn day(second: i64) -> Option<Date> {
-    Timestamp::from_second(second).ok().map(|at| Calendar::Xnys.date_of(at))
+/// The day in New York of a unix second.
+fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    let second = i64::deserialize(deserializer)?;
+    let at = Timestamp::from_second(second).map_err(|_| D::Error::custom(format_args!("an event at {second} s")))?;
+    Ok(Calendar::Xnys.date_of(at))
 }

@@ -85,7 +85,7 @@ async fn a_server_without_actions_is_none_and_what_is_no_list_is_bad_data() {
 /// Synthetic: of each list one record that can be read, twice, and some that can't.
 #[tokio::test]
 async fn a_record_that_can_not_be_read_costs_itself_and_equal_ones_are_one() {
-    let server = Server::replaying(vec![Say::json(
+    let first = Say::json(
         r#"{"corporate_actions":{
             "forward_splits":[
                 {"id":"1","symbol":"ALFA","ex_date":"2026-01-05","new_rate":2,"old_rate":0},
@@ -98,9 +98,14 @@ async fn a_record_that_can_not_be_read_costs_itself_and_equal_ones_are_one() {
                 {"id":"5","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-01-20"},
                 {"id":"6","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-01-20"},
                 {"id":"7","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-02-20"}]},
+            "next_page_token":"more"}"#,
+    );
+    let second = Say::json(
+        r#"{"corporate_actions":{"cash_dividends":[
+            {"id":"8","symbol":"ALFA","ex_date":"2026-01-08","rate":0.26,"payable_date":"2026-01-20"}]},
             "next_page_token":null}"#,
-    )])
-    .await;
+    );
+    let server = Server::replaying(vec![first, second]).await;
     let range = range("2026-01-01T05:00:00Z", "2026-02-01T05:00:00Z");
     let read = server.source().await.actions(&tickers(&["ALFA", "BRVO", "CHRL"]), range).await.unwrap().unwrap();
     let of_alfa = [

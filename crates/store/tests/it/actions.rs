@@ -57,13 +57,15 @@ async fn every_kept_stock_is_asked_about_once_a_day(owner: Owner) {
     assert_eq!(first.len(), 15);
     assert_eq!(due(50).await.len(), 5, "the rest of the seeded ones, and nobody twice");
     corporate_actions::mark_checked(&site.database, &first).await.unwrap();
-    assert_eq!(corporate_actions::never_checked(&site.database, &first).await.unwrap(), [], "told of");
-    let without = corporate_actions::not_to_be_had(&site.database).await.unwrap();
+    assert_eq!(corporate_actions::unknown(&site.database, &first, 3).await.unwrap(), [], "told of");
+    let without = corporate_actions::unknown_though_checked(&site.database).await.unwrap();
     assert!(without.len() == 5 && without.iter().all(|ticker| !first.contains(ticker)), "{without:?}");
     corporate_actions::mark_unavailable(&site.database, &first[..1]).await.unwrap();
-    let nobody =
-        corporate_actions::never_checked(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")]).await.unwrap();
+    let nobody = corporate_actions::unknown(&site.database, &[ticker("BTC-USD"), ticker("NOBODYS")], 3).await.unwrap();
     assert_eq!(nobody, [], "no stocks of ours");
+    site.run("update symbols set actions_known_at = actions_known_at - interval '2 days'").await;
+    let unknown = async |days| corporate_actions::unknown(&site.database, &first, days).await.unwrap().len();
+    assert_eq!((unknown(3).await, unknown(1).await), (0, 15));
     site.run("update symbols set actions_checked_at = actions_checked_at - interval '6 minutes'").await;
     assert_eq!(due(50).await.len(), 5, "whose answer never came");
     site.run("update symbols set actions_checked_at = actions_checked_at - interval '1 day'").await;

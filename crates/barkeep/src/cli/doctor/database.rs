@@ -125,7 +125,7 @@ pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> 
             "Remove misspelt symbols (`barkeep untrack`); the others are checked again once a day",
         ));
     }
-    let without_actions = corporate_actions::not_to_be_had(database).await?;
+    let without_actions = corporate_actions::unknown_though_checked(database).await?;
     if !without_actions.is_empty() {
         findings.push(Finding::warning(
             "splits and dividends",

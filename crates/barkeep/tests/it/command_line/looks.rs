@@ -141,6 +141,7 @@ async fn the_doctor_names_each_thing_that_is_wrong_and_its_mend() {
             select (select id from auth.users limit 1), id, 'watchlist', 300 from symbols where ticker = 'AAPL'",
         "delete from job_definitions where symbol = 'AAPL'",
         "update symbols set listing = 'unknown' where ticker = 'TSLA'",
+        "update symbols set actions_checked_at = now(), actions_known_at = null where ticker in ('MSFT', 'AMD')",
         "update job_definitions set enabled = true, priority = 77, updated_at = now() - interval '1 hour'
             where symbol in ('TSLA', 'AMD')",
         "insert into job_runs (job_def_id, symbol, timeframe, job_type, slice_from, slice_to, status, lease_until, attempt)
@@ -187,6 +188,11 @@ async fn the_doctor_names_each_thing_that_is_wrong_and_its_mend() {
         assert!(!finding["mend"].as_str().unwrap().is_empty(), "{finding}");
     }
     assert!(found(&findings, "unknown symbols")["found"].as_str().unwrap().contains("TSLA"));
+    let actions = found(&findings, "splits and dividends");
+    assert_eq!(
+        actions["found"], "unknown of AMD: adjusted bars of these may be wrong",
+        "MSFT isn't fetched: {actions}"
+    );
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(!shown.contains("PKWRONG") && !shown.contains("\"wrong\""), "a key is shown");
     // Looking changes nothing.
