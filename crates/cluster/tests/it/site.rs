@@ -21,10 +21,16 @@ impl Site {
             eprintln!("left out: this machine has neither Postgres nor npm");
             return None;
         }
-        // Not where TMPDIR says: the server's user must be able to enter it.
-        let folder = tempfile::Builder::new().prefix("bk").tempdir_in("/tmp").unwrap();
+        let folder = tempfile::Builder::new().prefix("bk").tempdir_in(Self::base()).unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         Some(Self { folder })
+    }
+
+    /// In memory where programs may run there. Not where TMPDIR says: the server's user must be able to enter it.
+    fn base() -> &'static Path {
+        let memory = Path::new("/dev/shm");
+        let runs = |stat: rustix::fs::StatVfs| !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC);
+        if rustix::fs::statvfs(memory).is_ok_and(runs) { memory } else { Path::new("/tmp") }
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -14,4 +14,5 @@ mod planning;
 mod stages;
 mod stops;
 mod turns;
+mod undisturbed;
 mod untrue_bars;
