@@ -25,8 +25,12 @@ use crate::{
     simulate, telemetry,
 };
 use engine::{
-    Engine, asset_lists, calendar_exceptions, dispatch, foreground::Foreground, plan, providers::connect,
-    splits::corporate_actions, verify,
+    Engine, asset_lists, calendar_exceptions, dispatch,
+    foreground::Foreground,
+    plan,
+    providers::connect,
+    splits::{corporate_actions, proof::SeenAdjusted},
+    verify,
 };
 use server::{
     App, ForegroundHandle, Metrics, ProviderState,
@@ -315,6 +319,7 @@ impl Supervisor<'_> {
             signals: self.signals.clone(),
             notifier: self.notifier.clone(),
             foreground: self.foreground.clone(),
+            seen_adjusted: SeenAdjusted::default(),
             worker: Arc::clone(&self.worker),
             stop: self.stop.clone(),
         };

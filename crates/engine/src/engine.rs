@@ -10,7 +10,7 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{foreground::Foreground, market_now::Market, providers::routes::Routes};
+use crate::{foreground::Foreground, market_now::Market, providers::routes::Routes, splits::proof::SeenAdjusted};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct Engine {
     pub signals: Signals,
     pub notifier: Notifier,
     pub foreground: Foreground,
+    pub seen_adjusted: SeenAdjusted,
     /// The prefix of this process's worker names. A dead process on the same data directory had the same prefix.
     pub worker: Arc<str>,
     pub stop: CancellationToken,

@@ -9,6 +9,7 @@ pub mod action;
 mod bar;
 pub mod calendar;
 pub mod coverage;
+pub mod evidence;
 pub mod grid;
 mod instant;
 mod range;

@@ -76,7 +76,7 @@ pub async fn steps(
     if ticker.asset_class() != AssetClass::Stock {
         return Ok(Vec::new());
     }
-    let mut actions = corporate_actions::for_symbol(database, user, ticker).await?;
+    let mut actions = corporate_actions::applied(database, user, ticker).await?;
     let today = Calendar::Xnys.date_of(crate::clock::read(database).await?.now());
     actions.retain(|action| action.ex_date <= today);
     let dividends: Vec<Date> = actions

@@ -1,24 +1,35 @@
-//! Splits and dividends, stored beside bars as traded.
+//! Records of splits and dividends, stored beside bars as traded, and which of them are applied.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::civil::Date;
-use market::{Action, ActionKind, Ticker};
-use sqlx::{Row, postgres::PgRow};
+use market::{
+    Action, ActionKind, Ticker,
+    evidence::{self, Around, Judged, Record, Verdict},
+};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
+
+pub use market::evidence::NOTICED;
 
 use crate::{
     Database, StoreError,
+    bars::around::around,
     row::parsed,
     statement::{query, query_scalar},
 };
 
-/// The source of an action that was detected in bars only.
-pub const NOTICED: &str = "noticed";
+/// What a source's list differs in from the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New records, changed ones, and those that are listed again.
+    pub listed: u64,
+    /// Records that are no longer listed.
+    pub withdrawn: u64,
+}
 
-/// Replaces the actions of a stock from `source` between `from` and `to`, both included. Actions that `source` no
-/// longer lists are deleted, as a split that was called off; a detected action is replaced by one that a provider
-/// lists, and never the reverse. Returns the number of new or changed actions.
+/// Stores what `source` lists of a stock between `from` and `to`, both included, on the day `today` of the market's clock.
+/// Records that it no longer lists are kept and marked.
 ///
 /// # Errors
 /// If the database rejects the statement or is unreachable. Actions of unknown symbols are ignored.
@@ -27,9 +38,10 @@ pub async fn store(
     ticker: &Ticker,
     source: &str,
     (from, to): (Date, Date),
+    today: Date,
     actions: &[Action],
-) -> Result<u64, StoreError> {
-    let actions = by_day(actions);
+) -> Result<Changes, StoreError> {
+    let actions = sound(actions);
     let mut tx = database.begin().await?;
     let split = |part: fn(f64, f64) -> f64| {
         let of = |action: &Action| match action.kind {
@@ -44,20 +56,18 @@ pub async fn store(
     });
     let (days, kinds): (Vec<String>, Vec<&str>) =
         actions.iter().map(|action| (action.ex_date.to_string(), kind(action))).unzip();
-    // A detected split may have been dated some days off: one with the same ratio from a provider is the same split.
-    let forgotten = query(
-        "delete from public.corporate_actions a
-        using public.symbols s
-        where s.id = a.symbol_id and s.ticker = $1
-            and (a.source = $2 and a.source <> $8 and a.ex_date between $3::text::date and $4::text::date
-                    and not exists (
-                        select from unnest($5::text[]::date[], $6::text[]) as t (ex_date, kind)
-                        where t.ex_date = a.ex_date and t.kind = a.kind
-                    )
-                or a.source = $8 and $2 <> $8 and exists (
-                    select from unnest($5::text[]::date[], $7::float8[]) as t (ex_date, ratio)
-                    where abs(t.ex_date - a.ex_date) <= 30 and abs(t.ratio / (a.new_shares / a.old_shares) - 1) < 0.01
-                ))",
+    let withdrawn = query(
+        "update public.corporate_actions a
+        set listed = false
+        from public.symbols s
+        where s.id = a.symbol_id and s.ticker = $1 and a.source = $2 and a.listed
+            and a.ex_date between $3::text::date and $4::text::date
+            and not exists (
+                select from unnest($5::text[]::date[], $6::text[], $7::float8[], $8::float8[])
+                    as t (ex_date, kind, old_shares, new_shares)
+                where t.ex_date = a.ex_date and t.kind = a.kind
+                    and t.new_shares / t.old_shares is not distinct from a.new_shares / a.old_shares
+            )",
     )
     .bind(ticker.as_str())
     .bind(source)
@@ -65,23 +75,36 @@ pub async fn store(
     .bind(to.to_string())
     .bind(&days)
     .bind(&kinds)
-    .bind(split(|new, old| new / old))
-    .bind(NOTICED)
+    .bind(split(|_, old| old))
+    .bind(split(|new, _| new))
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    let changed = query(
-        "insert into public.corporate_actions as held (symbol_id, ex_date, kind, old_shares, new_shares, amount, source)
-        select s.id, a.ex_date, a.kind, a.old_shares, a.new_shares, a.amount, $2
-        from unnest($3::text[]::date[], $4::text[], $5::float8[], $6::float8[], $7::float8[])
-            as a (ex_date, kind, old_shares, new_shares, amount)
-        join public.symbols s on s.ticker = $1
-        on conflict (symbol_id, ex_date, kind) do update
-        set old_shares = excluded.old_shares, new_shares = excluded.new_shares, amount = excluded.amount,
-            source = excluded.source, seen_at = now()
-        where (held.old_shares, held.new_shares, held.amount, held.source)
-                is distinct from (excluded.old_shares, excluded.new_shares, excluded.amount, excluded.source)
-            and (excluded.source <> $8 or held.source = $8)",
+    let listed: i64 = query_scalar(
+        "with before as (
+            select a.ex_date, a.kind, a.new_shares / a.old_shares as ratio, a.amount
+            from public.corporate_actions a
+            join public.symbols s on s.id = a.symbol_id
+            where s.ticker = $1 and a.source = $2 and a.listed
+        ),
+        stored as (
+            insert into public.corporate_actions
+                (symbol_id, ex_date, kind, old_shares, new_shares, amount, source, last_listed)
+            select s.id, a.ex_date, a.kind, a.old_shares, a.new_shares, a.amount, $2, $8::text::date
+            from unnest($3::text[]::date[], $4::text[], $5::float8[], $6::float8[], $7::float8[])
+                as a (ex_date, kind, old_shares, new_shares, amount)
+            join public.symbols s on s.ticker = $1
+            on conflict (symbol_id, ex_date, kind, source, coalesce(new_shares / old_shares, 0)) do update
+            set amount = excluded.amount, listed = true, last_listed = excluded.last_listed, seen_at = now()
+            returning ex_date, kind, new_shares / old_shares as ratio, amount
+        )
+        select count(*)
+        from stored s
+        where not exists (
+            select from before b
+            where (b.ex_date, b.kind) = (s.ex_date, s.kind)
+                and (b.ratio, b.amount) is not distinct from (s.ratio, s.amount)
+        )",
     )
     .bind(ticker.as_str())
     .bind(source)
@@ -90,39 +113,39 @@ pub async fn store(
     .bind(split(|_, old| old))
     .bind(split(|new, _| new))
     .bind(amounts.collect::<Vec<_>>())
-    .bind(NOTICED)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    .bind(today.to_string())
+    .fetch_one(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(changed + forgotten)
+    Ok(Changes { listed: listed.unsigned_abs(), withdrawn })
 }
 
-/// One valid action of each kind per day: dividends of one day add up, and splits multiply.
-fn by_day(actions: &[Action]) -> Vec<Action> {
+/// Those that make sense: the sum of a day's dividends, and the splits of a day with different ratios.
+fn sound(actions: &[Action]) -> Vec<Action> {
     let positive = |value: f64| value.is_finite() && value > 0.0;
-    let mut days: BTreeMap<(Date, &str), Action> = BTreeMap::new();
+    let mut dividends: BTreeMap<Date, f64> = BTreeMap::new();
+    let mut sound: Vec<Action> = Vec::new();
     for action in actions {
-        let sound = match action.kind {
-            ActionKind::Split { new, old } => positive(new) && positive(old),
-            ActionKind::Dividend { amount } => positive(amount),
-        };
-        if !sound {
-            continue;
-        }
-        let held = days.entry((action.ex_date, kind(action)));
-        held.and_modify(|held| match (&mut held.kind, action.kind) {
-            (ActionKind::Dividend { amount }, ActionKind::Dividend { amount: more }) => *amount += more,
-            (ActionKind::Split { new, old }, ActionKind::Split { new: n, old: o })
-                if (*new / *old - n / o).abs() > 1e-9 =>
-            {
-                (*new, *old) = (*new * n, *old * o);
+        match action.kind {
+            ActionKind::Dividend { amount } if positive(amount) => {
+                *dividends.entry(action.ex_date).or_default() += amount;
+            }
+            ActionKind::Split { new, old } if positive(new) && positive(old) && positive(new / old) => {
+                let same = |held: &Action| {
+                    held.ex_date == action.ex_date
+                        && matches!(held.kind, ActionKind::Split { new: n, old: o } if n / o == new / old)
+                };
+                if !sound.iter().any(same) {
+                    sound.push(*action);
+                }
             }
             _ => {}
-        })
-        .or_insert(*action);
+        }
     }
-    days.into_values().collect()
+    let dividends =
+        dividends.into_iter().map(|(ex_date, amount)| Action { ex_date, kind: ActionKind::Dividend { amount } });
+    sound.extend(dividends);
+    sound
 }
 
 fn kind(action: &Action) -> &'static str {
@@ -132,26 +155,96 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-/// The actions of a stock, oldest first, as visible to the service or to `user`.
+/// The actions of a stock that are applied, oldest first, as visible to the service or to `user`.
 ///
 /// # Errors
 /// If the database is unreachable or not migrated.
-pub async fn for_symbol(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Action>, StoreError> {
+pub async fn applied(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Action>, StoreError> {
+    Ok(evidence::applied(&judged(database, user, ticker).await?))
+}
+
+/// All records of a stock with their verdicts, oldest first, as visible to the service or to `user`.
+///
+/// # Errors
+/// If the database is unreachable or not migrated.
+pub async fn judged(database: &Database, user: Option<Uuid>, ticker: &Ticker) -> Result<Vec<Judged>, StoreError> {
     let mut tx = match user {
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
     };
     let rows = query(
-        "select a.ex_date::text, a.old_shares, a.new_shares, a.amount
+        "select a.ex_date::text, a.old_shares, a.new_shares, a.amount, a.source, a.listed, a.last_listed::text, s.id
         from public.corporate_actions a
         join public.symbols s on s.id = a.symbol_id
         where s.ticker = $1
-        order by a.ex_date, a.kind desc",
+        order by a.ex_date, a.kind desc, a.source, a.id",
     )
     .bind(ticker.as_str())
     .fetch_all(&mut *tx)
     .await?;
-    rows.iter().map(action).collect()
+    let Some(first) = rows.first() else { return Ok(Vec::new()) };
+    let symbol: Uuid = first.try_get(7)?;
+    let records: Vec<Record> = rows.iter().map(record).collect::<Result<_, _>>()?;
+    let mut by_symbol = judge_all(&mut tx, BTreeMap::from([(symbol, records)])).await?;
+    Ok(by_symbol.remove(&symbol).unwrap_or_default())
+}
+
+/// The splits of enabled stocks that the bars contradict, and the actions that are applied though no longer listed.
+///
+/// # Errors
+/// If the database is unreachable or not migrated.
+pub async fn disputed(database: &Database) -> Result<Vec<(Ticker, Judged)>, StoreError> {
+    let mut tx = database.begin().await?;
+    let rows = query(
+        "select a.ex_date::text, a.old_shares, a.new_shares, a.amount, a.source, a.listed, a.last_listed::text, s.id,
+            s.ticker
+        from public.corporate_actions a
+        join public.symbols s on s.id = a.symbol_id
+        where exists (select from public.job_definitions d where d.symbol = s.ticker and d.enabled)
+            and exists (
+                select from public.corporate_actions b
+                where b.symbol_id = s.id and (b.kind = 'split' or not b.listed)
+            )
+        order by a.ex_date, a.kind desc, a.source, a.id",
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut tickers: BTreeMap<Uuid, Ticker> = BTreeMap::new();
+    let mut by_symbol: BTreeMap<Uuid, Vec<Record>> = BTreeMap::new();
+    for row in &rows {
+        let symbol: Uuid = row.try_get(7)?;
+        tickers.insert(symbol, parsed(row, 8)?);
+        by_symbol.entry(symbol).or_default().push(record(row)?);
+    }
+    let judged = judge_all(&mut tx, by_symbol).await?;
+    let mut disputed: Vec<(Ticker, Judged)> = judged
+        .into_iter()
+        .filter_map(|(symbol, judged)| Some((tickers.get(&symbol)?.clone(), judged)))
+        .flat_map(|(ticker, judged)| judged.into_iter().map(move |judged| (ticker.clone(), judged)))
+        .filter(|(_, judged)| matches!(judged.verdict, Verdict::Contradicted | Verdict::Withdrawn))
+        .collect();
+    disputed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(disputed)
+}
+
+/// Judges the records of each symbol by its bars.
+async fn judge_all(
+    connection: &mut PgConnection,
+    by_symbol: BTreeMap<Uuid, Vec<Record>>,
+) -> Result<BTreeMap<Uuid, Vec<Judged>>, StoreError> {
+    let is_split = |record: &&Record| matches!(record.action.kind, ActionKind::Split { .. });
+    let days: BTreeSet<(Uuid, Date)> = by_symbol
+        .iter()
+        .flat_map(|(symbol, records)| records.iter().filter(is_split).map(|record| (*symbol, record.action.ex_date)))
+        .collect();
+    let days: Vec<(Uuid, Date)> = days.into_iter().collect();
+    let found = around(connection, &days).await?;
+    let around: HashMap<(Uuid, Date), Around> =
+        days.into_iter().zip(found).filter_map(|(day, around)| Some((day, around?))).collect();
+    let judged = by_symbol
+        .into_iter()
+        .map(|(symbol, records)| (symbol, evidence::judge(records, |day| around.get(&(symbol, day)).copied())));
+    Ok(judged.collect())
 }
 
 /// Those of `symbols` with a split since a day: their newest bars are not all in today's shares.
@@ -176,13 +269,18 @@ pub async fn split_since(
     Ok(found.into_iter().collect())
 }
 
-fn action(row: &PgRow) -> Result<Action, StoreError> {
+fn record(row: &PgRow) -> Result<Record, StoreError> {
     let kind = match (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?) {
         (Some(old), Some(new), _) => ActionKind::Split { new, old },
         (_, _, Some(amount)) => ActionKind::Dividend { amount },
         _ => return Err(StoreError::Corrupt("a corporate action that is neither split nor dividend".to_owned())),
     };
-    Ok(Action { ex_date: parsed(row, 0)?, kind })
+    Ok(Record {
+        action: Action { ex_date: parsed(row, 0)?, kind },
+        source: row.try_get(4)?,
+        listed: row.try_get(5)?,
+        seen: parsed(row, 6)?,
+    })
 }
 
 /// Enabled stocks that were not checked within a day, the least recently checked first. The caller has five minutes

@@ -2569,6 +2569,7 @@ CREATE VIEW cron.job WITH (security_invoker='true') AS
   WHERE (h.name = 'orchestrator-tick'::text);
 
 CREATE TABLE public.corporate_actions (
+    id bigint NOT NULL,
     symbol_id uuid NOT NULL,
     ex_date date NOT NULL,
     kind text NOT NULL,
@@ -2576,6 +2577,8 @@ CREATE TABLE public.corporate_actions (
     new_shares double precision,
     amount double precision,
     source text NOT NULL,
+    listed boolean DEFAULT true NOT NULL,
+    last_listed date DEFAULT CURRENT_DATE NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT corporate_actions_form CHECK (
 CASE kind
@@ -2586,6 +2589,15 @@ END),
 );
 
 ALTER TABLE ONLY public.corporate_actions FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE public.corporate_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.corporate_actions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.coverage_status (
     symbol text NOT NULL,
@@ -2938,7 +2950,7 @@ ALTER TABLE ONLY barkeep.watchlists
     ADD CONSTRAINT watchlists_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.corporate_actions
-    ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (symbol_id, ex_date, kind);
+    ADD CONSTRAINT corporate_actions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.coverage_status
     ADD CONSTRAINT coverage_status_pkey PRIMARY KEY (symbol, timeframe);
@@ -3005,6 +3017,8 @@ CREATE UNIQUE INDEX market_sessions_open ON barkeep.market_sessions USING btree 
 CREATE INDEX sign_in_failures_by_address ON barkeep.sign_in_failures USING btree (address, at);
 
 CREATE INDEX watchlist_items_by_symbol ON barkeep.watchlist_items USING btree (symbol_id);
+
+CREATE UNIQUE INDEX corporate_actions_one_record ON public.corporate_actions USING btree (symbol_id, ex_date, kind, source, COALESCE((new_shares / old_shares), (0)::double precision));
 
 CREATE INDEX coverage_status_updated ON public.coverage_status USING btree (updated_at);
 

@@ -34,7 +34,7 @@ use engine::{
     foreground::Foreground,
     plan::{self, Clip},
     providers::connect,
-    splits::corporate_actions,
+    splits::{corporate_actions, proof::SeenAdjusted},
 };
 use server::interest::DEFAULT_TIMEFRAMES;
 
@@ -181,6 +181,7 @@ impl Backfill {
                 Notifier::disabled()
             },
             foreground: Foreground::default(),
+            seen_adjusted: SeenAdjusted::default(),
             worker,
             stop: stop.clone(),
         };

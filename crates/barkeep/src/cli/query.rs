@@ -21,7 +21,7 @@ use crate::{
     shutdown::stop_on_signal,
     simulate,
 };
-use engine::{Engine, calendar_exceptions, foreground::Foreground, providers::connect};
+use engine::{Engine, calendar_exceptions, foreground::Foreground, providers::connect, splits::proof::SeenAdjusted};
 use store::directory::suggest;
 
 /// Opens the database, runs `query` and prints the result: as JSON, or as `render` returns it.
@@ -79,6 +79,7 @@ pub(super) async fn with_engine<T>(
             signals: Signals::without_notifications(),
             notifier: Notifier::disabled(),
             foreground: Foreground::default(),
+            seen_adjusted: SeenAdjusted::default(),
             worker: Arc::from("query"),
             stop,
         };

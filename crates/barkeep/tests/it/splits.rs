@@ -105,16 +105,19 @@ async fn is_not_seen(split: Split) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_is_fetched_again() {
-    let market = Market::start(Market::settings("2026-06-18T23:00:00Z")).await;
+    let Split { bars, symbol, as_of, ex_date, shares, .. } = Split::made_up();
+    let mut settings = Market::settings(as_of);
+    settings.source = Source::Folder(bars);
+    let market = Market::start(settings).await;
     let served = Served::start_with(|command| {
         command.env("APCA_API_DATA_URL", market.url()).env("BARKEEP_UPKEEP", "on");
-        command.args(["--as-of", "2026-06-18T23:00:00Z"]);
+        command.args(["--as-of", as_of]);
     })
     .await;
-    served.up.sync(&served.anon_key, r#"{"symbols":["KO"],"source":"watchlist"}"#).await;
-    served.up.until(&served.anon_key, "KO", "complete").await;
+    served.up.sync(&served.anon_key, &format!(r#"{{"symbols":["{symbol}"],"source":"watchlist"}}"#)).await;
+    served.up.until(&served.anon_key, symbol, "complete").await;
     let read = async |adjustment: &str| {
-        let path = format!("/api/v1/bars?symbol=KO&timeframe=h1{adjustment}");
+        let path = format!("/api/v1/bars?symbol={symbol}&timeframe=h1{adjustment}");
         let (status, answer) = served.up.get(&served.anon_key, &path).await;
         assert_eq!(status, 200, "{answer}");
         let bars = answer["bars"].as_array().unwrap();
@@ -128,18 +131,26 @@ async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_
     })
     .await;
     let asked = market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count();
-    let split = "insert into corporate_actions (symbol_id, ex_date, kind, old_shares, new_shares, source)
-        select id, '2026-06-18', 'split', 1, 2, 'test' from symbols where ticker = 'KO'";
-    sqlx::query(split).execute(&mut served.sql().await).await.unwrap();
+    let list = async |ex_date: &str| {
+        let split = "insert into corporate_actions (symbol_id, ex_date, kind, old_shares, new_shares, source)
+            select id, $2::text::date, 'split', 1, $3, 'test' from symbols where ticker = $1";
+        let query = sqlx::query(split).bind(symbol).bind(ex_date.parse::<jiff::civil::Date>().unwrap().to_string());
+        query.bind(shares).execute(&mut served.sql().await).await.unwrap();
+    };
+    // The bars don't show this one.
+    list("2025-07-07").await;
+    assert_eq!(read("").await, before);
+    list(ex_date).await;
     let after = read("").await;
     let last_day = 7;
     for ((close, volume), (was, had)) in after.iter().zip(&before).rev().skip(last_day) {
-        assert_eq!((*close, *volume), (was / 2.0, had * 2.0));
+        assert!((close * shares / was - 1.0).abs() < 1e-9 && *volume == had * shares, "{close} {volume}");
     }
     assert_eq!(after[after.len() - last_day..], before[before.len() - last_day..], "from the ex-date on");
     assert_eq!(read("&adjustment=raw").await, before);
     assert_eq!(market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count(), asked);
-    let (status, said) = served.up.get(&served.anon_key, "/api/v1/bars?symbol=KO&timeframe=h1&adjustment=half").await;
+    let (status, said) =
+        served.up.get(&served.anon_key, &format!("/api/v1/bars?symbol={symbol}&timeframe=h1&adjustment=half")).await;
     assert_eq!(status, 400, "{said}");
 }
 

@@ -72,7 +72,15 @@ struct Execution<'a> {
 
 /// Why fetching stopped early.
 enum Interrupted {
-    Fetch { error: FetchError, requests: u32 },
+    Fetch {
+        error: FetchError,
+        requests: u32,
+    },
+    /// The answer can't be used yet, and nobody is to blame.
+    Postponed {
+        message: String,
+        requests: u32,
+    },
     Store(StoreError),
 }
 
@@ -112,6 +120,10 @@ impl Execution<'_> {
             match fetched {
                 Ok(()) => {}
                 Err(Interrupted::Store(error)) => return Err(error),
+                Err(Interrupted::Postponed { message, requests }) => {
+                    let postponed: Vec<_> = self.open.extract_if(.., |run| part.contains(&run.ticker)).collect();
+                    failure::postpone(engine, &postponed, message, requests).await?;
+                }
                 Err(Interrupted::Fetch { error: FetchError::Refused { message, .. }, .. }) if part.len() > 1 => {
                     tracing::info!(symbols = part.len(), message, "The provider refused a pack; splitting it");
                     let (suspects, others) = failure::split(part, &message);
@@ -170,8 +182,7 @@ impl Execution<'_> {
             }
             let run_refs: Vec<&ClaimedRun> = runs.iter().collect();
             if let Some(unknown) = unadjust(engine, source.as_ref(), &run_refs, &mut result).await? {
-                let error = cannot_be_unadjusted(source.as_ref(), &unknown);
-                return Err(Interrupted::Fetch { error, requests: result.requests });
+                return Err(cannot_be_unadjusted(source.as_ref(), &unknown, result.requests));
             }
             self.commit(runs, &result).await?;
         }
@@ -197,9 +208,15 @@ impl Execution<'_> {
 }
 
 /// Adjusted bars can't be used if the splits behind the adjustment are unknown.
-fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown) -> FetchError {
+fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown, requests: u32) -> Interrupted {
     let provider = source.endpoint().provider.clone();
-    match unknown {
+    let error = match unknown {
+        SplitsUnknown::Unproven { ticker, ex_date } => {
+            let message = format!(
+                "no trade shows yet whether {provider} has adjusted its bars of {ticker} for the split of {ex_date}"
+            );
+            return Interrupted::Postponed { message, requests };
+        }
         SplitsUnknown::Now => FetchError::Server {
             provider,
             status: 503,
@@ -211,7 +228,8 @@ fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown) -> Fetc
                       Yahoo do)"
                 .to_owned(),
         },
-    }
+    };
+    Interrupted::Fetch { error, requests }
 }
 
 /// Renews the leases; returns when all of them are lost.

@@ -27,6 +27,9 @@ const RETRY_CREDENTIALS: Duration = Duration::from_secs(60);
 const REQUEUE_MIN: Duration = Duration::from_secs(5);
 const REQUEUE_MAX: Duration = Duration::from_secs(60);
 
+/// Runs whose bars can't be used yet are requeued for this long.
+const POSTPONED: Duration = Duration::from_secs(300);
+
 /// The delay for runs that another provider may serve now. Not shorter, or slots would spin when the account can't be
 /// read.
 const RETRY_SOON: Duration = Duration::from_secs(1);
@@ -159,6 +162,20 @@ pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(),
         terminal: false,
         requests: 0,
     };
+    runs::record_failure(&engine.database, runs, &failure).await?;
+    Ok(())
+}
+
+/// Requeues runs whose bars can't be used yet: they come right with time, and nobody is to blame.
+pub(crate) async fn postpone(
+    engine: &Engine,
+    runs: &[ClaimedRun],
+    message: String,
+    requests: u32,
+) -> Result<(), StoreError> {
+    tracing::info!(runs = runs.len(), "{message}: requested again later");
+    let failure =
+        Failure { code: "postponed", message, retry_after: POSTPONED, counts: false, terminal: false, requests };
     runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }

@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{Timestamp, ToSpan as _};
 use market::{AssetClass, Calendar, Range, Ticker};
 use providers::FetchError;
-use store::{StoreError, corporate_actions};
+use store::{
+    StoreError,
+    corporate_actions::{self, Changes},
+};
 
 use crate::engine::Engine;
 
@@ -128,6 +131,7 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
         return Ok(Lookup::TryLater);
     };
     let days = (Calendar::Xnys.date_of(range.from()), Calendar::Xnys.date_of(range.to()));
+    let today = Calendar::Xnys.date_of(now);
     let mut lookup = Lookup::NoSource;
     // The first provider that lists them.
     for source in engine.routes.serving(AssetClass::Stock) {
@@ -149,9 +153,10 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
                 let provider = &source.endpoint().provider;
                 for ticker in tickers {
                     let actions = found.get(ticker).map(Vec::as_slice).unwrap_or_default();
-                    let changed = corporate_actions::store(&engine.database, ticker, provider, days, actions).await?;
-                    if changed > 0 {
-                        tracing::info!(symbol = %ticker, changed, "{changed} new splits and dividends of {ticker}");
+                    let changes =
+                        corporate_actions::store(&engine.database, ticker, provider, days, today, actions).await?;
+                    tell(ticker, provider, changes);
+                    if changes != Changes::default() {
                         engine.notify_changed();
                     }
                 }
@@ -170,4 +175,16 @@ pub async fn fetch_actions(engine: &Engine, tickers: &[Ticker]) -> Result<Lookup
         corporate_actions::mark_unavailable(&engine.database, tickers).await?;
     }
     Ok(lookup)
+}
+
+fn tell(ticker: &Ticker, provider: &str, Changes { listed, withdrawn }: Changes) {
+    if listed > 0 {
+        tracing::info!(symbol = %ticker, listed, "{provider} lists {listed} new or changed splits and dividends of {ticker}");
+    }
+    if withdrawn > 0 {
+        tracing::warn!(
+            symbol = %ticker, withdrawn,
+            "{provider} no longer lists {withdrawn} splits and dividends of {ticker}: those that took effect stay applied"
+        );
+    }
 }

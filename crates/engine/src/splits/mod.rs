@@ -1,4 +1,6 @@
 //! Splits and dividends: fetched from the providers, and undone where a provider sends adjusted bars.
 
 pub mod corporate_actions;
+mod noticed;
+pub mod proof;
 pub mod unadjust;

@@ -1,24 +1,20 @@
 //! Unadjusts bars that a provider sends adjusted for splits: back to prices as traded.
 //!
-//! In: bars as sent, the stock's known splits, and the stored bars of the sessions before. Out: bars as traded.
-//! Holds: a split that no provider has listed is detected in the overlap with stored bars, and stored; a difference
-//! that fits no split is left for `verify` to find.
+//! In: bars as sent, and the stock's splits. Out: bars as traded. Holds: a split is undone only where the step of the sent
+//! bars around its day shows that the provider has adjusted for it; where that can't be told yet, the bars are not stored
+//! but requested again.
 
 use jiff::civil::Date;
-use market::{Action, ActionKind, Adjustment, Bar, Ticker, action, action::ratio_near};
+use market::{Action, ActionKind, Adjustment, Bar, Calendar, Ticker, action};
 use providers::BarSource;
-use store::{StoreError, adjusted::steps, bars, corporate_actions, runs::ClaimedRun};
+use store::{StoreError, corporate_actions, runs::ClaimedRun};
 
-use super::corporate_actions::{Lookup, fetch_actions};
-use crate::{
-    engine::Engine,
-    fetch::{FetchResult, sessions_before},
-    shape::{CheckedBars, ShapeContext, shape},
+use super::{
+    corporate_actions::{Lookup, fetch_actions},
+    noticed::detect_split,
+    proof::{Proof, proof},
 };
-
-/// Adjusted prices differ from stored ones by rounding only, or by a split.
-const ROUNDING: f64 = 0.01;
-const NO_ROUNDING: f64 = 0.1;
+use crate::{engine::Engine, fetch::FetchResult};
 
 /// For so long known splits will do: providers list them before their day.
 const KNOWN_FOR_DAYS: i32 = 3;
@@ -30,10 +26,12 @@ pub enum SplitsUnknown {
     Now,
     /// No configured provider lists splits.
     Ever,
+    /// Whether the provider has adjusted for this split can't be told yet.
+    Unproven { ticker: Ticker, ex_date: Date },
 }
 
-/// Unadjusts the bars, if the provider adjusts the requested timeframe. `Some`: the splits are unknown, and the bars
-/// must not be stored.
+/// Unadjusts the bars, if the provider adjusts the requested timeframe. `Some`: it can't be done, and the bars must not be
+/// stored.
 ///
 /// # Errors
 /// If the database is unreachable.
@@ -58,7 +56,10 @@ pub async fn unadjust(
     }
     for ticker in tickers {
         let Some(sent) = fetched.bars.get(&ticker).cloned() else { continue };
-        let mut raw = without_splits(engine, &ticker, &sent).await?;
+        let mut raw = match as_traded(engine, source, fetched, &ticker, &sent).await? {
+            Ok(raw) => raw,
+            Err(unproven) => return Ok(Some(unproven)),
+        };
         let run = runs.iter().find(|run| run.ticker == ticker);
         if let Some(run) = run
             && let Some(split) = detect_split(engine, run, fetched, &raw).await?
@@ -67,18 +68,50 @@ pub async fn unadjust(
                 symbol = %ticker, ex_date = %split.ex_date,
                 "{ticker} has split on {} according to its bars, though no provider has listed it", split.ex_date
             );
-            let day = (split.ex_date, split.ex_date);
-            corporate_actions::store(&engine.database, &ticker, corporate_actions::NOTICED, day, &[split]).await?;
-            raw = without_splits(engine, &ticker, &sent).await?;
+            let (day, today) = ((split.ex_date, split.ex_date), Calendar::Xnys.date_of(engine.clock.now()));
+            let noticed = corporate_actions::NOTICED;
+            corporate_actions::store(&engine.database, &ticker, noticed, day, today, &[split]).await?;
+            raw = match as_traded(engine, source, fetched, &ticker, &sent).await? {
+                Ok(raw) => raw,
+                Err(unproven) => return Ok(Some(unproven)),
+            };
         }
         fetched.bars.insert(ticker, raw);
     }
     Ok(None)
 }
 
-async fn without_splits(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Result<Vec<Bar>, StoreError> {
-    let steps = steps(&engine.database, None, ticker, Adjustment::Splits).await?;
+/// The bars without the splits that the provider has adjusted for.
+async fn as_traded(
+    engine: &Engine,
+    source: &dyn BarSource,
+    fetched: &FetchResult<'_>,
+    ticker: &Ticker,
+    sent: &[Bar],
+) -> Result<Result<Vec<Bar>, SplitsUnknown>, StoreError> {
+    let today = Calendar::Xnys.date_of(fetched.asked_at);
+    let splits: Vec<Action> = corporate_actions::applied(&engine.database, None, ticker)
+        .await?
+        .into_iter()
+        .filter(|action| matches!(action.kind, ActionKind::Split { .. }) && action.ex_date <= today)
+        .collect();
+    let mut undone: Vec<Action> = Vec::new();
+    for split in splits {
+        match proof(engine, source, fetched, ticker, sent, &split).await {
+            Proof::Adjusted => undone.push(split),
+            Proof::AsTraded => {
+                tracing::info!(
+                    symbol = %ticker, ex_date = %split.ex_date,
+                    "{} has not adjusted {ticker} for its split of {} yet", source.endpoint().provider, split.ex_date
+                );
+            }
+            Proof::NotYet => {
+                return Ok(Err(SplitsUnknown::Unproven { ticker: ticker.clone(), ex_date: split.ex_date }));
+            }
+        }
+    }
     let mut raw = sent.to_vec();
+    let steps = action::steps(&undone, Calendar::Xnys, Adjustment::Splits, |_| None);
     action::undo(&mut raw, &steps);
     if !steps.is_empty() {
         // Removes the digits beyond those of prices that the multiplication has left.
@@ -88,82 +121,5 @@ async fn without_splits(engine: &Engine, ticker: &Ticker, sent: &[Bar]) -> Resul
             }
         }
     }
-    Ok(raw)
-}
-
-/// A split that shows between the stored and the newly sent bars of the sessions before the run's slice. It takes
-/// effect in the session after those.
-async fn detect_split(
-    engine: &Engine,
-    run: &ClaimedRun,
-    fetched: &FetchResult<'_>,
-    raw: &[Bar],
-) -> Result<Option<Action>, StoreError> {
-    let sessions = fetched.calendars.calendars.sessions_of(run.calendar);
-    let Some(before) = sessions.previous_session(run.slice.from()) else { return Ok(None) };
-    let Some(overlap) = sessions_before(&sessions, run.slice.from()) else { return Ok(None) };
-    let frame = ShapeContext {
-        sessions: sessions.clone(),
-        timeframe: run.timeframe,
-        answered: overlap,
-        asked_at: fetched.asked_at,
-        grace: jiff::SignedDuration::ZERO,
-    };
-    let stored = bars::read(&engine.database, None, &run.ticker, run.timeframe, Some(overlap), i64::MAX).await?;
-    let stored = stored.unwrap_or_default();
-    let closes: Vec<(f64, f64)> = shape(&CheckedBars::new(raw, &sessions, fetched.request.timeframe), &frame)
-        .bars
-        .iter()
-        .filter_map(|now| {
-            let then = stored.iter().find(|bar| bar.is_final && bar.bar.start == now.bar.start)?;
-            Some((then.bar.close, now.bar.close))
-        })
-        .collect();
-    let ex_date = sessions.next_session(before.close).map(|session| session.date);
-    Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
-}
-
-/// The split that turns each first price into the second.
-fn split_between(closes: &[(f64, f64)], ex_date: Date) -> Option<Action> {
-    let mut ratios: Vec<f64> = closes.iter().map(|(then, now)| then / now).filter(|ratio| ratio.is_finite()).collect();
-    ratios.sort_by(f64::total_cmp);
-    let middle = *ratios.get(ratios.len() / 2)?;
-    let steady = ratios.iter().all(|ratio| (ratio / middle - 1.0).abs() < ROUNDING);
-    if ratios.len() < 2 || !steady || (middle - 1.0).abs() < NO_ROUNDING {
-        return None;
-    }
-    let (new, old) = ratio_near(middle)?;
-    Some(Action { ex_date, kind: ActionKind::Split { new: f64::from(new), old: f64::from(old) } })
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::civil::date;
-
-    use super::*;
-
-    const DAY: Date = date(2014, 6, 9);
-
-    #[test]
-    fn prices_that_all_differ_by_one_ratio_show_a_split() {
-        let seven = [(644.0, 92.0), (645.57, 92.2243), (647.35, 92.4786)];
-        let split = split_between(&seven, DAY).map(|action| action.kind);
-        assert_eq!(split, Some(ActionKind::Split { new: 7.0, old: 1.0 }));
-        let one_for_ten = [(1.0, 10.0), (1.1, 11.0)];
-        let split = split_between(&one_for_ten, DAY).map(|action| action.kind);
-        assert_eq!(split, Some(ActionKind::Split { new: 1.0, old: 10.0 }));
-    }
-
-    #[test]
-    fn rounding_a_single_bar_and_prices_that_differ_this_way_and_that_show_none() {
-        for closes in [
-            &[(100.0, 100.01), (101.0, 101.0)][..],
-            &[(644.0, 92.0)],
-            &[(100.0, 50.0), (100.0, 48.0)],
-            &[(100.0, 0.0), (0.0, 0.0)],
-            &[],
-        ] {
-            assert_eq!(split_between(closes, DAY), None, "{closes:?}");
-        }
-    }
+    Ok(Ok(raw))
 }

@@ -5,11 +5,12 @@
 
 mod sample;
 mod sanity;
+mod splits;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use market::{Action, Bar, Calendar, Range, RangeSet, Sessions, Ticker, Timeframe, grid::Grid};
+use market::{Bar, Calendar, Range, RangeSet, Sessions, Ticker, Timeframe, evidence::Judged, grid::Grid};
 use metrics::gauge;
 use serde::Serialize;
 use store::{
@@ -58,6 +59,8 @@ impl Kind {
             Self::OffGrid => "off_grid",
             Self::NeverFinal => "never_final",
             Self::Jump => "jump",
+            Self::Contradicted => "contradicted",
+            Self::Withdrawn => "withdrawn",
             Self::NotTheSum => "not_the_sum",
             Self::Differs => "differs",
             Self::Missing => "missing",
@@ -85,8 +88,12 @@ pub enum Kind {
     OffGrid,
     /// Ended long ago and still provisional.
     NeverFinal,
-    /// A price change like that of a split, with no split listed.
+    /// A price change like that of a split, in bars that are adjusted for all splits.
     Jump,
+    /// A listed split that the bars don't show: it is not applied.
+    Contradicted,
+    /// A split or dividend that is no longer listed and still applied.
+    Withdrawn,
     /// Differs from the same bar resampled from stored shorter bars.
     NotTheSum,
     /// Differs from what the provider sends now.
@@ -117,7 +124,7 @@ pub async fn verify(engine: &Engine, tickers: Option<&[Ticker]>, depth: Depth) -
     for (ticker, mut series) in by_symbol {
         series.sort_by_key(|definition| definition.timeframe);
         let covered = coverage::of_symbol(&engine.database, None, &ticker).await?;
-        let actions = corporate_actions::for_symbol(&engine.database, None, &ticker).await?;
+        let judged = corporate_actions::judged(&engine.database, None, &ticker).await?;
         let mut stored: BTreeMap<Timeframe, Vec<bars::StoredBar>> = BTreeMap::new();
         for definition in &series {
             let found = bars::read(&engine.database, None, &ticker, definition.timeframe, None, i64::MAX).await?;
@@ -128,7 +135,7 @@ pub async fn verify(engine: &Engine, tickers: Option<&[Ticker]>, depth: Depth) -
                 return Ok(reports);
             }
             let Some(coverage) = covered.iter().find(|c| c.timeframe == definition.timeframe) else { continue };
-            let report = verify_series(engine, definition, coverage, &stored, &actions, depth).await?;
+            let report = verify_series(engine, definition, coverage, &stored, &judged, depth).await?;
             reports.push(report);
         }
     }
@@ -140,7 +147,7 @@ async fn verify_series(
     definition: &Definition,
     coverage: &SeriesCoverage,
     stored: &BTreeMap<Timeframe, Vec<bars::StoredBar>>,
-    actions: &[Action],
+    judged: &[Judged],
     depth: Depth,
 ) -> Result<Report, StoreError> {
     let own = stored.get(&definition.timeframe).map(Vec::as_slice).unwrap_or_default();
@@ -148,7 +155,7 @@ async fn verify_series(
     let (sessions, now) = (&market.sessions_of(definition.calendar), market.now);
     let grace = engine.routes.grace(definition.ticker.asset_class());
     let mut findings = sanity::check_each(own, definition.timeframe, sessions, now, grace);
-    findings.extend(sanity::unexplained_jumps(own, definition.calendar, actions));
+    findings.extend(splits::check(own, definition.calendar, judged, definition.calendar.date_of(now)));
     for (shorter, theirs) in stored.range(..definition.timeframe).rev() {
         if sanity::can_be_made_of(definition.timeframe, *shorter) {
             let shorter_covered = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;

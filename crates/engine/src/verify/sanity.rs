@@ -3,16 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use market::{
-    Action, ActionKind, Bar, Calendar, RangeSet, Sessions, Timeframe, action::ratio_near, grid::Grid,
-    resample::resample,
-};
+use market::{Bar, RangeSet, Sessions, Timeframe, grid::Grid, resample::resample};
 use store::bars::StoredBar;
 
 use super::{FINAL_BY, Finding, Kind, bucket, difference};
-
-/// A price change of more than this between two sessions is examined as a possible split.
-const LIKE_A_SPLIT: f64 = 0.3;
 
 /// Checks each bar by itself: possible prices, a start on the grid, final in time.
 pub(super) fn check_each(
@@ -37,33 +31,6 @@ pub(super) fn check_each(
                 }
             }
             Some(_) => {}
-        }
-    }
-    findings
-}
-
-/// Price changes between sessions like that of a split, with no split listed.
-pub(super) fn unexplained_jumps(stored: &[StoredBar], calendar: Calendar, actions: &[Action]) -> Vec<Finding> {
-    if calendar == Calendar::AlwaysOpen {
-        return Vec::new();
-    }
-    let day = |bar: &Bar| calendar.date_of(bar.start);
-    let mut findings = Vec::new();
-    for pair in stored.windows(2) {
-        let [before, after] = [&pair[0].bar, &pair[1].bar];
-        let step = before.close / after.open;
-        if day(before) == day(after) || (step - 1.0).abs() < LIKE_A_SPLIT && (1.0 / step - 1.0).abs() < LIKE_A_SPLIT {
-            continue;
-        }
-        let known = actions.iter().any(|action| {
-            matches!(action.kind, ActionKind::Split { .. })
-                && action.ex_date > day(before)
-                && action.ex_date <= day(after)
-        });
-        if let Some((new, old)) = ratio_near(step).filter(|_| !known) {
-            let message =
-                format!("opens at {} after a close of {}: a split of {new} for {old}?", after.open, before.close);
-            findings.push(Finding { kind: Kind::Jump, at: after.start, message });
         }
     }
     findings

@@ -18,7 +18,7 @@ use engine::{
     foreground::Foreground,
     plan::{self, Planned},
     providers::connect,
-    splits::unadjust::unadjust,
+    splits::{proof::SeenAdjusted, unadjust::unadjust},
 };
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Grid, Range, Ticker, Timeframe, resample::resample};
@@ -321,6 +321,7 @@ async fn connected(
         signals: Signals::without_notifications(),
         notifier: Notifier::disabled(),
         foreground: Foreground::default(),
+        seen_adjusted: SeenAdjusted::default(),
         worker: worker.into(),
         stop: CancellationToken::new(),
     }

@@ -4,6 +4,7 @@
 //! the migration `bars`: reading, counting, the latest bar, whether there are any, expected against stored, deleting.
 //! All other code uses one of the two, so a change of the storage of bars is a change of these two places.
 
+pub(crate) mod around;
 pub mod quotes;
 mod read;
 mod write;

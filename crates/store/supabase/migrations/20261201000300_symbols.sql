@@ -68,8 +68,11 @@ as $$
     select case when p_asset_type = 'crypto' or p_exchange = 'CRYPTO' then '24x7' else 'XNYS' end
 $$;
 
--- Splits and cash dividends of stocks, beside bars as traded: they are applied when bars are read.
+-- Records of splits and cash dividends of stocks, of every source that has listed them, beside bars as traded. Which of
+-- them are applied when bars are read follows from all of a stock's records and from its bars around their days (in Rust:
+-- market::evidence): a record may be contradicted by the bars, or be one of several of the same event.
 create table public.corporate_actions (
+    id bigint generated always as identity primary key,
     symbol_id uuid not null references public.symbols on delete cascade,
     -- The first day of trading without it, in exchange time.
     ex_date date not null,
@@ -77,12 +80,14 @@ create table public.corporate_actions (
     -- Of a split: old_shares became new_shares.
     old_shares double precision,
     new_shares double precision,
-    -- Of a dividend: dollars per share, in the shares of that day.
+    -- Of a dividend: dollars per share, in the shares of that day. The sum, if there are several on a day.
     amount double precision,
     -- The provider that listed it; 'noticed' if it was detected in bars only.
     source text not null,
+    -- Whether the source's latest list has it, and the last day on which a list had it, by the market's clock.
+    listed boolean not null default true,
+    last_listed date not null default current_date,
     seen_at timestamptz not null default now(),
-    primary key (symbol_id, ex_date, kind),
     constraint corporate_actions_form check (
         case kind
             when 'split' then old_shares > 0 and new_shares > 0 and amount is null
@@ -90,3 +95,7 @@ create table public.corporate_actions (
         end
     )
 );
+
+-- A source's dividends of a day are one record; its splits of a day are one each ratio.
+create unique index corporate_actions_one_record
+on public.corporate_actions (symbol_id, ex_date, kind, source, coalesce(new_shares / old_shares, 0));

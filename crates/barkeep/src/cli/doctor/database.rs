@@ -1,7 +1,10 @@
 //! The database: a check for each defect that systems of this kind have had.
 
 use jiff::{SignedDuration, Timestamp};
-use market::Ticker;
+use market::{
+    Ticker,
+    evidence::{Judged, Verdict},
+};
 use store::{
     Database, corporate_actions,
     diagnostics::{self, Diagnostics},
@@ -133,6 +136,7 @@ pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> 
             "They are asked for again each day, and with `barkeep backfill SYMBOL`; the log says why the provider failed",
         ));
     }
+    findings.extend(check_disputed(&corporate_actions::disputed(database).await?));
     let suspect = verification::with_findings(database).await?;
     if let Some(first) = suspect.first() {
         findings.push(Finding::warning(
@@ -154,6 +158,36 @@ pub(super) async fn checks(database: &Database) -> anyhow::Result<Vec<Finding>> 
         ));
     }
     Ok(findings)
+}
+
+/// Splits that are listed and not applied, and actions that are applied though no longer listed.
+fn check_disputed(disputed: &[(Ticker, Judged)]) -> Vec<Finding> {
+    let of = |verdict: Verdict| {
+        let mut tickers: Vec<Ticker> =
+            disputed.iter().filter(|(_, judged)| judged.verdict == verdict).map(|(ticker, _)| ticker.clone()).collect();
+        tickers.dedup();
+        tickers
+    };
+    let (contradicted, withdrawn) = (of(Verdict::Contradicted), of(Verdict::Withdrawn));
+    let mut findings = Vec::new();
+    if !contradicted.is_empty() {
+        findings.push(Finding::warning(
+            "contradicted splits",
+            format!(
+                "the stored bars of {} don't show a split that a provider lists: it is not applied",
+                named(&contradicted)
+            ),
+            "`barkeep verify SYMBOL` says which one and what the bars show",
+        ));
+    }
+    if !withdrawn.is_empty() {
+        findings.push(Finding::warning(
+            "withdrawn splits and dividends",
+            format!("no longer listed for {}, and still applied", named(&withdrawn)),
+            "`barkeep verify SYMBOL` says which; they are no longer applied once the stored bars contradict them",
+        ));
+    }
+    findings
 }
 
 /// Ok if `list` is empty.
