@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Calendar, Range, Sessions, Ticker, grid::Grid};
 use metrics::counter;
-use providers::{BarSource, FetchError, budget::Urgency};
+use providers::{BarSource, BarsRequest, FetchError, budget::Urgency};
 use store::{
     StoreError,
     bars::{self, InvalidBar, SeriesBars, ShapedBar},
@@ -66,13 +66,18 @@ pub async fn commit(
         .bars
         .iter()
         .filter_map(|(ticker, bars)| {
-            Some((ticker, CheckedBars::new(bars, &sessions_of(fetched, calendar_of(ticker)?), base)))
+            Some((ticker, CheckedBars::new(bars, &sessions_of(fetched, calendar_of(ticker)?), base, fetched.asked_at)))
         })
         .collect();
+    // Bars that are all of another range answer another request: nothing is known about the requested one.
+    let is_elsewhere = |run: &ClaimedRun| {
+        let bars = fetched.bars.get(&run.ticker).map(Vec::as_slice).unwrap_or_default();
+        !bars.is_empty() && bars.iter().all(|bar| is_out_of_range(bar, &fetched.request))
+    };
     let (rejected, mut accepted): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
         .map(|run| shaped(run, checked.get(&run.ticker), fetched, grace))
-        .partition(|shaped| !shaped.invalid.is_empty() && shaped.run.failures < LAST_TRY);
+        .partition(|shaped| is_elsewhere(shaped.run) || !shaped.invalid.is_empty() && shaped.run.failures < LAST_TRY);
     // The requests are counted once: with the first stored chunk, or with the failure if nothing is stored.
     let mut requests = fetched.requests;
     // Foreground runs first, and the runs of a series next to each other.
@@ -112,15 +117,11 @@ async fn quarantine_out_of_range(
     fetched: &FetchResult<'_>,
 ) -> Result<usize, StoreError> {
     let asked = fetched.request.range;
-    // The bar that contains the start of the range, or starts at its end, is expected.
-    let near = fetched.request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
-    let out_of_range =
-        |bar: &&Bar| asked.from().duration_since(bar.start) > near || bar.start.duration_since(asked.to()) > near;
     let mut found = 0;
     for (ticker, bars) in &fetched.bars {
         let stray_bars: Vec<InvalidBar> = bars
             .iter()
-            .filter(out_of_range)
+            .filter(|bar| is_out_of_range(bar, &fetched.request))
             .map(|bar| InvalidBar {
                 bar: *bar,
                 reason: format!("out of range: the request was for {} to {}", asked.from(), asked.to()),
@@ -143,6 +144,12 @@ async fn quarantine_out_of_range(
         store::provider_health::record_failure(&engine.database, account, provider, &message, false).await?;
     }
     Ok(found)
+}
+
+/// The bar that contains the start of the range, or starts at its end, is expected.
+fn is_out_of_range(bar: &Bar, request: &BarsRequest) -> bool {
+    let near = request.timeframe.step().unwrap_or(SignedDuration::from_hours(24 * 8));
+    request.range.from().duration_since(bar.start) > near || bar.start.duration_since(request.range.to()) > near
 }
 
 fn sessions_of(fetched: &FetchResult<'_>, calendar: Calendar) -> Sessions {
@@ -259,9 +266,15 @@ fn symbols_of(runs: &[&ClaimedRun]) -> String {
 }
 
 fn bad_data(source: &dyn BarSource, run: &ClaimedRun, invalid: &[InvalidBar]) -> FetchError {
-    let first = invalid.first().map_or_else(String::new, |i| format!(", the first at {}: {}", i.bar.start, i.reason));
-    FetchError::BadData {
-        provider: source.endpoint().provider.clone(),
-        message: format!("{} invalid bars of {}{first}", invalid.len(), run.ticker),
-    }
+    let message = match invalid.first() {
+        Some(first) => format!(
+            "{} invalid bars of {}, the first at {}: {}",
+            invalid.len(),
+            run.ticker,
+            first.bar.start,
+            first.reason
+        ),
+        None => format!("bars of {} that are all of another range", run.ticker),
+    };
+    FetchError::BadData { provider: source.endpoint().provider.clone(), message }
 }

@@ -21,6 +21,9 @@ pub trait Candidate: fmt::Debug + Send + Sync {
     /// The asset classes it is configured for; empty if it isn't.
     fn serves(&self) -> &'static [AssetClass];
 
+    /// What an answer without bars looks like: anything else without bars is no answer, and nothing is learnt from it.
+    fn empty_answer(&self) -> &'static str;
+
     /// Whether it uses the provider's own host, and not another server in its place.
     fn is_own_host(&self) -> bool;
 
@@ -48,6 +51,10 @@ macro_rules! candidate {
 
             fn serves(&self) -> &'static [market::AssetClass] {
                 if self.is_configured() { &$serves } else { &[] }
+            }
+
+            fn empty_answer(&self) -> &'static str {
+                $vendor.empty
             }
 
             fn is_own_host(&self) -> bool {

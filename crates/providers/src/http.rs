@@ -25,7 +25,7 @@ use crate::{
     rates,
     settings::{BaseUrl, Secret, Timeouts},
     vendor::Vendor,
-    words::{is_html, presentable},
+    words::{is_html, presentable, said},
 };
 
 /// Between pages the request waits for the budget, so that pages already paid for aren't thrown away.
@@ -88,8 +88,22 @@ impl Answer {
         });
         read.map_err(|error| {
             let problem = if is_html(&self.body) { "an HTML page".to_owned() } else { error.to_string() };
-            http.bad_data(&format!("{problem} at {}", self.address))
+            self.bad_data(http, &problem)
         })
+    }
+
+    /// The error for a response that isn't what was asked for, with its own words if it has any.
+    pub(crate) fn bad_data(&self, http: &Http, problem: &str) -> FetchError {
+        let address = &self.address;
+        http.bad_data(&match said(&self.body, &http.secrets()) {
+            Some(said) => format!("'{said}' ({problem}) at {address}"),
+            None => format!("{problem} at {address}"),
+        })
+    }
+
+    /// The error for a response without bars that isn't [`Vendor::empty`].
+    pub(crate) fn not_empty(&self, http: &Http) -> FetchError {
+        self.bad_data(http, &format!("no bars, and not an empty answer, which has {}", http.vendor.empty))
     }
 }
 

@@ -22,6 +22,10 @@ use crate::{
 /// The maximum number of linked pages in one window; no window needs more.
 const MOST_PAGES: usize = 200;
 
+/// Bars that start so close to a window belong to it, by some reading of it.
+const NEAR: SignedDuration = SignedDuration::from_hours(24);
+const NEAR_DAYS: SignedDuration = SignedDuration::from_hours(8 * 24);
+
 /// A provider's request and response formats.
 pub(crate) trait OneTicker: Send + Sync {
     fn connection(&self) -> &Connection;
@@ -50,6 +54,8 @@ pub(crate) struct WindowQuery<'a> {
     pub(crate) ticker: &'a Ticker,
     pub(crate) timeframe: Timeframe,
     pub(crate) window: Range,
+    /// Whether the response continues an earlier one of the same window.
+    pub(crate) continued: bool,
 }
 
 /// The contents of a response.
@@ -117,7 +123,8 @@ impl<'a, S: OneTicker> Windows<'a, S> {
     /// Nothing of the range could be requested yet.
     fn nothing(&mut self, ticker: &Ticker) -> Page {
         self.stage = Stage::Ended;
-        let query = WindowQuery { ticker, timeframe: self.request.timeframe, window: self.request.range };
+        let query =
+            WindowQuery { ticker, timeframe: self.request.timeframe, window: self.request.range, continued: false };
         let provenance = self.source.connection().provenance(&self.source.feed(&query));
         Page { bars: BTreeMap::new(), complete: vec![ticker.clone()], answered: None, provenance }
     }
@@ -126,8 +133,9 @@ impl<'a, S: OneTicker> Windows<'a, S> {
         let Stage::Under(under) = &mut self.stage else { return Ok(None) };
         let Some(window) = under.windows.front().copied() else { return Ok(None) };
         let (connection, ticker) = (self.source.connection(), under.ticker);
-        let query = WindowQuery { ticker, timeframe: self.request.timeframe, window };
-        let url = match under.next.take() {
+        let next = under.next.take();
+        let query = WindowQuery { ticker, timeframe: self.request.timeframe, window, continued: next.is_some() };
+        let url = match next {
             Some(next) => next,
             None => self.source.request_url(&query)?,
         };
@@ -159,6 +167,9 @@ impl<'a, S: OneTicker> Windows<'a, S> {
                         under.windows.pop_front();
                         under.followed.clear();
                     }
+                }
+                if let Some(other) = of_another_range(&bars, &query) {
+                    return Err(answer.bad_data(&connection.http, &other));
                 }
                 let within = bars.into_iter().filter(|bar| window.contains(bar.start)).collect();
                 Ok(Some(self.page(&query, within)))
@@ -194,6 +205,22 @@ impl<'a, S: OneTicker> Windows<'a, S> {
             }
         }
     }
+}
+
+/// Bars that are all far from the window are the answer to another request. Near it are the bar that contains its start, and
+/// daily and weekly ones that are dated otherwise.
+fn of_another_range(bars: &[Bar], query: &WindowQuery<'_>) -> Option<String> {
+    let near = query.timeframe.step().map_or(NEAR_DAYS, |step| step.max(NEAR));
+    let window = query.window;
+    let is_far =
+        |bar: &Bar| window.from().duration_since(bar.start) > near || bar.start.duration_since(window.to()) > near;
+    let first = bars.first().filter(|_| bars.iter().all(is_far))?;
+    Some(format!(
+        "bars of another range, from {}, where {} to {} was asked for",
+        first.start,
+        window.from(),
+        window.to()
+    ))
 }
 
 /// Splits `range` into windows of at most `longest`, oldest first.

@@ -31,6 +31,8 @@ pub(crate) struct Vendor {
     /// What to do where no server responds.
     pub(crate) mend_address: &'static str,
     pub(crate) user_agent: &'static str,
+    /// What an answer without bars looks like. Anything else without bars is no answer.
+    pub(crate) empty: &'static str,
     /// Reads the rate limit from a response's headers.
     pub(crate) report: fn(&HeaderMap, Timestamp) -> Report,
     /// Whether a body means throttling though the status doesn't.
@@ -49,6 +51,7 @@ impl Vendor {
         mend_keys: "",
         mend_address: "",
         user_agent: concat!("barkeep/", env!("CARGO_PKG_VERSION")),
+        empty: "",
         report: rates::report,
         throttled_by_body: None,
         default_wait: DEFAULT_WAIT,

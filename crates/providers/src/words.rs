@@ -11,6 +11,16 @@ const LONGEST_MESSAGE: usize = 200;
 const WORDS_AT: [&str; 7] =
     ["/message", "/msg", "/error", "/errors/0", "/chart/error/description", "/fault/faultstring", "/errors/error"];
 
+/// What a body that isn't what was asked for says: its message, or all of it if it is a short text; `None` if it has no words.
+pub(crate) fn said(body: &[u8], secrets: &[&str]) -> Option<String> {
+    if let Ok(json) = serde_json::from_slice::<Value>(body) {
+        let message = WORDS_AT.iter().find_map(|place| json.pointer(place).and_then(Value::as_str));
+        return message.or(json.as_str()).map(|message| presentable(message, secrets));
+    }
+    let is_text = !body.is_empty() && body.len() <= LONGEST_MESSAGE && !is_html(body) && !body.contains(&b'{');
+    is_text.then(|| presentable(&String::from_utf8_lossy(body), secrets))
+}
+
 /// The message of a refusal's body: the provider's own if it is JSON, else its beginning.
 pub(crate) fn words(body: &[u8], secrets: &[&str]) -> String {
     if let Ok(json) = serde_json::from_slice::<Value>(body) {
@@ -57,6 +67,17 @@ mod tests {
         assert!(words.starts_with("no [31m entry for [key] é"), "{words}");
         assert!(words.ends_with("..."));
         assert_eq!(words.chars().count(), LONGEST_MESSAGE + 3);
+    }
+
+    #[test]
+    fn an_answer_that_is_no_answer_is_quoted_where_it_has_words() {
+        let said = |body: &str| said(body.as_bytes(), &["KEY1"]);
+        assert_eq!(said(r#"{"error":"Unknown API Key KEY1"}"#).as_deref(), Some("Unknown API Key [key]"));
+        assert_eq!(said("\"maintenance\"").as_deref(), Some("maintenance"));
+        assert_eq!(said("Too many requests").as_deref(), Some("Too many requests"));
+        for silent in ["{}", "[]", "", "<html>", r#"{"bars":{"AMZN":[{"t""#] {
+            assert_eq!(said(silent), None, "{silent}");
+        }
     }
 
     #[test]

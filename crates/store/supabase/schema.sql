@@ -2569,7 +2569,7 @@ CREATE VIEW cron.job WITH (security_invoker='true') AS
   WHERE (h.name = 'orchestrator-tick'::text);
 
 CREATE TABLE public.corporate_actions (
-    id bigint NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
     symbol_id uuid NOT NULL,
     ex_date date NOT NULL,
     kind text NOT NULL,
@@ -2589,15 +2589,6 @@ END),
 );
 
 ALTER TABLE ONLY public.corporate_actions FORCE ROW LEVEL SECURITY;
-
-ALTER TABLE public.corporate_actions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME public.corporate_actions_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
 
 CREATE TABLE public.coverage_status (
     symbol text NOT NULL,

@@ -41,6 +41,20 @@ fn every_test_that_guards_against_an_old_defect_exists() {
 }
 
 #[test]
+fn every_test_that_holds_what_becomes_of_dirty_data_exists() {
+    let text = fs::read_to_string(root().join("docs/data-quality.md")).unwrap();
+    let mut known = BTreeSet::new();
+    functions(&root().join("crates"), &mut known);
+    // A test's name is a sentence; columns and modules are shorter.
+    let named = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3 && !name.contains('/'));
+    let named: Vec<&str> = named.collect();
+    assert!(named.len() > 20, "{named:?}");
+    for test in named {
+        assert!(known.contains(test), "there is no test {test}");
+    }
+}
+
+#[test]
 fn the_pages_own_script_stays_small() {
     let lines: usize = fs::read_dir(root().join("web"))
         .unwrap()

@@ -37,14 +37,15 @@ pub(super) async fn detect_split(
     };
     let stored = bars::read(&engine.database, None, &run.ticker, run.timeframe, Some(overlap), i64::MAX).await?;
     let stored = stored.unwrap_or_default();
-    let closes: Vec<(f64, f64)> = shape(&CheckedBars::new(raw, &sessions, fetched.request.timeframe), &frame)
-        .bars
-        .iter()
-        .filter_map(|now| {
-            let then = stored.iter().find(|bar| bar.is_final && bar.bar.start == now.bar.start)?;
-            Some((then.bar.close, now.bar.close))
-        })
-        .collect();
+    let closes: Vec<(f64, f64)> =
+        shape(&CheckedBars::new(raw, &sessions, fetched.request.timeframe, fetched.asked_at), &frame)
+            .bars
+            .iter()
+            .filter_map(|now| {
+                let then = stored.iter().find(|bar| bar.is_final && bar.bar.start == now.bar.start)?;
+                Some((then.bar.close, now.bar.close))
+            })
+            .collect();
     let ex_date = sessions.next_session(before.close).map(|session| session.date);
     Ok(ex_date.and_then(|ex_date| split_between(&closes, ex_date)))
 }

@@ -35,16 +35,19 @@ const AFTER: i32 = 10;
 /// A provider has adjusted for what lies as many days back, where no bars can tell: there was no trade after it.
 const ADJUSTED_BY: i32 = 30;
 
-/// Which adjustments a process has seen, by the account's provider, the ticker, the timeframe and the split's day.
+/// A provider, and what it has adjusted: a ticker's bars of a timeframe, for the split of a day.
+type Adjustment = (String, Ticker, Timeframe, Date);
+
+/// The adjustments that a process has seen.
 #[derive(Clone, Debug, Default)]
-pub struct SeenAdjusted(Arc<Mutex<HashSet<(String, Ticker, Timeframe, Date)>>>);
+pub struct SeenAdjusted(Arc<Mutex<HashSet<Adjustment>>>);
 
 impl SeenAdjusted {
-    fn has(&self, key: &(String, Ticker, Timeframe, Date)) -> bool {
+    fn has(&self, key: &Adjustment) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 
-    fn insert(&self, key: (String, Ticker, Timeframe, Date)) {
+    fn insert(&self, key: Adjustment) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 }

@@ -80,7 +80,7 @@ pub(super) async fn compare(
     let Some(answered) = fetched.answered else { return Ok(Compared::default()) };
     let sent = fetched.bars.get(&definition.ticker).map(Vec::as_slice).unwrap_or_default();
     let frame = ShapeContext { sessions: sessions.clone(), timeframe, answered, asked_at, grace: limits.grace };
-    let theirs: BTreeMap<_, Bar> = shape(&CheckedBars::new(sent, &sessions, base), &frame)
+    let theirs: BTreeMap<_, Bar> = shape(&CheckedBars::new(sent, &sessions, base, asked_at), &frame)
         .bars
         .into_iter()
         .filter(|shaped| shaped.is_final && session.contains(shaped.bar.start))

@@ -119,6 +119,28 @@ async fn bars_that_come_twice_or_out_of_order_make_the_same_as_bars_in_order() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_for_another_range_covers_nothing_and_is_asked_for_again() {
+    let bench = Bench::at(EVENING).await;
+    bench.track(&[PAIR], &[Timeframe::H1]).await;
+    bench.plan().await;
+    let pack = bench.claim().await;
+    let prepared = bench.prepare(&pack).await;
+    let mut fetched = bench.fetch(&pack, &prepared).await;
+    for bar in fetched.iter_mut().flat_map(|page| page.bars.values_mut()).flatten() {
+        bar.start -= jiff::SignedDuration::from_hours(24 * 365 * 3);
+    }
+    bench.commit(&pack, &fetched).await.unwrap();
+    for run in bench.runs_of(&pack.runs).await {
+        assert_eq!((run.status.as_str(), run.error_code.as_deref()), ("queued", Some("bad_data")), "{run:?}");
+    }
+    assert_eq!(bench.count("ohlc_bars_v2").await, 0);
+    assert_eq!(bench.covered(PAIR, Timeframe::H1).await, []);
+    bench.end_waits().await;
+    bench.work_off().await;
+    bench.assert_true(PAIR, Timeframe::H1).await;
+}
+
 fn starts(bars: &[StoredBar]) -> BTreeSet<jiff::Timestamp> {
     bars.iter().map(|bar| bar.bar.start).collect()
 }

@@ -25,6 +25,10 @@ impl Candidate for AlpacaSettings {
         }
     }
 
+    fn empty_answer(&self) -> &'static str {
+        ALPACA.empty
+    }
+
     fn is_own_host(&self) -> bool {
         self.data_url.is_alpaca()
     }

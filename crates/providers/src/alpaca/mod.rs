@@ -48,6 +48,7 @@ use crate::{
 /// Alpaca's data host, which most of this is about.
 static ALPACA: Vendor = Vendor {
     name: "alpaca",
+    empty: "`bars` {} or null, and `next_page_token` null",
     own_domains: &["alpaca.markets"],
     address: DATA_URL,
     url_variable: DATA_URL_VARIABLE,

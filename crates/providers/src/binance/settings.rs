@@ -18,6 +18,7 @@ pub(super) const WEIGHT: u32 = 2;
 
 pub(super) static BINANCE: Vendor = Vendor {
     name: "binance",
+    empty: "an empty list",
     own_domains: &["binance.vision", "binance.com", "binance.us"],
     address: "https://data-api.binance.vision",
     url_variable: "BINANCE_API_URL",

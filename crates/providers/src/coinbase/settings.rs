@@ -7,6 +7,7 @@ use crate::{
 
 pub(super) static COINBASE: Vendor = Vendor {
     name: "coinbase",
+    empty: "an empty list",
     own_domains: &["coinbase.com"],
     address: "https://api.exchange.coinbase.com",
     url_variable: "COINBASE_API_URL",

@@ -27,6 +27,7 @@ pub const KEY_VARIABLE: &str = "FINNHUB_API_KEY";
 
 static FINNHUB: Vendor = Vendor {
     name: "finnhub",
+    empty: "`s` 'no_data' and no candles",
     own_domains: &["finnhub.io"],
     address: "https://finnhub.io",
     url_variable: "FINNHUB_API_URL",
@@ -132,7 +133,7 @@ impl OneTicker for FinnhubSource {
         match answer.status {
             StatusCode::OK => {
                 let bars = answer.json::<wire::Candles>(http)?.bars(query.timeframe);
-                bars.map(Reading::complete).map_err(|problem| http.bad_data(&problem))
+                bars.map(Reading::complete).map_err(|problem| answer.bad_data(http, &problem))
             }
             StatusCode::FORBIDDEN => {
                 let words = words(&answer.body, &http.secrets());

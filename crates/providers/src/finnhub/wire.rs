@@ -52,8 +52,10 @@ pub(super) struct Symbol {
 impl Candles {
     pub(super) fn bars(self, timeframe: Timeframe) -> Result<Vec<Bar>, String> {
         match self.s.as_str() {
+            "ok" if self.t.is_empty() => return Err("candles that are 'ok' and none".to_owned()),
             "ok" => {}
-            "no_data" => return Ok(Vec::new()),
+            "no_data" if self.t.is_empty() => return Ok(Vec::new()),
+            "no_data" => return Err(format!("{} candles that are 'no_data'", self.t.len())),
             _ => return Err(format!("candles that are '{}'", self.s.chars().take(40).collect::<String>())),
         }
         let lists = [&self.o, &self.h, &self.l, &self.c, &self.v];

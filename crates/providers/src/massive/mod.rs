@@ -139,6 +139,12 @@ impl OneTicker for MassiveSource {
             StatusCode::OK if wire::is_error(answer.status, &answer.body) => Err(throttled(http, answer)),
             StatusCode::OK => {
                 let page: wire::Page<ShortBar<i64>> = answer.json(http)?;
+                if let Some(other) = page.ticker.as_deref().filter(|other| *other != query.ticker.as_str()) {
+                    return Err(answer.bad_data(http, &format!("bars of {other} where {} was asked for", query.ticker)));
+                }
+                if !page.has_results() && !page.is_empty(query.continued) {
+                    return Err(answer.not_empty(http));
+                }
                 let next = page.next_url.map(|next| wire::follow(&self.connection, &next)).transpose()?;
                 let bars = page.results.into_iter().flatten().map(wire::bar);
                 let bars = bars.collect::<Result<_, _>>().map_err(|problem| http.bad_data(&problem))?;

@@ -120,11 +120,15 @@ pub(super) async fn actions(
 
 async fn all_pages<T: DeserializeOwned>(connection: &Connection, first: Url) -> Result<Vec<T>, FetchError> {
     let mut rows = Vec::new();
-    let mut next = Some(first);
+    let (mut next, mut continued) = (Some(first), false);
     for _ in 0..MOST_PAGES {
         let Some(url) = next else { return Ok(rows) };
-        let missing = || connection.http.bad_data(&format!("404 at {}", url.path()));
-        let page: Page<T> = connection.look_up_in_turn(url.clone()).await?.ok_or_else(missing)?;
+        let bad = |problem: &str| connection.http.bad_data(&format!("{problem} at {}", url.path()));
+        let page: Page<T> = connection.look_up_in_turn(url.clone()).await?.ok_or_else(|| bad("404"))?;
+        if !page.has_results() && !page.is_empty(continued) {
+            return Err(bad("no results, and not an empty list"));
+        }
+        continued = true;
         rows.extend(page.results.into_iter().flatten());
         next = page.next_url.map(|next| follow(connection, &next)).transpose()?;
     }

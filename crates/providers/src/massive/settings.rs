@@ -13,6 +13,7 @@ const PLAN_VARIABLE: &str = "MASSIVE_PLAN";
 
 pub(super) static MASSIVE: Vendor = Vendor {
     name: "massive",
+    empty: "`status` OK or DELAYED, `results` absent or empty, and `resultsCount` absent or 0",
     own_domains: &["massive.com", "polygon.io"],
     address: "https://api.massive.com",
     url_variable: "MASSIVE_API_URL",

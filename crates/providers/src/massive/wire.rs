@@ -1,7 +1,7 @@
 //! The formats of Massive's requests and responses.
 //!
-//! In: JSON as sent. Out: our types. Holds: an empty object is an empty page, as the last one may be; a bar that
-//! lacks a field is an error.
+//! In: JSON as sent. Out: our types. Holds: an empty object is an empty page only where it follows another; a bar that lacks
+//! a field is an error.
 
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Range, Timeframe};
@@ -17,10 +17,32 @@ const LONGEST_ERROR: usize = 4_096;
 #[derive(Debug, Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
 pub(super) struct Page<T> {
+    status: Option<String>,
+    /// Of pages of bars.
+    pub(super) ticker: Option<String>,
+    #[serde(rename = "resultsCount")]
+    results_count: Option<u64>,
     #[serde(default)]
     pub(super) results: Option<Vec<T>>,
     #[serde(default)]
     pub(super) next_url: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Whether it is a page without results, as Massive sends them: the first one says so, and the last one may be an empty
+    /// object.
+    pub(super) fn is_empty(&self, continued: bool) -> bool {
+        let says = match self.status.as_deref() {
+            Some("OK" | "DELAYED") => true,
+            Some(_) => false,
+            None => continued,
+        };
+        says && self.results_count.is_none_or(|count| count == 0) && self.results.as_ref().is_none_or(Vec::is_empty)
+    }
+
+    pub(super) fn has_results(&self) -> bool {
+        self.results.as_ref().is_some_and(|results| !results.is_empty())
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -19,6 +19,7 @@ const SANDBOX: &str = "sandbox.tradier.com";
 
 pub(super) static TRADIER: Vendor = Vendor {
     name: "tradier",
+    empty: "`series` or `history` null",
     own_domains: &["tradier.com"],
     address: "https://api.tradier.com",
     url_variable: "TRADIER_API_URL",

@@ -17,7 +17,7 @@ pub(super) struct TimeSales {
 
 #[derive(Debug, Deserialize)]
 struct Series {
-    data: Option<OneOrMany<Sale>>,
+    data: OneOrMany<Sale>,
 }
 
 /// `time` is New York's wall time, `timestamp` the same in unix seconds.
@@ -41,7 +41,7 @@ pub(super) struct History {
 
 #[derive(Debug, Deserialize)]
 struct Days {
-    day: Option<OneOrMany<Day>>,
+    day: OneOrMany<Day>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,7 +111,7 @@ fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
 
 impl TimeSales {
     pub(super) fn bars(self) -> Result<Vec<Bar>, String> {
-        let sales = self.series.and_then(|series| series.data).map(|data| data.0).unwrap_or_default();
+        let sales = self.series.map(|series| series.data.0).unwrap_or_default();
         let bar = |sale: Sale| {
             let second = sale.timestamp;
             Ok(Bar {
@@ -132,7 +132,7 @@ impl TimeSales {
 impl History {
     /// A daily bar starts at New York's midnight.
     pub(super) fn bars(self) -> Result<Vec<Bar>, String> {
-        let days = self.history.and_then(|history| history.day).map(|day| day.0).unwrap_or_default();
+        let days = self.history.map(|history| history.day.0).unwrap_or_default();
         let bar = |day: Day| {
             Ok(Bar {
                 start: Calendar::Xnys.midnight(day.date).ok_or_else(|| format!("a bar of {}", day.date))?,

@@ -14,6 +14,7 @@ use crate::{
     days::midnight_of,
     http::{Answer, Http},
     number::Number,
+    one_ticker::WindowQuery,
 };
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +47,7 @@ pub(super) struct Chart {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Meta {
+    symbol: Option<String>,
     data_granularity: String,
     instrument_type: Option<String>,
     exchange_name: Option<String>,
@@ -107,10 +109,14 @@ impl Chart {
         self.timestamp.is_none() && self.meta.first_trade_date.is_none()
     }
 
-    pub(super) fn bars(self, timeframe: Timeframe) -> Result<Vec<Bar>, String> {
+    pub(super) fn bars(self, query: &WindowQuery<'_>) -> Result<Vec<Bar>, String> {
+        let (timeframe, symbol) = (query.timeframe, symbol(query.ticker));
         let sent = self.meta.data_granularity.as_str();
         if sent != interval(timeframe) && !(timeframe == Timeframe::H1 && sent == "60m") {
             return Err(format!("bars of {sent} where {} was asked for", interval(timeframe)));
+        }
+        if let Some(other) = self.meta.symbol.filter(|sent| !sent.eq_ignore_ascii_case(&symbol)) {
+            return Err(format!("a chart of {other} where {} was asked for", query.ticker));
         }
         let Some(starts) = self.timestamp else { return Ok(Vec::new()) };
         let quote = self.indicators.and_then(|indicators| indicators.quote.into_iter().next()).unwrap_or_default();
@@ -153,6 +159,11 @@ impl Chart {
             active: self.timestamp.is_some(),
         })
     }
+}
+
+/// In Yahoo's spelling: a share class is separated with a dash.
+pub(super) fn symbol(ticker: &Ticker) -> String {
+    ticker.as_str().replace('.', "-")
 }
 
 /// In Yahoo's spelling. 30 minutes, 4 hours and weeks are not requested.

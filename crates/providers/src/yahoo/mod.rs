@@ -61,8 +61,7 @@ impl YahooSource {
     }
 
     fn chart(&self, ticker: &Ticker, interval: &str, range: Range) -> Result<Url, FetchError> {
-        // Yahoo separates a share class with a dash.
-        let mut url = self.connection.url(&["v8", "finance", "chart", &ticker.as_str().replace('.', "-")])?;
+        let mut url = self.connection.url(&["v8", "finance", "chart", &chart::symbol(ticker)])?;
         // Both in whole seconds, the second one exclusive.
         let to = range.to().as_second() + i64::from(range.to().subsec_nanosecond() > 0);
         url.query_pairs_mut()
@@ -143,7 +142,7 @@ impl OneTicker for YahooSource {
         if chart.never_traded() {
             return Err(self.error_from("a symbol that never traded".to_owned(), answer.status, query.ticker));
         }
-        chart.bars(query.timeframe).map(Reading::complete).map_err(|problem| http.bad_data(&problem))
+        chart.bars(query).map(Reading::complete).map_err(|problem| http.bad_data(&problem))
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) const EARLIEST: Timestamp = Timestamp::constant(-252_460_800, 0);
 
 pub(super) static YAHOO: Vendor = Vendor {
     name: "yahoo",
+    empty: "one chart of the symbol without `timestamp`, or the error that no data exists for the start date",
     own_domains: &["yahoo.com"],
     address: "https://query1.finance.yahoo.com",
     url_variable: "YAHOO_API_URL",

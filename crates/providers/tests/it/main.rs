@@ -6,6 +6,7 @@ mod actions;
 mod bars;
 mod binance;
 mod coinbase;
+mod empty_answers;
 mod endpoints;
 mod finnhub;
 mod limits;

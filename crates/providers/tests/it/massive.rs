@@ -83,7 +83,7 @@ async fn a_next_url_is_followed_at_our_own_address_with_the_key_and_an_empty_obj
 /// Synthetic.
 #[tokio::test]
 async fn a_next_url_that_leads_elsewhere_or_in_a_circle_is_bad_data() {
-    let elsewhere = Server::replaying(vec![Say::json("{}")]).await;
+    let elsewhere = Server::replaying(vec![Say::json(r#"{"status":"OK"}"#)]).await;
     let say = |next: &str| Say::json(format!(r#"{{"status":"OK","next_url":"{next}"}}"#));
     for next in ["https://massive.com.example.org/x?cursor=1", "https://notmassive.com/x", "no address"] {
         let error = refused(say(next)).await;
@@ -172,7 +172,7 @@ async fn what_is_not_the_promised_json_is_bad_data() {
 async fn nothing_of_the_day_at_hand_is_asked_for_on_a_free_plan_nor_where_it_was_refused() {
     let today = request(&["AAPL"], Timeframe::M15, "2026-11-19T14:30:00Z", "2026-11-20T18:00:00Z");
     let midnight = "2026-11-20T05:00:00Z";
-    let server = Server::replaying(vec![Say::json("{}")]).await;
+    let server = Server::replaying(vec![Say::json(r#"{"status":"OK"}"#)]).await;
     let free = source(&server, "free", "2026-11-20T18:00:00Z").await;
     assert_eq!(free.bars(&today).await.unwrap().answered, Some(range("2026-11-19T14:30:00Z", midnight)));
     let only_today = request(&["AAPL"], Timeframe::M15, "2026-11-20T14:30:00Z", "2026-11-20T18:00:00Z");
@@ -181,7 +181,7 @@ async fn nothing_of_the_day_at_hand_is_asked_for_on_a_free_plan_nor_where_it_was
 
     let no =
         Say::status(403, r#"{"status":"NOT_AUTHORIZED","message":"Your plan doesn't include this data timeframe."}"#);
-    let server = Server::replaying(vec![no, Say::json("{}")]).await;
+    let server = Server::replaying(vec![no, Say::json(r#"{"status":"OK"}"#)]).await;
     let paid = source(&server, "paid", "2026-11-20T18:00:00Z").await;
     assert_eq!(paid.limits(AssetClass::Stock).grace, SignedDuration::from_mins(16));
     let fetched = paid.bars(&today).await.unwrap();
@@ -192,7 +192,7 @@ async fn nothing_of_the_day_at_hand_is_asked_for_on_a_free_plan_nor_where_it_was
 #[tokio::test]
 async fn limits_say_what_can_not_be_had() {
     use Timeframe::{D1, M1, M5, M15, M30};
-    let server = Server::replaying(vec![Say::json("{}")]).await;
+    let server = Server::replaying(vec![Say::json(r#"{"status":"OK"}"#)]).await;
     let free = source(&server, "free", "2026-11-20T18:00:00Z").await;
     let limits = free.limits(AssetClass::Stock);
     assert_eq!(limits.timeframes, [M1, M5, M15, M30, D1], "hours of stocks are the clock's here");
@@ -218,7 +218,7 @@ async fn a_simulator_in_its_place_is_known_by_its_own_words() {
         r#"{"name":"market-sim","earliest":"2021-05-03T00:00:00Z","requests_per_minute":1000,"delay_seconds":5}"#;
     let server = Server::answering_all(move |asked| match asked.path.as_str() {
         "/v1/market-sim" => Say::json(says),
-        _ => Say::json("{}"),
+        _ => Say::json(r#"{"status":"OK"}"#),
     })
     .await;
     let url = server.url.clone();
@@ -310,7 +310,7 @@ async fn months_before_the_day_at_hand_are_kept_where_that_is_refused() {
     let no =
         Say::status(403, r#"{"status":"NOT_AUTHORIZED","message":"Your plan doesn't include this data timeframe."}"#);
     let bar = Say::json(r#"{"results":[{"t":1791813600000,"o":1,"h":1,"l":1,"c":1,"v":1}]}"#);
-    let server = Server::replaying(vec![bar, no, Say::json("{}")]).await;
+    let server = Server::replaying(vec![bar, no, Say::json(r#"{"status":"OK"}"#)]).await;
     let weeks = request(&["AAPL"], Timeframe::M15, "2026-10-12T13:30:00Z", "2026-11-20T18:00:00Z");
     let pages = all_pages(&source(&server, "paid", "2026-11-20T18:00:00Z").await, &weeks).await;
     assert_eq!(pages.iter().map(|page| (page.bars.len(), page.complete.len())).collect::<Vec<_>>(), [(1, 0), (0, 1)]);

@@ -114,7 +114,7 @@ async fn hours_are_the_sessions() {
 async fn minutes_are_asked_for_a_week_at_a_time() {
     let empty = json!({"open": [], "high": [], "low": [], "close": [], "volume": []});
     let server = Server::replaying(vec![chart("1m", json!([]), empty)]).await;
-    let minutes = request(&["SPY"], Timeframe::M1, "2026-11-02T14:30:00Z", "2026-11-20T21:00:00Z");
+    let minutes = request(&["BRK.B"], Timeframe::M1, "2026-11-02T14:30:00Z", "2026-11-20T21:00:00Z");
     assert_eq!(source(&server, "2026-11-20T22:00:00Z").await.bars(&minutes).await.unwrap().requests, 3);
 }
 

@@ -72,7 +72,7 @@ $$;
 -- them are applied when bars are read follows from all of a stock's records and from its bars around their days (in Rust:
 -- market::evidence): a record may be contradicted by the bars, or be one of several of the same event.
 create table public.corporate_actions (
-    id bigint generated always as identity primary key,
+    id uuid primary key default gen_random_uuid(),
     symbol_id uuid not null references public.symbols on delete cascade,
     -- The first day of trading without it, in exchange time.
     ex_date date not null,
