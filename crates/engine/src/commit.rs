@@ -13,6 +13,7 @@ use providers::{BarSource, BarsRequest, FetchError, budget::Urgency};
 use store::{
     StoreError,
     bars::{self, InvalidBar, SeriesBars, ShapedBar},
+    provider_health::Failed,
     rereads,
     runs::{self, ClaimedRun, Outcome},
 };
@@ -141,7 +142,8 @@ async fn quarantine_out_of_range(
         let (account, provider) = (source.account(), &source.endpoint().provider);
         let message = format!("{provider} sent {found} bars outside of the requested range");
         tracing::warn!(found, "{message}");
-        store::provider_health::record_failure(&engine.database, account, provider, &message, false).await?;
+        store::provider_health::record_failure(&engine.database, account, provider, &message, Failed::BadAnswer)
+            .await?;
     }
     Ok(found)
 }

@@ -114,6 +114,14 @@ with runs as (
     from public.job_runs r
     where r.status in ('queued', 'running') or r.finished_at > now() - interval '1 hour'
 ),
+provider as (
+    select h.provider || ' has been failing since ' || to_char(h.failing_since at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+            || ' UTC: ' || coalesce(h.last_error, 'no answer') as failing
+    from barkeep.provider_health h
+    where h.failures >= 3 and h.last_failed_at > now() - interval '10 minutes'
+    order by h.failing_since
+    limit 1
+),
 scheduler as (
     select h.last_seen, h.status from public.orchestrator_heartbeat h where h.name = 'orchestrator-tick'
 )
@@ -123,6 +131,7 @@ select
         when s.last_seen < now() - interval '3 minutes' then 'down: the scheduler is not running; start "barkeep up"'
         when s.status = 'failing' then 'failing: the scheduler runs and can''t plan; see its log'
         when r.refused is not null then 'stopped: ' || r.refused
+        when p.failing is not null and r.queued + r.running > 0 then 'failing: ' || p.failing
         when r.lost > 0 then 'degraded: workers died; their runs are taken over within 90 s'
         when r.failed > r.success then 'degraded: more runs fail than succeed; see 7'
         when r.asked_for_since < now() - interval '15 minutes' then 'behind: people wait for more than 15 minutes'
@@ -132,4 +141,5 @@ select
     s.last_seen as scheduler_seen, r.queued, r.running, r.lost, r.success as success_last_hour,
     r.failed as failed_last_hour, r.asked_for_since as waiting_since
 from runs r
-left join scheduler s on true;
+left join scheduler s on true
+left join provider p on true;

@@ -217,6 +217,8 @@ CREATE TABLE public.job_runs (
     provider text,
     attempt integer DEFAULT 0 NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
+    unanswered integer DEFAULT 0 NOT NULL,
+    unanswered_at timestamp with time zone,
     error_message text,
     error_code text,
     triggered_by text DEFAULT 'cron'::text NOT NULL,
@@ -1116,25 +1118,34 @@ CREATE FUNCTION barkeep.provider_answered(p_account text, p_provider text) RETUR
     insert into barkeep.provider_health as held (account, provider, last_good_at)
     values (p_account, p_provider, clock_timestamp())
     on conflict (account) do update
-    set failures = 0, last_good_at = excluded.last_good_at, resting_until = null, probed_until = null
+    set failures = 0, failing_since = null, unanswered = 0, last_good_at = excluded.last_good_at, resting_until = null
     where held.failures > 0 or held.last_good_at is null or held.last_good_at < clock_timestamp() - interval '10 seconds'
 $$;
 
-CREATE FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unreachable boolean) RETURNS integer
+CREATE FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unanswered boolean, p_unreachable boolean) RETURNS integer
     LANGUAGE sql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    insert into barkeep.provider_health as held (account, provider, failures, last_error, last_failed_at, unreachable)
-    values (p_account, p_provider, 1, p_message, clock_timestamp(), p_unreachable)
+    insert into barkeep.provider_health as held
+        (account, provider, failures, failing_since, unanswered, last_error, last_failed_at, unreachable)
+    values (
+        p_account, p_provider, 1, clock_timestamp(), p_unanswered::int, p_message, clock_timestamp(), p_unreachable
+    )
     on conflict (account) do update
-    set failures = held.failures + 1, last_error = excluded.last_error, last_failed_at = excluded.last_failed_at,
-        unreachable = excluded.unreachable, probed_until = null,
+    set failures = held.failures + 1, failing_since = coalesce(held.failing_since, excluded.failing_since),
+        unanswered = case when p_unanswered then held.unanswered + 1 else 0 end,
+        last_error = excluded.last_error, last_failed_at = excluded.last_failed_at, unreachable = excluded.unreachable,
         resting_until = case
-            when held.failures + 1 >= 3 then clock_timestamp()
-                + least(interval '2 seconds' * power(2, least(held.failures - 2, 10)), interval '2 minutes')
+            when held.failures + 1 >= 3 then greatest(held.resting_until, clock_timestamp() + interval '2 seconds')
         end
-    where held.resting_until is null or held.resting_until <= clock_timestamp() or held.probed_until is not null;
-    select h.failures from barkeep.provider_health h where h.account = p_account
+    returning failures
+$$;
+
+CREATE FUNCTION barkeep.provider_not_tried(p_account text) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    update barkeep.provider_health set resting_until = clock_timestamp() where account = p_account and failures >= 3
 $$;
 
 CREATE FUNCTION barkeep.put_on_watchlist() RETURNS trigger
@@ -1206,22 +1217,33 @@ CREATE FUNCTION barkeep.readmit_failed() RETURNS integer
     select count(*)::int from readmitted
 $$;
 
-CREATE FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) RETURNS boolean
+CREATE FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_unanswered text, p_in_part boolean, p_final boolean, p_requests integer) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     v_run public.job_runs;
     v_over boolean;
+    -- The provider has answered others since this run's last request.
+    v_alone boolean := false;
 begin
     select * into v_run from public.job_runs where id = p_run for update;
     if not found or not barkeep.has_lease(v_run, p_worker, p_attempt) then
         return false;
     end if;
+    if p_unanswered is not null then
+        v_alone := p_in_part or exists (
+            select from barkeep.provider_health h
+            where h.account = p_unanswered and h.last_good_at > coalesce(v_run.unanswered_at, v_run.started_at)
+        );
+        p_counts := v_run.unanswered + v_alone::int >= 3;
+    end if;
     v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
     update public.job_runs
     set status = case when v_over then 'failed' else 'queued' end,
         failures = failures + p_counts::int,
+        unanswered = unanswered + v_alone::int,
+        unanswered_at = case when p_unanswered is null then unanswered_at else clock_timestamp() end,
         attempt = attempt - (not p_counts and not v_over)::int,
         error_code = p_code,
         error_message = p_message,
@@ -1670,7 +1692,7 @@ begin
         loop
             if not v_taken && v_run.slice and not coalesce(v_covered @> v_run.slice, false) then
                 update public.job_runs
-                set status = 'queued', failures = 0, attempt = 0, run_after = clock_timestamp(), finished_at = null,
+                set status = 'queued', failures = 0, unanswered = 0, attempt = 0, run_after = clock_timestamp(), finished_at = null,
                     updated_at = clock_timestamp()
                 where id = v_run.id;
                 v_taken := v_taken + tstzmultirange(v_run.slice);
@@ -1844,9 +1866,8 @@ CREATE FUNCTION barkeep.try_provider(p_account text) RETURNS boolean
     AS $$
     with tried as (
         update barkeep.provider_health
-        set probed_until = clock_timestamp() + interval '5 seconds'
-        where account = p_account and failures >= 3
-            and (probed_until is null or probed_until <= clock_timestamp())
+        set resting_until = clock_timestamp() + interval '15 seconds'
+        where account = p_account and failures >= 3 and (resting_until is null or resting_until <= clock_timestamp())
         returning account
     )
     select exists (select from tried)
@@ -2446,12 +2467,13 @@ CREATE TABLE barkeep.provider_health (
     account text NOT NULL,
     provider text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
+    failing_since timestamp with time zone,
+    unanswered integer DEFAULT 0 NOT NULL,
     last_error text,
     last_failed_at timestamp with time zone,
     last_good_at timestamp with time zone,
     unreachable boolean DEFAULT false NOT NULL,
-    resting_until timestamp with time zone,
-    probed_until timestamp with time zone
+    resting_until timestamp with time zone
 );
 
 ALTER TABLE ONLY barkeep.provider_health FORCE ROW LEVEL SECURITY;
@@ -3526,8 +3548,11 @@ GRANT ALL ON FUNCTION barkeep.pack_candidates(p_by_interest boolean, p_symbols t
 REVOKE ALL ON FUNCTION barkeep.provider_answered(p_account text, p_provider text) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.provider_answered(p_account text, p_provider text) TO service_role;
 
-REVOKE ALL ON FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unreachable boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unreachable boolean) TO service_role;
+REVOKE ALL ON FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unanswered boolean, p_unreachable boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.provider_failed(p_account text, p_provider text, p_message text, p_unanswered boolean, p_unreachable boolean) TO service_role;
+
+REVOKE ALL ON FUNCTION barkeep.provider_not_tried(p_account text) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.provider_not_tried(p_account text) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.put_on_watchlist() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.put_on_watchlist() TO service_role;
@@ -3535,8 +3560,8 @@ GRANT ALL ON FUNCTION barkeep.put_on_watchlist() TO service_role;
 REVOKE ALL ON FUNCTION barkeep.readmit_failed() FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.readmit_failed() TO service_role;
 
-REVOKE ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_final boolean, p_requests integer) TO service_role;
+REVOKE ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_unanswered text, p_in_part boolean, p_final boolean, p_requests integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION barkeep.record_failure(p_run uuid, p_worker text, p_attempt integer, p_code text, p_message text, p_retry_after interval, p_counts boolean, p_unanswered text, p_in_part boolean, p_final boolean, p_requests integer) TO service_role;
 
 REVOKE ALL ON FUNCTION barkeep.refresh_definitions(p_symbols text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION barkeep.refresh_definitions(p_symbols text[]) TO service_role;

@@ -71,6 +71,9 @@ pub(super) struct Backfill {
     /// Fetch this many days, and keep them from now on
     #[arg(long, value_name = "N", requires = "symbols", value_parser = clap::value_parser!(i32).range(1..=36_600))]
     days: Option<i32>,
+    /// Give up when no provider has answered for this long
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    patience: SignedDuration,
 }
 
 /// What `--json` prints.
@@ -263,7 +266,7 @@ impl Backfill {
             definitions::make_due(&engine.database, &self.symbols).await?;
             let (planned, _) = plan::plan_due(engine, Some(&self.symbols), clip).await?;
             let progress = self.wait_for_runs(engine, since, json).await?;
-            if planned.slices == 0 {
+            if planned.slices == 0 || engine.stop.is_cancelled() {
                 return Ok(progress);
             }
         }
@@ -283,6 +286,12 @@ impl Backfill {
             if progress.refused {
                 display.finish();
                 bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider rejects the credentials"));
+            }
+            if let Some(down) = engine.routes.down_for(&engine.database, self.patience).await? {
+                display.finish();
+                print_note(format_args!("{down}: given up"));
+                engine.stop.cancel();
+                return Ok(progress);
             }
             display.update(&progress);
             // Where all of them wait for the provider, nothing is missed by looking less often.

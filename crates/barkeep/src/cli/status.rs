@@ -94,7 +94,11 @@ fn render(report: &StatusReport) -> String {
     }
     for health in report.providers.iter().filter(|health| health.failures >= FAILING) {
         let reason = health.last_error.as_deref().unwrap_or_default();
-        lines.push(format!("provider    {} FAILING ({} times in a row): {reason}", health.provider, health.failures));
+        let since = health.failing_since.map_or_else(String::new, |since| format!(" since {since}"));
+        lines.push(format!(
+            "provider    {} FAILING{since} ({} times in a row): {reason}",
+            health.provider, health.failures
+        ));
     }
     if report.processes.is_empty() {
         lines.push("processes   none: start one with `barkeep up`".to_owned());

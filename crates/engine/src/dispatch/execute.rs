@@ -12,7 +12,11 @@ use store::{
     runs::{self, ClaimedRun},
 };
 
-use super::{ClaimedPack, LEASE, Scope, failure, unknown_symbols, urgency};
+use super::{
+    ClaimedPack, LEASE, Scope,
+    failure::{self, Spent},
+    unknown_symbols, urgency,
+};
 use crate::{
     commit,
     engine::Engine,
@@ -74,7 +78,7 @@ struct Execution<'a> {
 enum Interrupted {
     Fetch {
         error: FetchError,
-        requests: u32,
+        spent: Spent,
     },
     /// The answer can't be used yet, and nobody is to blame.
     Postponed {
@@ -130,7 +134,7 @@ impl Execution<'_> {
                     parts.push(others);
                     parts.push(suspects);
                 }
-                Err(Interrupted::Fetch { error, requests }) => {
+                Err(Interrupted::Fetch { error, spent }) => {
                     // A failure of the whole account also applies to parts that weren't requested yet.
                     let concerns_all = matches!(
                         error,
@@ -145,7 +149,7 @@ impl Execution<'_> {
                     } else {
                         self.open.extract_if(.., |run| part.contains(&run.ticker)).collect()
                     };
-                    failure::handle(engine, self.source.as_ref(), &failed, &error, requests).await?;
+                    failure::handle(engine, self.source.as_ref(), &failed, &error, spent).await?;
                 }
             }
         }
@@ -162,6 +166,7 @@ impl Execution<'_> {
         self.provider_failed = false;
         let mut fetching = prepared.send(source.as_ref());
         let mut last_page = Instant::now();
+        let mut answered_in_part = false;
         loop {
             // If this process was suspended for this long it may have lost its runs; then it sends no more requests.
             let renewed = async || runs::renew(&engine.database, runs, LEASE).await;
@@ -174,9 +179,11 @@ impl Execution<'_> {
                 Ok(Some(result)) => result,
                 Ok(None) => break,
                 Err(error) => {
-                    return Err(Interrupted::Fetch { error, requests: fetching.uncounted_requests() });
+                    let spent = Spent { requests: fetching.uncounted_requests(), answered_in_part };
+                    return Err(Interrupted::Fetch { error, spent });
                 }
             };
+            answered_in_part = true;
             if result.bars.is_empty() {
                 continue;
             }
@@ -229,7 +236,7 @@ fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown, request
                 .to_owned(),
         },
     };
-    Interrupted::Fetch { error, requests }
+    Interrupted::Fetch { error, spent: Spent { requests, answered_in_part: false } }
 }
 
 /// Renews the leases; returns when all of them are lost.

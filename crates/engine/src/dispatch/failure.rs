@@ -3,7 +3,8 @@
 //! In: the runs of a request and its [`FetchError`]. Out: the runs requeued, or failed with the reason. Throttled:
 //! all workers wait as long as the provider asked; the runs count no failure. Credentials: nothing is sent on that
 //! account until they are fixed; runs stay queued. Refused: a pack of several symbols is split, a single symbol's run
-//! fails. Everything else: retry with backoff, five times.
+//! fails. No answer (server errors, timeouts, refused connections): an outage costs the runs nothing, but a run that is not
+//! answered while others are is to blame. Everything else: retry with backoff, five times.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use metrics::counter;
 use providers::{BarSource, FetchError};
 use store::{
     StoreError, budget,
-    provider_health::FAILING,
-    runs::{self, ClaimedRun, Failure},
+    provider_health::{FAILING, Failed},
+    runs::{self, Blame, ClaimedRun, Failure},
     symbols,
 };
 
@@ -34,7 +35,16 @@ const POSTPONED: Duration = Duration::from_secs(300);
 /// read.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 
-/// Requeues the runs or fails them, according to the error. `requests`: how many requests the failure cost.
+/// What a request brought before it failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// HTTP requests that no outcome has counted.
+    pub requests: u32,
+    /// A part of the answer arrived.
+    pub answered_in_part: bool,
+}
+
+/// Requeues the runs or fails them, according to the error.
 ///
 /// # Errors
 /// If the database rejects the outcome or is unreachable.
@@ -43,26 +53,26 @@ pub async fn handle(
     source: &dyn BarSource,
     runs: &[ClaimedRun],
     error: &FetchError,
-    requests: u32,
+    spent: Spent,
 ) -> Result<(), StoreError> {
     let Some(first) = runs.first() else { return Ok(()) };
     // These block one provider only; another one may serve the runs.
     let waits =
         matches!(error, FetchError::Throttled { .. } | FetchError::Refusing { .. } | FetchError::Credentials { .. });
     let elsewhere = waits && another_has_it(engine, source, runs);
-    let (retry_after, counts, terminal) = match error {
+    let (retry_after, blame, terminal) = match error {
         // The wait belongs to the account and may be lifted early; the run itself need not wait.
         FetchError::Throttled { .. } => {
             tracing::info!(%error, "The provider asked to wait");
-            (RETRY_SOON, false, false)
+            (RETRY_SOON, Blame::Nobody, false)
         }
-        FetchError::Refusing { .. } => (RETRY_SOON, false, false),
+        FetchError::Refusing { .. } => (RETRY_SOON, Blame::Nobody, false),
         FetchError::Credentials { .. } => {
             tracing::error!(%error, "The provider rejected the credentials; runs stay queued until this is fixed");
             budget::block(&engine.database, source.account(), RETRY_CREDENTIALS, &error.to_string()).await?;
             match elsewhere {
-                true => (RETRY_SOON, false, false),
-                false => (RETRY_CREDENTIALS, false, false),
+                true => (RETRY_SOON, Blame::Nobody, false),
+                false => (RETRY_CREDENTIALS, Blame::Nobody, false),
             }
         }
         FetchError::Unavailable { .. } if another_has_it(engine, source, runs) => {
@@ -70,30 +80,40 @@ pub async fn handle(
             for run in runs {
                 engine.routes.avoid(source.account(), &run.ticker, run.timeframe);
             }
-            (RETRY_SOON, false, false)
+            (RETRY_SOON, Blame::Nobody, false)
         }
-        FetchError::Refused { .. } | FetchError::Unavailable { .. } => (Duration::ZERO, true, true),
+        FetchError::Refused { .. } | FetchError::Unavailable { .. } => (Duration::ZERO, Blame::Request, true),
         FetchError::BadData { .. } | FetchError::Server { .. } | FetchError::Transport { .. } => {
             let (account, provider) = (source.account(), &source.endpoint().provider);
-            let unreachable = matches!(error, FetchError::Transport { unreachable: true, .. });
-            let in_a_row = store::provider_health::record_failure(
-                &engine.database,
-                account,
-                provider,
-                &error.to_string(),
-                unreachable,
-            )
-            .await?;
-            // If the provider fails every request, the run is not to blame, and another provider takes over.
-            match in_a_row >= FAILING && another_has_it(engine, source, runs) {
-                true => (RETRY_SOON, false, false),
-                false => (backoff(first.failures), true, false),
+            let failed = match error {
+                FetchError::BadData { .. } => Failed::BadAnswer,
+                FetchError::Transport { unreachable, .. } => Failed::NoAnswer { unreachable: *unreachable },
+                _ => Failed::NoAnswer { unreachable: false },
+            };
+            let message = error.to_string();
+            let in_a_row =
+                store::provider_health::record_failure(&engine.database, account, provider, &message, failed).await?;
+            let is_failing = in_a_row >= FAILING;
+            match failed {
+                // If the provider fails every request, the run is not to blame, and another provider takes over.
+                _ if is_failing && another_has_it(engine, source, runs) => (RETRY_SOON, Blame::Nobody, false),
+                Failed::BadAnswer => (backoff(first.failures), Blame::Request, false),
+                // The provider's circuit decides when it is requested again, and lets all runs wait as long.
+                Failed::NoAnswer { .. } => {
+                    let retry_after = if is_failing { RETRY_SOON } else { backoff(first.failures) };
+                    (
+                        retry_after,
+                        Blame::Unanswered { account: account.to_owned(), in_part: spent.answered_in_part },
+                        false,
+                    )
+                }
             }
         }
     };
     let code = if elsewhere { "throttled" } else { error.code() };
     let message = error.to_string();
-    record(engine, runs, error, Failure { code, message, retry_after, counts, terminal, requests }).await?;
+    record(engine, runs, error, Failure { code, message, retry_after, blame, terminal, requests: spent.requests })
+        .await?;
     // The request was for this symbol alone. If the message doesn't name it, the asset list may settle whether it
     // exists.
     if let FetchError::Refused { tickers, message, .. } = error
@@ -117,8 +137,14 @@ pub(crate) async fn handle_invalid(
 ) -> Result<(), StoreError> {
     let Some((_, first)) = invalid.first() else { return Ok(()) };
     let (account, provider) = (source.account(), &source.endpoint().provider);
-    let in_a_row =
-        store::provider_health::record_failure(&engine.database, account, provider, &first.to_string(), false).await?;
+    let in_a_row = store::provider_health::record_failure(
+        &engine.database,
+        account,
+        provider,
+        &first.to_string(),
+        Failed::BadAnswer,
+    )
+    .await?;
     let mut requests = requests;
     for (run, error) in invalid {
         let runs = std::slice::from_ref(*run);
@@ -127,7 +153,7 @@ pub(crate) async fn handle_invalid(
             code: error.code(),
             message: error.to_string(),
             retry_after: if taken_over { RETRY_SOON } else { backoff(run.failures) },
-            counts: !taken_over,
+            blame: if taken_over { Blame::Nobody } else { Blame::Request },
             terminal: false,
             requests: std::mem::take(&mut requests),
         };
@@ -138,7 +164,7 @@ pub(crate) async fn handle_invalid(
 
 /// Records the failure of the runs, with a log message if it counts.
 async fn record(engine: &Engine, runs: &[ClaimedRun], error: &FetchError, failure: Failure) -> Result<(), StoreError> {
-    if let Some(first) = runs.first().filter(|_| failure.counts) {
+    if let Some(first) = runs.first().filter(|_| failure.blame != Blame::Nobody) {
         tracing::warn!(
             run = %first.id, symbol = %first.ticker, runs = runs.len(), failures = first.failures + 1, %error,
             "Fetching {} runs failed, among them {} {}", runs.len(), first.ticker, first.timeframe
@@ -158,7 +184,7 @@ pub async fn requeue_stopped(engine: &Engine, runs: &[ClaimedRun]) -> Result<(),
         code: "stopped",
         message: "Barkeep was stopped".to_owned(),
         retry_after: Duration::ZERO,
-        counts: false,
+        blame: Blame::Nobody,
         terminal: false,
         requests: 0,
     };
@@ -175,7 +201,7 @@ pub(crate) async fn postpone(
 ) -> Result<(), StoreError> {
     tracing::info!(runs = runs.len(), "{message}: requested again later");
     let failure =
-        Failure { code: "postponed", message, retry_after: POSTPONED, counts: false, terminal: false, requests };
+        Failure { code: "postponed", message, retry_after: POSTPONED, blame: Blame::Nobody, terminal: false, requests };
     runs::record_failure(&engine.database, runs, &failure).await?;
     Ok(())
 }
@@ -203,7 +229,7 @@ pub(crate) async fn requeue_until_allowed(
         code: "throttled",
         message: "the provider that has these bars accepts no requests now".to_owned(),
         retry_after: wait.clamp(REQUEUE_MIN, REQUEUE_MAX),
-        counts: false,
+        blame: Blame::Nobody,
         terminal: false,
         requests: 0,
     };
@@ -229,7 +255,7 @@ pub async fn requeue_not_stored(engine: &Engine, runs: &[ClaimedRun], error: &St
         code: "store",
         message: format!("the fetched bars could not be stored: {error}"),
         retry_after: if sessions_changed { RETRY_SOON } else { backoff(first.failures) },
-        counts: !sessions_changed,
+        blame: if sessions_changed { Blame::Nobody } else { Blame::Request },
         terminal: false,
         requests: 0,
     };

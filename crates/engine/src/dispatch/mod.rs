@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use market::{AssetClass, Ticker};
 use providers::{BarSource, budget::Urgency};
 use store::{
-    StoreError, budget,
+    StoreError, budget, provider_health,
     runs::{self, ClaimedRun, Order, QueuedRun},
 };
 
@@ -23,7 +23,7 @@ pub use self::{
     pack::{Pack, Packer},
     unknown_symbols::recheck_unknown,
 };
-use crate::{bases::Rows, engine::Engine};
+use crate::{bases::Rows, engine::Engine, providers::routes::RoutingSnapshot};
 
 /// A worker that doesn't renew its leases for this long loses its runs.
 const LEASE: Duration = Duration::from_secs(60);
@@ -185,12 +185,29 @@ pub struct ClaimedPack {
 /// # Errors
 /// If the database is unreachable.
 pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claimed, StoreError> {
+    let snapshot = engine.routes.snapshot(&engine.database).await?;
+    let claimed = claim_with(engine, &snapshot, order, scope).await?;
+    for account in &snapshot.probing {
+        let is_probed = matches!(&claimed, Claimed::Pack(pack) if pack.source.account() == account);
+        if !is_probed {
+            provider_health::give_up_probe(&engine.database, account).await?;
+        }
+    }
+    Ok(claimed)
+}
+
+async fn claim_with(
+    engine: &Engine,
+    snapshot: &RoutingSnapshot,
+    order: Order,
+    scope: &Scope,
+) -> Result<Claimed, StoreError> {
     let waiting = match scope {
         Scope::All => None,
         Scope::Symbols(tickers) => Some(tickers.as_slice()),
     };
-    let (snapshot, market) = (engine.routes.snapshot(&engine.database).await?, engine.market());
-    let classes = [AssetClass::Stock, AssetClass::Crypto].map(|class| (class, engine.routes.allows(class, &snapshot)));
+    let market = engine.market();
+    let classes = [AssetClass::Stock, AssetClass::Crypto].map(|class| (class, engine.routes.allows(class, snapshot)));
     let served = classes.iter().filter(|(class, _)| engine.routes.serving(*class).next().is_some());
     let (ready, busy): (Vec<_>, Vec<_>) = served.partition(|(_, (now, ..))| *now);
     if ready.is_empty() && !busy.is_empty() {
@@ -222,14 +239,14 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
         let Some(head) = candidates.first() else { return Vec::new() };
         // Within a scope of symbols everything is foreground, background runs too.
         let head = QueuedRun { by_interest: head.by_interest || waiting.is_some(), ..head.clone() };
-        let Some(source) = engine.routes.source_for(&head, &snapshot, &market) else {
+        let Some(source) = engine.routes.source_for(&head, snapshot, &market) else {
             // Claimed as well: a run that no provider can serve, to plan it again; runs that have to wait, to requeue
             // them behind others.
             unserved = engine.routes.first_capable(&head, &market).is_none();
             if unserved {
                 return vec![head.id];
             }
-            let must_wait = |run: &&QueuedRun| engine.routes.source_for(run, &snapshot, &market).is_none();
+            let must_wait = |run: &&QueuedRun| engine.routes.source_for(run, snapshot, &market).is_none();
             return candidates.iter().filter(must_wait).map(|run| run.id).collect();
         };
         let limits = source.limits(head.ticker.asset_class());
@@ -247,7 +264,7 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
             Claimed::NotNow(Duration::ZERO)
         }
         (Some(first), None) => {
-            let (.., wait) = engine.routes.allows(first.ticker.asset_class(), &snapshot);
+            let (.., wait) = engine.routes.allows(first.ticker.asset_class(), snapshot);
             failure::requeue_until_allowed(engine, &runs, wait).await?;
             Claimed::NotNow(Duration::ZERO)
         }
@@ -256,10 +273,12 @@ pub async fn claim(engine: &Engine, order: Order, scope: &Scope) -> Result<Claim
     })
 }
 
-/// Requeues the runs that wait for better credentials: a process that starts may have new ones.
+/// Requeues the runs that wait for better credentials, and lets providers that failed be probed at once: a process that starts
+/// may have better settings.
 pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
     for source in engine.routes.all() {
         budget::unblock(&engine.database, source.account()).await?;
+        provider_health::give_up_probe(&engine.database, source.account()).await?;
     }
     runs::retry_credentials(&engine.database).await?;
     Ok(())

@@ -16,7 +16,7 @@ use providers::{BarSource, Limits};
 use store::{
     Database, StoreError,
     budget::{self, AccountBudget},
-    provider_health::{self as health, FAILING},
+    provider_health::{self as health, ProviderHealth},
     runs::QueuedRun,
 };
 
@@ -25,10 +25,7 @@ use crate::{bases::base_of, market_now::Market};
 /// The start of available history moves on with the clock: runs planned shortly before are still requested.
 const HISTORY_TOLERANCE: SignedDuration = SignedDuration::from_hours(12);
 
-/// How long the circuit of an unreachable provider is open if no other can do its work.
-const SOLE_PROVIDER_PAUSE: SignedDuration = SignedDuration::from_secs(4);
-
-/// How long the circuit stays open for others while one request probes the provider.
+/// How long others wait at least while one request probes the provider.
 const PROBE_PERIOD: SignedDuration = SignedDuration::from_secs(1);
 
 /// How long a series that a provider could not supply is routed to others.
@@ -55,6 +52,8 @@ pub struct RoutingSnapshot {
     budgets: HashMap<String, AccountBudget>,
     /// Accounts whose circuit is open.
     open_circuits: HashMap<String, OpenCircuit>,
+    /// Accounts that the holder of this snapshot is to probe with its next request.
+    pub probing: Vec<String>,
     now: Timestamp,
 }
 
@@ -108,27 +107,61 @@ impl Routes {
             }
         }
         let now = Timestamp::now();
-        let mut open_circuits = HashMap::new();
-        for health in health::all(database).await?.into_iter().filter(|health| health.failures >= FAILING) {
+        let (mut open_circuits, mut probing) = (HashMap::new(), Vec::new());
+        for health in health::all(database).await?.into_iter().filter(ProviderHealth::is_failing) {
             let Some(route) = self.routes.iter().find(|route| route.source.account() == health.account) else {
                 continue;
             };
-            // If no other provider can do its work, the circuit opens only if it is unreachable, and not for long.
-            let soon = health.last_failed_at.and_then(|at| at.checked_add(SOLE_PROVIDER_PAUSE).ok());
-            let alone = soon.filter(|_| health.unreachable);
-            let mut circuit = OpenCircuit { until: health.resting_until, alone };
-            let over = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
-            let shared = route.serves.iter().any(|class| self.serving(*class).count() > 1);
-            if over(if shared { circuit.until } else { circuit.alone })
-                && (shared || health.unreachable)
-                && !health::begin_probe(database, &health.account).await?
-            {
-                let soon_again = now.checked_add(PROBE_PERIOD).ok();
-                circuit = OpenCircuit { until: soon_again, alone: soon_again.filter(|_| health.unreachable) };
+            // A sole provider whose answers are bad goes on, since others of its answers may be good; one that is down
+            // doesn't.
+            let is_down = health.is_down();
+            let is_shared = route.serves.iter().any(|class| self.serving(*class).count() > 1);
+            if !is_down && !is_shared {
+                continue;
             }
-            open_circuits.insert(health.account, circuit);
+            let mut until = health.resting_until.filter(|until| *until > now);
+            if until.is_none() {
+                match health::begin_probe(database, &health.account).await? {
+                    true => probing.push(health.account.clone()),
+                    false => until = now.checked_add(PROBE_PERIOD).ok(),
+                }
+            }
+            open_circuits.insert(health.account, OpenCircuit { until, alone: until.filter(|_| is_down) });
         }
-        Ok(RoutingSnapshot { budgets, open_circuits, now })
+        Ok(RoutingSnapshot { budgets, open_circuits, probing, now })
+    }
+
+    /// Whether one of the class's providers answers, as far as is known.
+    ///
+    /// # Errors
+    /// If the database is unreachable.
+    pub async fn is_answered(&self, database: &Database, class: AssetClass) -> Result<bool, StoreError> {
+        let down: Vec<ProviderHealth> =
+            health::all(database).await?.into_iter().filter(ProviderHealth::is_down).collect();
+        Ok(self.serving(class).any(|source| !down.iter().any(|down| down.account == source.account())))
+    }
+
+    /// What the last of the providers says if none of them has answered for so long.
+    ///
+    /// # Errors
+    /// If the database is unreachable.
+    pub async fn down_for(&self, database: &Database, long: SignedDuration) -> Result<Option<String>, StoreError> {
+        let down: Vec<ProviderHealth> =
+            health::all(database).await?.into_iter().filter(ProviderHealth::is_down).collect();
+        let now = Timestamp::now();
+        let mut says = None;
+        for source in self.all() {
+            let health = down.iter().find(|health| health.account == source.account());
+            let Some((health, since)) = health.and_then(|health| Some((health, health.failing_since?))) else {
+                return Ok(None);
+            };
+            if now.duration_since(since) < long {
+                return Ok(None);
+            }
+            let last = health.last_error.as_deref().unwrap_or("no answer");
+            says = Some(format!("{} has been failing since {since}: {last}", health.provider));
+        }
+        Ok(says)
     }
 
     /// The provider to use for a run: the first that has its bars and accepts requests now.

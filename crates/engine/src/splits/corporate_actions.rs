@@ -35,6 +35,10 @@ pub async fn run(engine: Engine) {
 /// Checks the stocks that are due, once.
 pub async fn run_once(engine: &Engine) {
     let most = i64::try_from(batch(engine)).unwrap_or(1);
+    // While no provider answers, the requests for bars find out when one does.
+    if matches!(engine.routes.is_answered(&engine.database, AssetClass::Stock).await, Ok(false)) {
+        return;
+    }
     let updated = match corporate_actions::take_due(&engine.database, most).await {
         Ok(tickers) if tickers.is_empty() => Ok(()),
         Ok(tickers) => fetch_actions(engine, &tickers).await.map(|_| ()),
@@ -70,6 +74,9 @@ pub struct Outstanding {
 /// Between tries to fetch what could not be fetched.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
+/// The same while no provider answers anybody.
+const WHILE_DOWN: Duration = Duration::from_secs(15);
+
 /// How often a wait that a provider or its budget asks for is waited for.
 const MOST_WAITS: usize = 20;
 
@@ -90,6 +97,10 @@ pub async fn fetch_all(engine: &Engine, tickers: &[Ticker]) -> Result<Outstandin
             Lookup::Known => return Ok(Outstanding::default()),
             Lookup::NoSource => return Ok(Outstanding { unlisted: unknown, ..Outstanding::default() }),
             Lookup::Wait(wait) => waits.next().map(|_| wait),
+            // For as long as the bars are waited for.
+            Lookup::TryLater if !engine.routes.is_answered(&engine.database, AssetClass::Stock).await? => {
+                Some(WHILE_DOWN)
+            }
             Lookup::TryLater => pauses.next(),
         };
         let Some(pause) = pause else {

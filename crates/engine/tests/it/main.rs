@@ -9,6 +9,7 @@ mod changed_sessions;
 mod forming_bars;
 mod interest;
 mod lost_leases;
+mod outages;
 mod packing;
 mod planning;
 mod stages;

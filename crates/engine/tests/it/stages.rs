@@ -148,11 +148,12 @@ impl Bench {
         self.sql("update job_definitions set next_due_at = 'epoch'").await;
     }
 
-    /// Ends all waits: runs' retry delays, and accounts' blocks.
+    /// Ends all waits: runs' retry delays, accounts' blocks, and the pause of a provider's circuit.
     pub(crate) async fn end_waits(&self) {
         self.sql(
             "update job_runs set run_after = now() where status = 'queued';
-            update barkeep.budgets set blocked_until = null, blocked_reason = null, blocked_message = null",
+            update barkeep.budgets set blocked_until = null, blocked_reason = null, blocked_message = null;
+            update barkeep.provider_health set resting_until = null",
         )
         .await;
     }

@@ -2,10 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::{Value, json};
-use store::{
-    provider_health::{FAILING, ProviderHealth},
-    scheduler,
-};
+use store::{provider_health::ProviderHealth, scheduler};
 
 use crate::{
     app::{App, ProviderState},
@@ -33,10 +30,10 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
     };
     // A connected provider may fail later.
     let failing = store::provider_health::all(&app.database).await.unwrap_or_default();
-    let failing = failing.into_iter().find(|health| health.failures >= FAILING);
+    let failing = failing.into_iter().find(ProviderHealth::is_failing_now);
     let provider = match failing {
-        Some(ProviderHealth { provider, last_error, .. }) => {
-            json!({ "state": "failing", "name": provider, "reason": last_error })
+        Some(ProviderHealth { provider, last_error, failing_since, .. }) => {
+            json!({ "state": "failing", "name": provider, "since": failing_since, "reason": last_error })
         }
         None => provider,
     };

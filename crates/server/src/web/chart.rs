@@ -91,7 +91,7 @@ pub(super) async fn page(
     // It may be a typo: an unknown symbol is requested only after confirmation.
     if data.is_none() && known.is_none() {
         let body = unknown_symbol(&ticker, &matches, &visitor.csrf);
-        return Ok(Page { title: ticker.as_str(), nav: "", script: None, body }.render(&app, &visitor.csrf));
+        return Ok(Page { title: ticker.as_str(), nav: "", script: None, body }.render(&app, &visitor.csrf).await);
     }
     let name = known.map(|found| found.description.as_str()).unwrap_or_default();
     let is_watched =
@@ -128,7 +128,7 @@ pub(super) async fn page(
             script #first type="application/json" { (PreEscaped(inline_json(data.as_ref()))) }
         }
     };
-    Ok(Page { title: ticker.as_str(), nav: "", script: Some("chart.js"), body }.render(&app, &visitor.csrf))
+    Ok(Page { title: ticker.as_str(), nav: "", script: Some("chart.js"), body }.render(&app, &visitor.csrf).await)
 }
 
 /// JSON in a script element: it must not contain `</script>`.

@@ -52,7 +52,7 @@ pub(super) async fn page(
         section #map aria-live="off" hx-get={ "/coverage/now?skip=" (query.skip) } hx-trigger="barkeep:bars from:body throttle:1s, every 30s"
             hx-swap="innerMorph" { (table) }
     };
-    Ok(Page { title: "Coverage", nav: "/coverage", script: None, body }.render(&app, &visitor.csrf))
+    Ok(Page { title: "Coverage", nav: "/coverage", script: None, body }.render(&app, &visitor.csrf).await)
 }
 
 pub(super) async fn fragment(
@@ -163,7 +163,7 @@ pub(super) async fn series(
         @else { (gaps_table(&gaps, &app.calendars.current().sessions_of(calendar), timeframe)) }
     } };
     let title = format!("{ticker} {timeframe}");
-    Ok(Page { title: &title, nav: "/coverage", script: None, body }.render(&app, &visitor.csrf))
+    Ok(Page { title: &title, nav: "/coverage", script: None, body }.render(&app, &visitor.csrf).await)
 }
 
 /// One row per session and gap, newest first.

@@ -15,6 +15,7 @@ use store::{
 use super::{
     format,
     layout::{self, Page},
+    outage,
     page_error::PageError,
     visitor::Visitor,
 };
@@ -29,11 +30,16 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
         h1 { "Health" }
         section #health aria-live="off" hx-get="/health/now" hx-trigger="every 10s" hx-swap="innerMorph" { (report) }
     };
-    Ok(Page { title: "Health", nav: "/health", script: None, body }.render(&app, &visitor.csrf))
+    Ok(Page { title: "Health", nav: "/health", script: None, body }.render(&app, &visitor.csrf).await)
 }
 
 pub(super) async fn fragment(State(app): State<App>, visitor: Visitor) -> Result<Response, PageError> {
     Ok(layout::fragment(report(&app, &visitor).await?))
+}
+
+/// The banner of all pages.
+pub(super) async fn outage(State(app): State<App>, _visitor: Visitor) -> Response {
+    layout::fragment(outage::banner(&app.database).await)
 }
 
 async fn report(app: &App, visitor: &Visitor) -> Result<Markup, PageError> {
@@ -146,7 +152,7 @@ async fn providers_table(database: &store::Database, now: Timestamp) -> Result<M
                 tr {
                     th scope="row" { (health.provider) }
                     @match health.failures {
-                        n if n >= FAILING => td.bad { "failing" @if let Some(until) = health.resting_until { ", paused until " (format::instant(until)) } },
+                        n if n >= FAILING => td.bad { "failing" @if let Some(since) = health.failing_since { " since " (format::instant(since)) } @if let Some(until) = health.resting_until { ", paused until " (format::instant(until)) } },
                         n if n > 0 => td.warn { (n) " consecutive failures" },
                         _ => td.good { "healthy" },
                     }

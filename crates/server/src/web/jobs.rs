@@ -29,7 +29,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Result<Res
         section #jobs aria-live="off" hx-get="/jobs/now" hx-trigger="barkeep:work from:body, barkeep:bars from:body throttle:1s, every 15s"
             hx-swap="innerMorph" { (tables) }
     };
-    Ok(Page { title: "Jobs", nav: "/jobs", script: None, body }.render(&app, &visitor.csrf))
+    Ok(Page { title: "Jobs", nav: "/jobs", script: None, body }.render(&app, &visitor.csrf).await)
 }
 
 pub(super) async fn fragment(State(app): State<App>, visitor: Visitor) -> Result<Response, PageError> {

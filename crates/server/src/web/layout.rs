@@ -6,7 +6,7 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 
-use super::assets;
+use super::{assets, outage};
 use crate::app::{App, ProviderState};
 
 /// Nothing from other hosts, nothing inline, no framing.
@@ -33,8 +33,9 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    pub(super) fn render(self, app: &App, csrf: &str) -> Response {
+    pub(super) async fn render(self, app: &App, csrf: &str) -> Response {
         let state = app.provider.borrow().clone();
+        let outage = outage::banner(&app.database).await;
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -52,6 +53,8 @@ impl Page<'_> {
                         (menu(csrf))
                     }
                     (simulated_banner(&state))
+                    div #outage role="status" hx-get="/provider/now" hx-swap="innerHTML"
+                        hx-trigger="barkeep:work from:body throttle:1s, every 15s" { (outage) }
                     div #connection role="status" hidden {}
                     main #main tabindex="-1" { (self.body) }
                     div #toasts role="status" aria-live="polite" {}

@@ -12,6 +12,7 @@ mod health;
 mod jobs;
 mod layout;
 mod live;
+mod outage;
 mod page_error;
 mod quote;
 mod search;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/coverage/{symbol}/{timeframe}", get(coverage::series))
         .route("/health", get(health::page))
         .route("/health/now", get(health::fragment))
+        .route("/provider/now", get(health::outage))
 }
 
 /// Event streams, which have no timeout.

@@ -63,7 +63,7 @@ pub(super) async fn search(
         }
         @if found.is_empty() { (no_results(&text)) }
     };
-    Ok(Page { title: "Search", nav: "/search", script: None, body }.render(&app, &visitor.csrf))
+    Ok(Page { title: "Search", nav: "/search", script: None, body }.render(&app, &visitor.csrf).await)
 }
 
 async fn recent_searches(app: &App, visitor: &Visitor) -> Result<Vec<Found>, PageError> {

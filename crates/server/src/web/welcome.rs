@@ -44,7 +44,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Response {
             } }
         }
     };
-    Page { title: "Market data", nav: "/welcome", script: None, body }.render(&app, &visitor.csrf)
+    Page { title: "Market data", nav: "/welcome", script: None, body }.render(&app, &visitor.csrf).await
 }
 
 fn current_provider(state: &ProviderState) -> Markup {

@@ -116,14 +116,29 @@ pub struct Outcome<'a> {
     pub requests: u32,
 }
 
+/// What a failure counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// Nothing: the run is requeued unchanged.
+    Nobody,
+    /// The request or its response: five of these fail the run for good.
+    Request,
+    /// This account gave no answer. While it answers nobody that counts for nothing; a run that it doesn't answer three
+    /// times while it answers others is to blame.
+    Unanswered {
+        account: String,
+        /// The answer began, and broke off.
+        in_part: bool,
+    },
+}
+
 /// How a failed run continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub code: &'static str,
     pub message: String,
     pub retry_after: Duration,
-    /// The provider or its response is to blame: five of these fail the run for good.
-    pub counts: bool,
+    pub blame: Blame,
     /// Retrying is of no use.
     pub terminal: bool,
     pub requests: u32,

@@ -3,7 +3,7 @@
 use market::{Range, Ticker};
 use uuid::Uuid;
 
-use super::{ClaimedRun, Failure, Outcome, attempts, ids};
+use super::{Blame, ClaimedRun, Failure, Outcome, attempts, ids};
 use crate::{
     Database, ServiceTx, StoreError,
     definitions::{Which, due_now},
@@ -47,7 +47,7 @@ pub async fn record_failure(database: &Database, runs: &[ClaimedRun], failure: &
     let mut tx = database.begin().await?;
     let held: i64 = query_scalar(
         "select count(*) filter (where barkeep.record_failure(
-            u.id, $1, u.attempt, $4, $5, $6, $7, $8, case when u.n = 1 then $9 else 0 end
+            u.id, $1, u.attempt, $4, $5, $6, $7, $8, $9, $10, case when u.n = 1 then $11 else 0 end
         ))
         from (
             select * from unnest($2::uuid[], $3::int[]) with ordinality as a (id, attempt, n) order by a.id
@@ -59,7 +59,12 @@ pub async fn record_failure(database: &Database, runs: &[ClaimedRun], failure: &
     .bind(failure.code)
     .bind(&failure.message)
     .bind(interval(failure.retry_after))
-    .bind(failure.counts)
+    .bind(failure.blame == Blame::Request)
+    .bind(match &failure.blame {
+        Blame::Unanswered { account, .. } => Some(account),
+        Blame::Nobody | Blame::Request => None,
+    })
+    .bind(matches!(failure.blame, Blame::Unanswered { in_part: true, .. }))
     .bind(failure.terminal)
     .bind(i32::try_from(failure.requests).unwrap_or(i32::MAX))
     .fetch_one(&mut *tx)

@@ -16,8 +16,11 @@ create table public.job_runs (
     provider text,
     -- How often it was claimed; together with worker it fences the outcome.
     attempt int not null default 0,
-    -- How often the provider failed: five failures end it as failed.
+    -- Failures that it or its request is to blame for: five end it as failed.
     failures int not null default 0,
+    -- How often its provider gave it no answer and answered others, and when it last gave none.
+    unanswered int not null default 0,
+    unanswered_at timestamptz,
     error_message text,
     error_code text,
     triggered_by text not null default 'cron',
@@ -197,7 +200,7 @@ begin
         loop
             if not v_taken && v_run.slice and not coalesce(v_covered @> v_run.slice, false) then
                 update public.job_runs
-                set status = 'queued', failures = 0, attempt = 0, run_after = clock_timestamp(), finished_at = null,
+                set status = 'queued', failures = 0, unanswered = 0, attempt = 0, run_after = clock_timestamp(), finished_at = null,
                     updated_at = clock_timestamp()
                 where id = v_run.id;
                 v_taken := v_taken + tstzmultirange(v_run.slice);

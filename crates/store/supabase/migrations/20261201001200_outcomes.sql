@@ -164,12 +164,13 @@ begin
 end
 $$;
 
--- Records a failure. A failed run is requeued. If the provider or the response is to blame (p_counts) the fifth failure
--- ends it as failed instead, and so does p_final; if the provider only asked to wait, it is requeued unchanged. False:
--- the lease went to another worker.
+-- Records a failure. A failed run is requeued. If the request or its response is to blame (p_counts) the fifth failure
+-- ends it as failed instead, and so does p_final; if the provider only asked to wait, it is requeued unchanged. p_unanswered
+-- is the account that gave no answer, or broke off in the middle of one (p_in_part): a run for which that happens three times
+-- while others are answered, or in the middle, is to blame, and while nobody is answered nothing is. False: the lease went to another worker.
 create function barkeep.record_failure(
     p_run uuid, p_worker text, p_attempt int, p_code text, p_message text, p_retry_after interval, p_counts boolean,
-    p_final boolean, p_requests int
+    p_unanswered text, p_in_part boolean, p_final boolean, p_requests int
 ) returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -177,15 +178,26 @@ as $$
 declare
     v_run public.job_runs;
     v_over boolean;
+    -- The provider has answered others since this run's last request.
+    v_alone boolean := false;
 begin
     select * into v_run from public.job_runs where id = p_run for update;
     if not found or not barkeep.has_lease(v_run, p_worker, p_attempt) then
         return false;
     end if;
+    if p_unanswered is not null then
+        v_alone := p_in_part or exists (
+            select from barkeep.provider_health h
+            where h.account = p_unanswered and h.last_good_at > coalesce(v_run.unanswered_at, v_run.started_at)
+        );
+        p_counts := v_run.unanswered + v_alone::int >= 3;
+    end if;
     v_over := p_final or (p_counts and v_run.failures + 1 >= 5);
     update public.job_runs
     set status = case when v_over then 'failed' else 'queued' end,
         failures = failures + p_counts::int,
+        unanswered = unanswered + v_alone::int,
+        unanswered_at = case when p_unanswered is null then unanswered_at else clock_timestamp() end,
         attempt = attempt - (not p_counts and not v_over)::int,
         error_code = p_code,
         error_message = p_message,

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use market::Timeframe;
 use store::{
-    definitions, runs,
-    runs::{ClaimedRun, Failure},
+    definitions,
+    provider_health::{self, Failed},
+    runs,
+    runs::{Blame, ClaimedRun, Failure},
     symbols,
 };
 use testkit::Owner;
@@ -19,12 +21,15 @@ for_every_owner! {
 
 for_one_owner! {
     being_told_to_wait_spends_no_attempt,
+    no_answer_counts_only_where_others_are_answered,
+    one_request_in_a_while_probes_a_provider_that_fails,
     what_is_no_use_trying_again_is_failed_at_once,
     what_failed_says_so_until_it_is_tried_again,
 }
 
 fn failure(code: &'static str, counts: bool, terminal: bool) -> Failure {
-    Failure { code, message: format!("{code}!"), retry_after: Duration::ZERO, counts, terminal, requests: 1 }
+    let blame = if counts { Blame::Request } else { Blame::Nobody };
+    Failure { code, message: format!("{code}!"), retry_after: Duration::ZERO, blame, terminal, requests: 1 }
 }
 
 async fn one_held(owner: Owner) -> (Site, ClaimedRun) {
@@ -75,6 +80,77 @@ async fn being_told_to_wait_spends_no_attempt(owner: Owner) {
         assert!(fail(&site.database, &run, &failure("throttled", false, false)).await.unwrap());
     }
     assert_eq!(site.rows(RUN).await, ["(queued,0,0,throttled,throttled!,31,t,f)"]);
+}
+
+async fn no_answer_counts_only_where_others_are_answered(owner: Owner) {
+    let (site, mut run) = one_held(owner).await;
+    let unanswered = |in_part| Failure {
+        blame: Blame::Unanswered { account: "account".to_owned(), in_part },
+        ..failure("server", false, false)
+    };
+    let mut fails = async |in_part, expected: &str| {
+        assert!(fail(&site.database, &run, &unanswered(in_part)).await.unwrap());
+        assert_eq!(site.rows("select status, attempt, failures from job_runs").await, [expected.to_owned()]);
+        run = site.claim("worker").await.unwrap();
+    };
+    let others_are_answered =
+        async || provider_health::record_success(&site.database, "account", "test").await.unwrap();
+    let is_down = async || {
+        let failed = Failed::NoAnswer { unreachable: false };
+        provider_health::record_failure(&site.database, "account", "test", "503", failed).await.unwrap();
+    };
+    // Once while others are answered, and then nobody is.
+    others_are_answered().await;
+    fails(false, "(queued,0,0)").await;
+    for _ in 0..10 {
+        is_down().await;
+        fails(false, "(queued,0,0)").await;
+    }
+    others_are_answered().await;
+    fails(false, "(queued,0,0)").await;
+    fails(false, "(queued,0,0)").await;
+    is_down().await;
+    others_are_answered().await;
+    fails(false, "(queued,1,1)").await;
+    // An answer that begins is one.
+    fails(true, "(queued,2,2)").await;
+}
+
+async fn one_request_in_a_while_probes_a_provider_that_fails(owner: Owner) {
+    let site = Site::at(owner, TUESDAY).await;
+    let fails =
+        async |failed| provider_health::record_failure(&site.database, "account", "test", "503", failed).await.unwrap();
+    let may = async || provider_health::begin_probe(&site.database, "account").await.unwrap();
+    let health = async || provider_health::all(&site.database).await.unwrap().remove(0);
+    let rests = async |seconds: &str| {
+        let until =
+            format!("select resting_until > clock_timestamp() + interval '{seconds} s' from barkeep.provider_health");
+        site.value(&until).await == "t"
+    };
+    assert!(may().await, "one that was never used");
+    let silent = Failed::NoAnswer { unreachable: true };
+    assert_eq!((fails(silent).await, fails(Failed::BadAnswer).await), (1, 2));
+    let since = health().await.failing_since;
+    assert!(since.is_some() && may().await);
+    assert_eq!((fails(silent).await, health().await.unanswered), (3, 1));
+    assert!(health().await.is_failing() && !health().await.is_down());
+    assert!(!may().await && rests("1").await && !rests("3").await);
+    for in_a_row in 4..=6 {
+        assert_eq!(fails(silent).await, in_a_row);
+    }
+    assert!(health().await.is_down());
+    assert_eq!(health().await.failing_since, since);
+    site.run("update barkeep.provider_health set resting_until = now()").await;
+    assert!(may().await);
+    assert!(!may().await && rests("14").await);
+    fails(silent).await;
+    assert!(rests("13").await, "a failed probe doesn't bring the next one forward");
+    provider_health::give_up_probe(&site.database, "account").await.unwrap();
+    assert!(may().await && !may().await);
+    provider_health::record_success(&site.database, "account", "test").await.unwrap();
+    assert!(may().await && may().await);
+    let after = health().await;
+    assert_eq!((after.failures, after.failing_since, after.unanswered), (0, None, 0));
 }
 
 async fn what_is_no_use_trying_again_is_failed_at_once(owner: Owner) {

@@ -40,7 +40,7 @@ fn failure() -> Failure {
         code: "transport",
         message: "connection reset".to_owned(),
         retry_after: Duration::ZERO,
-        counts: true,
+        blame: store::runs::Blame::Request,
         terminal: false,
         requests: 1,
     }

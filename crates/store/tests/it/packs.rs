@@ -179,7 +179,7 @@ async fn a_pack_that_fails_counts_against_each_of_its_runs_and_costs_its_request
         code: "server",
         message: "failed with 500".to_owned(),
         retry_after: std::time::Duration::ZERO,
-        counts: true,
+        blame: store::runs::Blame::Request,
         terminal: false,
         requests: 2,
     };

@@ -78,7 +78,7 @@ async fn what_nobody_wants_any_more_is_paused_and_its_queue_cancelled(owner: Own
         code: "transport",
         message: "reset".to_owned(),
         retry_after: std::time::Duration::ZERO,
-        counts: true,
+        blame: store::runs::Blame::Request,
         terminal: false,
         requests: 1,
     };

@@ -133,7 +133,7 @@ async fn a_session_that_could_not_be_read_once_more_is_tried_again_and_is_no_fai
         code: "refused",
         message: "no".to_owned(),
         retry_after: Duration::ZERO,
-        counts: true,
+        blame: store::runs::Blame::Request,
         terminal: true,
         requests: 1,
     };

@@ -80,7 +80,7 @@ pub(crate) async fn page(
         section #rows aria-live="off" hx-get=(url) hx-trigger="barkeep:bars from:body throttle:1s, barkeep:lists from:body"
             hx-swap="innerMorph" { (rows(&list_page)) }
     };
-    Ok(Page { title: "Watchlist", nav: "/", script: Some("lists.js"), body }.render(&app, &visitor.csrf))
+    Ok(Page { title: "Watchlist", nav: "/", script: Some("lists.js"), body }.render(&app, &visitor.csrf).await)
 }
 
 pub(crate) async fn fragment(
