@@ -86,6 +86,10 @@ const SAME_SPLIT_WITHIN: i32 = 30;
 /// The same for dividends of the same amount: some are paid every week.
 const SAME_DIVIDEND_WITHIN: i32 = 4;
 
+/// A source that lists one dividend in place of another has corrected its day or its amount, by no more than this.
+const CORRECTED_WITHIN: i32 = 6;
+const CORRECTED_BY: f64 = 0.2;
+
 /// Judges all records of one stock. `around` returns the trades around a day, if there are any.
 pub fn judge(records: Vec<Record>, around: impl Fn(Date) -> Option<Around>) -> Vec<Judged> {
     let mut days: BTreeMap<(Date, bool), Vec<Record>> = BTreeMap::new();
@@ -149,7 +153,7 @@ fn judge_splits(records: Vec<Record>, around: Option<Around>) -> Vec<Judged> {
     let rank = |index: usize| {
         let (Some(record), Some((fit, off))) = (records.get(index), fits.get(index)) else { return None };
         // Equal ratios fit equally, whatever their last digit.
-        let off = if *fit == Fit::Shown { (off * -1e6).round() } else { 0.0 };
+        let off = if *fit == Fit::Shown { (off * -1e3).round() } else { 0.0 };
         Some((*fit, off, record.listed, record.source != NOTICED, record.seen))
     };
     let best = (0..records.len()).max_by(|a, b| rank(*a).partial_cmp(&rank(*b)).unwrap_or(std::cmp::Ordering::Equal));
@@ -199,11 +203,16 @@ fn one_of_each_event(judged: &mut [Judged]) {
     };
     let same = |one: &Judged, other: &Judged| {
         let (a, b) = (&one.record.action, &other.record.action);
-        let within = if ratio(a).is_some() { SAME_SPLIT_WITHIN } else { SAME_DIVIDEND_WITHIN };
+        let is_corrected = one.record.source == other.record.source && one.record.listed != other.record.listed;
+        let (within, by) = match (ratio(a).is_some(), is_corrected) {
+            (true, _) => (SAME_SPLIT_WITHIN, 0.01),
+            (false, true) => (CORRECTED_WITHIN, CORRECTED_BY),
+            (false, false) => (SAME_DIVIDEND_WITHIN, 0.01),
+        };
         // A source lists each of its events once.
         (one.record.source != other.record.source || !one.record.listed || !other.record.listed)
             && ratio(a).is_some() == ratio(b).is_some()
-            && (value(a) / value(b) - 1.0).abs() < 0.01
+            && (value(a) / value(b) - 1.0).abs() <= by
             && a.ex_date.until(b.ex_date).is_ok_and(|span| span.get_days().abs() <= within)
     };
     for first in 0..judged.len() {

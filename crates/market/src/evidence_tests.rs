@@ -94,6 +94,11 @@ fn of_several_records_for_a_day_the_one_that_fits_the_step_holds_and_none_is_mul
     for around in [None, step(1_000.0, 101.0)] {
         assert_eq!(verdicts(&twice, around).iter().filter(|verdict| verdict.is_applied()).count(), 1, "{around:?}");
     }
+    // A source that writes the same ratio with other digits.
+    for around in [None, step(4_000.0, 3_000.0), step(4_000.0, 2_990.0), step(4_000.0, 3_010.0)] {
+        let rounded = [unlisted(split("alpaca", 4.0, 3.0)), split("alpaca", 1.3333, 1.0)];
+        assert_eq!(verdicts(&rounded, around), [Superseded, Applied], "{around:?}");
+    }
     // A provider's before one that was noticed, where both fit.
     assert_eq!(verdicts(&[split(NOTICED, 10.0, 1.0), ten], step(1_000.0, 100.0)), [Superseded, Applied]);
 }
@@ -140,6 +145,9 @@ fn the_same_event_dated_differently_by_two_sources_holds_once() {
     next.action.ex_date = date(2026, 11, 12);
     let corrected = [unlisted(dividend("alpaca", 0.25)), next.clone()];
     assert_eq!(verdicts(&corrected, None), [Verdict::Superseded, Verdict::Applied]);
+    let mut dearer = dividend("alpaca", 0.28);
+    dearer.action.ex_date = date(2026, 11, 15);
+    assert_eq!(verdicts(&[unlisted(dividend("alpaca", 0.25)), dearer], None), [Verdict::Superseded, Verdict::Applied]);
     assert_eq!(verdicts(&[dividend("alpaca", 0.25), next], None), [Verdict::Applied, Verdict::Applied]);
 }
 

@@ -22,9 +22,8 @@ use crate::{
 /// The maximum number of linked pages in one window; no window needs more.
 const MOST_PAGES: usize = 200;
 
-/// Bars that start so close to a window belong to it, by some reading of it.
-const NEAR: SignedDuration = SignedDuration::from_hours(24);
-const NEAR_DAYS: SignedDuration = SignedDuration::from_hours(8 * 24);
+/// Bars that start so close to a window may come with its own: the last one before it, or a week's that contains it.
+const NEAR: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// A provider's request and response formats.
 pub(crate) trait OneTicker: Send + Sync {
@@ -207,13 +206,12 @@ impl<'a, S: OneTicker> Windows<'a, S> {
     }
 }
 
-/// Bars that are all far from the window are the answer to another request. Near it are the bar that contains its start, and
-/// daily and weekly ones that are dated otherwise.
+/// Bars that are all far from the window are the answer to another request. Some
+/// providers send the last candle before a window.
 fn of_another_range(bars: &[Bar], query: &WindowQuery<'_>) -> Option<String> {
-    let near = query.timeframe.step().map_or(NEAR_DAYS, |step| step.max(NEAR));
     let window = query.window;
     let is_far =
-        |bar: &Bar| window.from().duration_since(bar.start) > near || bar.start.duration_since(window.to()) > near;
+        |bar: &Bar| window.from().duration_since(bar.start) > NEAR || bar.start.duration_since(window.to()) > NEAR;
     let first = bars.first().filter(|_| bars.iter().all(is_far))?;
     Some(format!(
         "bars of another range, from {}, where {} to {} was asked for",

@@ -9,6 +9,8 @@ use crate::{Database, StoreError, instant::Instant, statement::query};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     pub queued: i64,
+    /// Of those, the ones whose bars can't be used before a later time: nothing is to be waited for.
+    pub postponed: i64,
     pub running: i64,
     /// Ended at the given instant or later.
     pub succeeded: i64,
@@ -39,7 +41,8 @@ pub async fn for_symbols(
             coalesce(sum(rows_written) filter (where finished_at >= $2), 0)::bigint,
             coalesce(sum(requests) filter (where updated_at >= $2), 0)::bigint,
             max(error_message) filter (where status = 'queued' and updated_at >= $2),
-            coalesce(bool_or(status = 'queued' and error_code = 'credentials' and updated_at >= $2), false)
+            coalesce(bool_or(status = 'queued' and error_code = 'credentials' and updated_at >= $2), false),
+            count(*) filter (where status = 'queued' and error_code = 'postponed' and run_after > clock_timestamp())
         from public.job_runs
         where symbol = any ($1) and (status in ('queued', 'running') or updated_at >= $2)",
     )
@@ -56,5 +59,6 @@ pub async fn for_symbols(
         requests: row.try_get(5)?,
         waiting_for: row.try_get(6)?,
         refused: row.try_get(7)?,
+        postponed: row.try_get(8)?,
     })
 }

@@ -43,43 +43,21 @@ pub async fn store(
 ) -> Result<Changes, StoreError> {
     let actions = sound(actions);
     let mut tx = database.begin().await?;
-    let split = |part: fn(f64, f64) -> f64| {
-        let of = |action: &Action| match action.kind {
-            ActionKind::Split { new, old } => Some(part(new, old)),
-            ActionKind::Dividend { .. } => None,
-        };
-        actions.iter().map(of).collect::<Vec<Option<f64>>>()
-    };
-    let amounts = actions.iter().map(|action| match action.kind {
-        ActionKind::Dividend { amount } => Some(amount),
-        ActionKind::Split { .. } => None,
-    });
-    let (days, kinds): (Vec<String>, Vec<&str>) =
-        actions.iter().map(|action| (action.ex_date.to_string(), kind(action))).unzip();
-    let withdrawn = query(
-        "update public.corporate_actions a
-        set listed = false
-        from public.symbols s
-        where s.id = a.symbol_id and s.ticker = $1 and a.source = $2 and a.listed
-            and a.ex_date between $3::text::date and $4::text::date
-            and not exists (
-                select from unnest($5::text[]::date[], $6::text[], $7::float8[], $8::float8[])
-                    as t (ex_date, kind, old_shares, new_shares)
-                where t.ex_date = a.ex_date and t.kind = a.kind
-                    and t.new_shares / t.old_shares is not distinct from a.new_shares / a.old_shares
-            )",
-    )
-    .bind(ticker.as_str())
-    .bind(source)
-    .bind(from.to_string())
-    .bind(to.to_string())
-    .bind(&days)
-    .bind(&kinds)
-    .bind(split(|_, old| old))
-    .bind(split(|new, _| new))
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    let mut withdrawn = 0;
+    let mut actions = actions;
+    for kind in ["split", "dividend"] {
+        if kind == "dividend"
+            && let Some(day) = last_withdrawn_split(&mut tx, ticker, source).await?
+        {
+            // Some sources list dividends in the shares after all splits that they list: without one of these the amounts
+            // before it are wrong, and those that are held stay.
+            actions.retain(|action| matches!(action.kind, ActionKind::Split { .. }) || action.ex_date >= day);
+            withdrawn += withdraw(&mut tx, ticker, source, (from.max(day), to), kind, &actions).await?;
+            continue;
+        }
+        withdrawn += withdraw(&mut tx, ticker, source, (from, to), kind, &actions).await?;
+    }
+    let columns = Columns::of(&actions);
     let listed: i64 = query_scalar(
         "with before as (
             select a.ex_date, a.kind, a.new_shares / a.old_shares as ratio, a.amount
@@ -108,16 +86,98 @@ pub async fn store(
     )
     .bind(ticker.as_str())
     .bind(source)
-    .bind(&days)
-    .bind(&kinds)
-    .bind(split(|_, old| old))
-    .bind(split(|new, _| new))
-    .bind(amounts.collect::<Vec<_>>())
+    .bind(columns.days)
+    .bind(columns.kinds)
+    .bind(columns.old_shares)
+    .bind(columns.new_shares)
+    .bind(columns.amounts)
     .bind(today.to_string())
     .fetch_one(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(Changes { listed: listed.unsigned_abs(), withdrawn })
+}
+
+/// Actions by column.
+struct Columns {
+    days: Vec<String>,
+    kinds: Vec<&'static str>,
+    old_shares: Vec<Option<f64>>,
+    new_shares: Vec<Option<f64>>,
+    amounts: Vec<Option<f64>>,
+}
+
+impl Columns {
+    fn of(actions: &[Action]) -> Self {
+        let shares = |action: &Action| match action.kind {
+            ActionKind::Split { new, old } => (Some(old), Some(new)),
+            ActionKind::Dividend { .. } => (None, None),
+        };
+        let amount = |action: &Action| match action.kind {
+            ActionKind::Dividend { amount } => Some(amount),
+            ActionKind::Split { .. } => None,
+        };
+        Self {
+            days: actions.iter().map(|action| action.ex_date.to_string()).collect(),
+            kinds: actions.iter().map(kind).collect(),
+            old_shares: actions.iter().map(|action| shares(action).0).collect(),
+            new_shares: actions.iter().map(|action| shares(action).1).collect(),
+            amounts: actions.iter().map(amount).collect(),
+        }
+    }
+}
+
+/// Marks the source's records of a kind that are not among `actions`. Returns their number.
+async fn withdraw(
+    connection: &mut PgConnection,
+    ticker: &Ticker,
+    source: &str,
+    (from, to): (Date, Date),
+    kind: &str,
+    actions: &[Action],
+) -> Result<u64, StoreError> {
+    let Columns { days, kinds, old_shares, new_shares, .. } = Columns::of(actions);
+    let withdrawn = query(
+        "update public.corporate_actions a
+        set listed = false
+        from public.symbols s
+        where s.id = a.symbol_id and s.ticker = $1 and a.source = $2 and a.listed and a.kind = $9
+            and a.ex_date between $3::text::date and $4::text::date
+            and not exists (
+                select from unnest($5::text[]::date[], $6::text[], $7::float8[], $8::float8[])
+                    as t (ex_date, kind, old_shares, new_shares)
+                where t.ex_date = a.ex_date and t.kind = a.kind
+                    and t.new_shares / t.old_shares is not distinct from a.new_shares / a.old_shares
+            )",
+    )
+    .bind(ticker.as_str())
+    .bind(source)
+    .bind(from.to_string())
+    .bind(to.to_string())
+    .bind(days)
+    .bind(kinds)
+    .bind(old_shares)
+    .bind(new_shares)
+    .bind(kind)
+    .execute(connection)
+    .await?
+    .rows_affected();
+    Ok(withdrawn)
+}
+
+/// The day of the last split that `source` no longer lists and that is applied all the same.
+async fn last_withdrawn_split(
+    connection: &mut PgConnection,
+    ticker: &Ticker,
+    source: &str,
+) -> Result<Option<Date>, StoreError> {
+    let is_one = |judged: &&Judged| {
+        judged.verdict == Verdict::Withdrawn
+            && judged.record.source == source
+            && matches!(judged.record.action.kind, ActionKind::Split { .. })
+    };
+    let judged = judged_on(connection, ticker).await?;
+    Ok(judged.iter().filter(is_one).map(|judged| judged.record.action.ex_date).max())
 }
 
 /// Those that make sense: the sum of a day's dividends, and the splits of a day with different ratios.
@@ -172,6 +232,10 @@ pub async fn judged(database: &Database, user: Option<Uuid>, ticker: &Ticker) ->
         Some(user) => database.begin_as(user).await?.0,
         None => database.begin().await?,
     };
+    judged_on(&mut tx, ticker).await
+}
+
+async fn judged_on(connection: &mut PgConnection, ticker: &Ticker) -> Result<Vec<Judged>, StoreError> {
     let rows = query(
         "select a.ex_date::text, a.old_shares, a.new_shares, a.amount, a.source, a.listed, a.last_listed::text, s.id
         from public.corporate_actions a
@@ -180,12 +244,12 @@ pub async fn judged(database: &Database, user: Option<Uuid>, ticker: &Ticker) ->
         order by a.ex_date, a.kind desc, a.source, a.id",
     )
     .bind(ticker.as_str())
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut *connection)
     .await?;
     let Some(first) = rows.first() else { return Ok(Vec::new()) };
     let symbol: Uuid = first.try_get(7)?;
     let records: Vec<Record> = rows.iter().map(record).collect::<Result<_, _>>()?;
-    let mut by_symbol = judge_all(&mut tx, BTreeMap::from([(symbol, records)])).await?;
+    let mut by_symbol = judge_all(connection, BTreeMap::from([(symbol, records)])).await?;
     Ok(by_symbol.remove(&symbol).unwrap_or_default())
 }
 

@@ -283,6 +283,11 @@ impl Backfill {
                 display.finish();
                 return Ok(progress);
             }
+            if progress.queued == progress.postponed && progress.running == 0 {
+                display.finish();
+                print_note(progress.waiting_for.as_deref().unwrap_or("The rest can be had later"));
+                return Ok(progress);
+            }
             if progress.refused {
                 display.finish();
                 bail!("{}", progress.waiting_for.as_deref().unwrap_or("the provider rejects the credentials"));

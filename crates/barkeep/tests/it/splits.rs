@@ -130,7 +130,6 @@ async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_
         asked.then_some(())
     })
     .await;
-    let asked = market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count();
     let list = async |ex_date: &str| {
         let split = "insert into corporate_actions (symbol_id, ex_date, kind, old_shares, new_shares, source)
             select id, $2::text::date, 'split', 1, $3, 'test' from symbols where ticker = $1";
@@ -140,6 +139,16 @@ async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_
     // The bars don't show this one.
     list("2025-07-07").await;
     assert_eq!(read("").await, before);
+    let said = |args: &[&str]| {
+        let mut command = served.place.barkeep(&[args, &["--database-url", &served.database.url]].concat());
+        command.env("APCA_API_DATA_URL", market.url());
+        String::from_utf8(crate::running::finish(command).stdout).unwrap()
+    };
+    let findings = tokio::task::block_in_place(|| said(&["verify", symbol]));
+    assert!(findings.contains("test lists a split of 8 for 1 on 2025-07-07"), "{findings}");
+    let diagnosis = tokio::task::block_in_place(|| said(&["doctor"]));
+    assert!(diagnosis.contains(&format!("the stored bars of {symbol} don't show a split")), "{diagnosis}");
+    let asked = market.simulator.seen().iter().filter(|seen| seen.uri.contains("/bars")).count();
     list(ex_date).await;
     let after = read("").await;
     let last_day = 7;
@@ -154,9 +163,9 @@ async fn a_split_that_is_told_later_counts_from_the_next_reading_on_and_nothing_
     assert_eq!(status, 400, "{said}");
 }
 
-/// A server with Yahoo's chart of days, made up: prices are in today's shares, and it tells of no split. Halved are those of
-/// before 15 June 2026, once `has_split`.
-async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::AtomicBool>) -> String {
+/// A server with Yahoo's chart of days, made up: prices are in today's shares. Halved are those of before 15 June 2026, once
+/// `has_split`, and it tells of the split if `lists`.
+async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::AtomicBool>, lists: bool) -> String {
     use axum::{Json, Router, extract::Query, routing::get};
     use market::Calendar;
     let chart = move |Query(asked): Query<std::collections::HashMap<String, String>>| {
@@ -176,7 +185,13 @@ async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::Atom
                 if date >= split || has_split { as_traded / 2.0 } else { as_traded }
             };
             let column = |by: f64| days.iter().map(|day| close(day.date) + by).collect::<Vec<f64>>();
+            let midnight = Calendar::Xnys.midnight(split).unwrap().as_second();
+            let splits = match lists {
+                true => serde_json::json!({"splits": {"1": {"date": midnight, "numerator": 2, "denominator": 1}}}),
+                false => serde_json::json!({}),
+            };
             Json(serde_json::json!({"chart": {"error": null, "result": [{
+                "events": splits,
                 "meta": {"symbol": "KO", "firstTradeDate": 0, "dataGranularity": asked["interval"]},
                 "timestamp": days.iter().map(|day| day.open.as_second()).collect::<Vec<_>>(),
                 "indicators": {"quote": [{
@@ -197,7 +212,7 @@ async fn days_in_todays_shares(has_split: std::sync::Arc<std::sync::atomic::Atom
 async fn a_split_that_nobody_tells_of_is_noticed_where_new_bars_overlap_stored_ones_and_mended() {
     use sqlx::Connection as _;
     let has_split = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let url = days_in_todays_shares(std::sync::Arc::clone(&has_split)).await;
+    let url = days_in_todays_shares(std::sync::Arc::clone(&has_split), false).await;
     let (place, database) = (Place::new(), quiet_database().await);
     let backfill = async |as_of: &str| {
         let args = ["backfill", "KO", "--timeframes", "d1", "--as-of", as_of, "--database-url", &database.url];
@@ -233,6 +248,29 @@ async fn a_split_that_nobody_tells_of_is_noticed_where_new_bars_overlap_stored_o
     }
     assert_eq!((raw["2026-06-16"], adjusted["2026-06-16"]), (108.0, 108.0));
     assert_eq!(raw.len(), before.len() + 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_that_is_listed_and_not_yet_adjusted_for_is_stored_as_traded() {
+    let has_split = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let url = days_in_todays_shares(std::sync::Arc::clone(&has_split), true).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let closes = |adjustment: &str| closes(&place, &database.url, "KO", "d1", adjustment);
+    // The same once it is adjusted.
+    for is_adjusted in [false, true] {
+        has_split.store(is_adjusted, std::sync::atomic::Ordering::SeqCst);
+        let mut sql = PgConnection::connect(&database.url).await.unwrap();
+        sqlx::query("update coverage_status set covered = '{}'").execute(&mut sql).await.unwrap();
+        let args = ["backfill", "KO", "--timeframes", "d1", "--as-of", "2026-06-18T23:00:00Z"];
+        let mut command = place.barkeep(&[&args[..], &["--database-url", &database.url]].concat());
+        command.env("BARKEEP_YAHOO", "on").env("YAHOO_API_URL", &url);
+        let output = finished(command).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let on = |closes: &[(String, f64)], day: &str| closes.iter().find(|(at, _)| at.starts_with(day)).unwrap().1;
+        let (raw, adjusted) = (closes("raw"), closes("splits"));
+        assert_eq!((on(&raw, "2026-06-12"), on(&raw, "2026-06-16")), (212.0, 108.0), "{is_adjusted}");
+        assert_eq!((on(&adjusted, "2026-06-12"), on(&adjusted, "2026-06-16")), (106.0, 108.0), "{is_adjusted}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

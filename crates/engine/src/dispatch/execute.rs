@@ -189,7 +189,7 @@ impl Execution<'_> {
             }
             let run_refs: Vec<&ClaimedRun> = runs.iter().collect();
             if let Some(unknown) = unadjust(engine, source.as_ref(), &run_refs, &mut result).await? {
-                return Err(cannot_be_unadjusted(source.as_ref(), &unknown, result.requests));
+                return Err(cannot_be_unadjusted(source.as_ref(), unknown, result.requests));
             }
             self.commit(runs, &result).await?;
         }
@@ -215,7 +215,7 @@ impl Execution<'_> {
 }
 
 /// Adjusted bars can't be used if the splits behind the adjustment are unknown.
-fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown, requests: u32) -> Interrupted {
+fn cannot_be_unadjusted(source: &dyn BarSource, unknown: SplitsUnknown, requests: u32) -> Interrupted {
     let provider = source.endpoint().provider.clone();
     let error = match unknown {
         SplitsUnknown::Unproven { ticker, ex_date } => {
@@ -224,6 +224,7 @@ fn cannot_be_unadjusted(source: &dyn BarSource, unknown: &SplitsUnknown, request
             );
             return Interrupted::Postponed { message, requests };
         }
+        SplitsUnknown::Fetch(error) => error,
         SplitsUnknown::Now => FetchError::Server {
             provider,
             status: 503,

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 use market::{Action, ActionKind, Bar, Calendar, Range, Ticker, Timeframe};
-use providers::{BarSource, BarsRequest};
+use providers::{BarSource, BarsRequest, FetchError};
 
 use crate::{engine::Engine, fetch::FetchResult};
 
@@ -27,6 +27,9 @@ pub(super) enum Proof {
 
 /// A ratio that is nearer to one can't be told from an ordinary move: in logarithms, about a tenth of the price.
 const TELLING: f64 = 0.1;
+
+/// A step is that of the split if it differs by no more than this part of it, in logarithms.
+const CLOSE: f64 = 1.0 / 3.0;
 
 /// How far from the day the bars next to it may lie.
 const BEFORE: i32 = 10;
@@ -60,32 +63,40 @@ pub(super) async fn proof(
     ticker: &Ticker,
     sent: &[Bar],
     split: &Action,
-) -> Proof {
-    let ActionKind::Split { new, old } = split.kind else { return Proof::Adjusted };
-    let Some(midnight) = Calendar::Xnys.midnight(split.ex_date) else { return Proof::Adjusted };
+) -> Result<Proof, FetchError> {
+    let ActionKind::Split { new, old } = split.kind else { return Ok(Proof::Adjusted) };
+    let Some(midnight) = Calendar::Xnys.midnight(split.ex_date) else { return Ok(Proof::Adjusted) };
     // Nothing to undo, or nothing to tell by.
     if sent.iter().all(|bar| bar.start >= midnight) || (new / old).ln().abs() < TELLING {
-        return Proof::Adjusted;
+        return Ok(Proof::Adjusted);
     }
     if let Some(shown) = shown_by(sent, midnight, new / old) {
-        return shown;
+        return Ok(shown);
     }
     let timeframe = fetched.request.timeframe;
     let key = (source.endpoint().provider.clone(), ticker.clone(), timeframe, split.ex_date);
     if engine.seen_adjusted.has(&key) {
-        return Proof::Adjusted;
+        return Ok(Proof::Adjusted);
     }
-    let bars = bars_around(source, fetched, ticker, split.ex_date).await;
-    let shown = bars.map(|bars| shown_by(&bars, midnight, new / old));
+    let is_old = split.ex_date < days_before(fetched.asked_at, ADJUSTED_BY);
+    let shown = match bars_around(source, fetched, ticker, split.ex_date).await {
+        Ok(bars) => shown_by(&bars, midnight, new / old),
+        Err(error @ FetchError::Throttled { .. }) => return Err(error),
+        Err(error) if !is_old => return Err(error),
+        Err(error) => {
+            tracing::info!(symbol = %ticker, %error, "The bars around the split of {} can't be had", split.ex_date);
+            None
+        }
+    };
     let proof = match shown {
-        Some(Some(shown)) => shown,
-        Some(None) if split.ex_date < days_before(fetched.asked_at, ADJUSTED_BY) => Proof::Adjusted,
-        Some(None) | None => Proof::NotYet,
+        Some(shown) => shown,
+        None if is_old => Proof::Adjusted,
+        None => Proof::NotYet,
     };
     if proof == Proof::Adjusted {
         engine.seen_adjusted.insert(key);
     }
-    proof
+    Ok(proof)
 }
 
 /// What the step from the last bar before `midnight` to the first one after it shows.
@@ -98,37 +109,29 @@ fn shown_by(bars: &[Bar], midnight: Timestamp, ratio: f64) -> Option<Proof> {
     if !step.is_finite() || !expected.is_finite() {
         return None;
     }
-    Some(if step.abs() < (step - expected).abs() { Proof::Adjusted } else { Proof::AsTraded })
+    // A fall of the day's own looks like a small split: so it must come close. Providers adjust by the open of the day.
+    Some(if (step - expected).abs() <= expected.abs() * CLOSE { Proof::AsTraded } else { Proof::Adjusted })
 }
 
-/// The provider's bars around the day: of the requested timeframe if they reach as far back, else daily ones. `None` if they
-/// could not be fetched.
+/// The provider's bars around the day: of the requested timeframe if they reach as far back, else daily ones.
 async fn bars_around(
     source: &dyn BarSource,
     fetched: &FetchResult<'_>,
     ticker: &Ticker,
     day: Date,
-) -> Option<Vec<Bar>> {
+) -> Result<Vec<Bar>, FetchError> {
     let asset_class = fetched.request.asset_class;
     let limits = source.limits(asset_class);
-    let from = Calendar::Xnys.midnight(day.checked_sub(BEFORE.days()).ok()?)?;
-    let to = Calendar::Xnys.midnight(day.checked_add(AFTER.days()).ok()?)?.min(fetched.asked_at);
-    let reaches = |timeframe| from >= limits.earliest_of(timeframe, fetched.asked_at);
-    let timeframe = if reaches(fetched.request.timeframe) { fetched.request.timeframe } else { Timeframe::D1 };
-    let request = BarsRequest {
-        asset_class,
-        tickers: vec![ticker.clone()],
-        timeframe,
-        range: Range::new(from, to).ok()?,
-        urgency: fetched.request.urgency,
+    let midnight = |day: Result<Date, jiff::Error>| day.ok().and_then(|day| Calendar::Xnys.midnight(day));
+    let ends = midnight(day.checked_sub(BEFORE.days())).zip(midnight(day.checked_add(AFTER.days())));
+    let Some(range) = ends.and_then(|(from, to)| Range::new(from, to.min(fetched.asked_at)).ok()) else {
+        return Ok(Vec::new());
     };
-    match source.bars(&request).await {
-        Ok(mut found) => Some(found.bars.remove(ticker).unwrap_or_default()),
-        Err(error) => {
-            tracing::info!(symbol = %ticker, %error, "The bars around the split of {day} could not be fetched");
-            None
-        }
-    }
+    let reaches = |timeframe| range.from() >= limits.earliest_of(timeframe, fetched.asked_at);
+    let timeframe = if reaches(fetched.request.timeframe) { fetched.request.timeframe } else { Timeframe::D1 };
+    let request =
+        BarsRequest { asset_class, tickers: vec![ticker.clone()], timeframe, range, urgency: fetched.request.urgency };
+    Ok(source.bars(&request).await?.bars.remove(ticker).unwrap_or_default())
 }
 
 fn days_before(now: Timestamp, days: i32) -> Date {
@@ -172,6 +175,8 @@ mod tests {
         assert_eq!(step(200.0, 20.4, 10.0), Some(Proof::AsTraded));
         assert_eq!(step(20.0, 200.4, 0.1), Some(Proof::AsTraded));
         assert_eq!(step(20.0, 12.0, 10.0), Some(Proof::Adjusted), "it fell by forty percent");
+        assert_eq!(step(20.0, 18.2, 1.2), Some(Proof::Adjusted), "it fell by nine percent");
+        assert_eq!(step(20.0, 16.5, 1.2), Some(Proof::AsTraded));
         assert_eq!(step(0.0, 20.0, 10.0), None);
     }
 

@@ -6,7 +6,7 @@
 
 use jiff::civil::Date;
 use market::{Action, ActionKind, Adjustment, Bar, Calendar, Ticker, action};
-use providers::BarSource;
+use providers::{BarSource, FetchError};
 use store::{StoreError, corporate_actions, runs::ClaimedRun};
 
 use super::{
@@ -22,6 +22,8 @@ const KNOWN_FOR_DAYS: i32 = 3;
 /// Why bars can't be unadjusted.
 #[derive(Debug)]
 pub enum SplitsUnknown {
+    /// What would have shown whether the provider has adjusted could not be fetched.
+    Fetch(FetchError),
     /// The stocks' splits could not be fetched now.
     Now,
     /// No configured provider lists splits.
@@ -56,14 +58,26 @@ pub async fn unadjust(
     }
     for ticker in tickers {
         let Some(sent) = fetched.bars.get(&ticker).cloned() else { continue };
-        let mut raw = match as_traded(engine, source, fetched, &ticker, &sent).await? {
-            Ok(raw) => raw,
+        let mut undone = match adjusted_for(engine, source, fetched, &ticker, &sent).await? {
+            Ok(undone) => undone,
             Err(unproven) => return Ok(Some(unproven)),
         };
+        let mut raw = without(&undone, &sent);
         let run = runs.iter().find(|run| run.ticker == ticker);
-        if let Some(run) = run
-            && let Some(split) = detect_split(engine, run, fetched, &raw).await?
+        let noticed = match run {
+            Some(run) => detect_split(engine, run, fetched, &raw).await?,
+            None => None,
+        };
+        if let Some(noticed) = noticed
+            && let Some(disproved) = undone.iter().position(|undone| is_reciprocal(undone, &noticed))
         {
+            let split = undone.remove(disproved);
+            tracing::warn!(
+                symbol = %ticker, ex_date = %split.ex_date,
+                "Stored bars of {ticker} show that nothing was adjusted for the split of {}", split.ex_date
+            );
+            raw = without(&undone, &sent);
+        } else if let Some(split) = noticed {
             tracing::warn!(
                 symbol = %ticker, ex_date = %split.ex_date,
                 "{ticker} has split on {} according to its bars, though no provider has listed it", split.ex_date
@@ -71,8 +85,8 @@ pub async fn unadjust(
             let (day, today) = ((split.ex_date, split.ex_date), Calendar::Xnys.date_of(engine.clock.now()));
             let noticed = corporate_actions::NOTICED;
             corporate_actions::store(&engine.database, &ticker, noticed, day, today, &[split]).await?;
-            raw = match as_traded(engine, source, fetched, &ticker, &sent).await? {
-                Ok(raw) => raw,
+            raw = match adjusted_for(engine, source, fetched, &ticker, &sent).await? {
+                Ok(undone) => without(&undone, &sent),
                 Err(unproven) => return Ok(Some(unproven)),
             };
         }
@@ -81,37 +95,43 @@ pub async fn unadjust(
     Ok(None)
 }
 
-/// The bars without the splits that the provider has adjusted for.
-async fn as_traded(
+/// The splits that the provider has adjusted these bars for.
+async fn adjusted_for(
     engine: &Engine,
     source: &dyn BarSource,
     fetched: &FetchResult<'_>,
     ticker: &Ticker,
     sent: &[Bar],
-) -> Result<Result<Vec<Bar>, SplitsUnknown>, StoreError> {
+) -> Result<Result<Vec<Action>, SplitsUnknown>, StoreError> {
     let today = Calendar::Xnys.date_of(fetched.asked_at);
     let splits: Vec<Action> = corporate_actions::applied(&engine.database, None, ticker)
         .await?
         .into_iter()
         .filter(|action| matches!(action.kind, ActionKind::Split { .. }) && action.ex_date <= today)
         .collect();
-    let mut undone: Vec<Action> = Vec::new();
+    let mut adjusted: Vec<Action> = Vec::new();
     for split in splits {
         match proof(engine, source, fetched, ticker, sent, &split).await {
-            Proof::Adjusted => undone.push(split),
-            Proof::AsTraded => {
+            Ok(Proof::Adjusted) => adjusted.push(split),
+            Ok(Proof::AsTraded) => {
                 tracing::info!(
                     symbol = %ticker, ex_date = %split.ex_date,
                     "{} has not adjusted {ticker} for its split of {} yet", source.endpoint().provider, split.ex_date
                 );
             }
-            Proof::NotYet => {
+            Ok(Proof::NotYet) => {
                 return Ok(Err(SplitsUnknown::Unproven { ticker: ticker.clone(), ex_date: split.ex_date }));
             }
+            Err(error) => return Ok(Err(SplitsUnknown::Fetch(error))),
         }
     }
+    Ok(Ok(adjusted))
+}
+
+/// The bars as they were before they were adjusted for these splits.
+fn without(splits: &[Action], sent: &[Bar]) -> Vec<Bar> {
     let mut raw = sent.to_vec();
-    let steps = action::steps(&undone, Calendar::Xnys, Adjustment::Splits, |_| None);
+    let steps = action::steps(splits, Calendar::Xnys, Adjustment::Splits, |_| None);
     action::undo(&mut raw, &steps);
     if !steps.is_empty() {
         // Removes the digits beyond those of prices that the multiplication has left.
@@ -121,5 +141,14 @@ async fn as_traded(
             }
         }
     }
-    Ok(Ok(raw))
+    raw
+}
+
+/// Whether `noticed` takes back what undoing the split has done.
+fn is_reciprocal(undone: &Action, noticed: &Action) -> bool {
+    let ratio = |action: &Action| match action.kind {
+        ActionKind::Split { new, old } => new / old,
+        ActionKind::Dividend { .. } => f64::NAN,
+    };
+    (ratio(undone) * ratio(noticed) - 1.0).abs() < 0.01
 }

@@ -155,7 +155,13 @@ async fn verify_series(
     let (sessions, now) = (&market.sessions_of(definition.calendar), market.now);
     let grace = engine.routes.grace(definition.ticker.asset_class());
     let mut findings = sanity::check_each(own, definition.timeframe, sessions, now, grace);
-    findings.extend(splits::check(own, definition.calendar, judged, definition.calendar.date_of(now)));
+    findings.extend(splits::check(
+        own,
+        definition.timeframe,
+        definition.calendar,
+        judged,
+        definition.calendar.date_of(now),
+    ));
     for (shorter, theirs) in stored.range(..definition.timeframe).rev() {
         if sanity::can_be_made_of(definition.timeframe, *shorter) {
             let shorter_covered = coverage::covered(&engine.database, &definition.ticker, *shorter).await?;

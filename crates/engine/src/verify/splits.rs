@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use market::{
-    Action, ActionKind, Adjustment, Bar, Calendar,
+    Action, ActionKind, Adjustment, Bar, Calendar, Timeframe,
     action::{self, ratio_near},
     evidence::{self, Judged, Verdict},
 };
@@ -23,12 +23,19 @@ const NEAR: f64 = 0.04;
 const WITHIN_DAYS: i32 = 7;
 
 /// The findings about a stock's splits and dividends in one of its series. `today`: in exchange time.
-pub(super) fn check(stored: &[StoredBar], calendar: Calendar, judged: &[Judged], today: Date) -> Vec<Finding> {
+pub(super) fn check(
+    stored: &[StoredBar],
+    timeframe: Timeframe,
+    calendar: Calendar,
+    judged: &[Judged],
+    today: Date,
+) -> Vec<Finding> {
     if calendar == Calendar::AlwaysOpen {
         return Vec::new();
     }
     let judged: Vec<&Judged> = judged.iter().filter(|judged| judged.record.action.ex_date <= today).collect();
-    let mut findings = jumps(stored, calendar, &judged);
+    // A week with a split is partly in the old shares, and so is resampled when it is read.
+    let mut findings = if timeframe == Timeframe::W1 { Vec::new() } else { jumps(stored, calendar, &judged) };
     findings.extend(disputed(stored, calendar, &judged));
     findings
 }
@@ -46,10 +53,13 @@ fn jumps(stored: &[StoredBar], calendar: Calendar, judged: &[&Judged]) -> Vec<Fi
         if day(before) == day(after) {
             continue;
         }
-        let step = before.close / after.open;
-        let is_large = (step - 1.0).abs() >= LIKE_A_SPLIT || (1.0 / step - 1.0).abs() >= LIKE_A_SPLIT;
-        let listed = judged.iter().find(|judged| remains(&judged.record.action, step, (day(before), day(after))));
-        let message = match (listed, ratio_near(step).filter(|_| is_large)) {
+        // A first trade is often reported in the old shares: the bar's close must show the step too.
+        let steps = [before.close / after.open, before.close / after.close];
+        let is_large = |step: f64| (step - 1.0).abs() >= LIKE_A_SPLIT || (1.0 / step - 1.0).abs() >= LIKE_A_SPLIT;
+        let days = (day(before), day(after));
+        let listed = judged.iter().find(|judged| steps.iter().all(|step| remains(&judged.record.action, *step, days)));
+        let like = ratio_near(steps[0]).filter(|_| steps.into_iter().all(is_large));
+        let message = match (listed, like) {
             (Some(judged), _) => format!(
                 "adjusted for splits it opens at {} after a close of {}: a step like that of the split that {} lists for {}",
                 after.open, before.close, judged.record.source, judged.record.action.ex_date
@@ -148,7 +158,7 @@ mod tests {
             })
         };
         let judged = judge(records, around);
-        check(&stored, Calendar::Xnys, &judged, TODAY).into_iter().map(|finding| finding.kind).collect()
+        check(&stored, Timeframe::D1, Calendar::Xnys, &judged, TODAY).into_iter().map(|finding| finding.kind).collect()
     }
 
     fn split(day: i8, new: f64, old: f64) -> Record {
@@ -172,6 +182,25 @@ mod tests {
             kinds(&[1_000.0, 1_010.0, 10.2, 10.0], vec![split(11, 10.0, 1.0)]),
             [Kind::Jump, Kind::Contradicted]
         );
+    }
+
+    #[test]
+    fn a_first_trade_in_the_old_shares_and_a_week_with_a_split_are_none() {
+        let mut stored = series(&[645.0, 645.7, 93.77, 94.0]);
+        stored[2].bar.open = 645.57;
+        stored[2].bar.high = 645.57;
+        let around = |_| Some(evidence::Around { before: 645.7, after: 645.57, settled: 93.77, days: 1, usual: None });
+        let judged = judge(vec![split(11, 7.0, 1.0)], around);
+        assert_eq!(check(&stored, Timeframe::D1, Calendar::Xnys, &judged, TODAY), []);
+        // The close of the week of the split is in the new shares.
+        let weeks = [100.0, 10.0, 10.1].iter().enumerate().map(|(index, close)| {
+            let mut week = series(&[*close]).remove(0);
+            week.bar.start += jiff::SignedDuration::from_hours(7 * 24 * i64::try_from(index).unwrap());
+            week
+        });
+        let weeks: Vec<StoredBar> = weeks.collect();
+        let midweek = judge(vec![split(18, 10.0, 1.0)], |_| None);
+        assert_eq!(check(&weeks, Timeframe::W1, Calendar::Xnys, &midweek, TODAY), []);
     }
 
     #[test]

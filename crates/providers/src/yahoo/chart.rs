@@ -109,15 +109,22 @@ impl Chart {
         self.timestamp.is_none() && self.meta.first_trade_date.is_none()
     }
 
+    /// # Errors
+    /// If it says that it is another symbol's.
+    pub(super) fn check_symbol(&self, ticker: &Ticker) -> Result<(), String> {
+        match self.meta.symbol.as_deref().filter(|sent| !sent.eq_ignore_ascii_case(&symbol(ticker))) {
+            Some(other) => Err(format!("a chart of {other} where {ticker} was asked for")),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn bars(self, query: &WindowQuery<'_>) -> Result<Vec<Bar>, String> {
-        let (timeframe, symbol) = (query.timeframe, symbol(query.ticker));
+        let timeframe = query.timeframe;
         let sent = self.meta.data_granularity.as_str();
         if sent != interval(timeframe) && !(timeframe == Timeframe::H1 && sent == "60m") {
             return Err(format!("bars of {sent} where {} was asked for", interval(timeframe)));
         }
-        if let Some(other) = self.meta.symbol.filter(|sent| !sent.eq_ignore_ascii_case(&symbol)) {
-            return Err(format!("a chart of {other} where {} was asked for", query.ticker));
-        }
+        self.check_symbol(query.ticker)?;
         let Some(starts) = self.timestamp else { return Ok(Vec::new()) };
         let quote = self.indicators.and_then(|indicators| indicators.quote.into_iter().next()).unwrap_or_default();
         let lists = [&quote.open, &quote.high, &quote.low, &quote.close, &quote.volume];

@@ -37,8 +37,13 @@ struct Split {
 }
 
 /// The actions whose ex-dates lie in `range`, oldest first.
-pub(super) fn actions(provider: &str, events: Events, range: Range) -> Vec<Action> {
+pub(super) fn actions(provider: &str, mut events: Events, range: Range) -> Vec<Action> {
+    let sent = events.splits.len();
     let splits = sound(provider, events.splits.into_values(), |split| split.numerator > 0.0 && split.denominator > 0.0);
+    if splits.len() < sent {
+        tracing::warn!(provider, "Dividends are left out, since a split behind their amounts can't be read");
+        events.dividends.clear();
+    }
     let dividends = sound(provider, events.dividends.into_values(), |dividend| dividend.amount > 0.0);
     let mut actions: Vec<Action> = splits
         .iter()

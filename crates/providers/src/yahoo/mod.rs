@@ -88,6 +88,16 @@ impl YahooSource {
         }
     }
 
+    /// The error for a symbol that never traded.
+    fn unknown(&self, status: StatusCode, ticker: &Ticker) -> FetchError {
+        FetchError::Refused {
+            provider: self.connection.http.provider.clone(),
+            status: status.as_u16(),
+            message: "a symbol that never traded".to_owned(),
+            tickers: vec![ticker.clone()],
+        }
+    }
+
     /// The error for a message of Yahoo's.
     fn error_from(&self, words: String, status: StatusCode, ticker: &Ticker) -> FetchError {
         let lower = words.to_ascii_lowercase();
@@ -96,6 +106,9 @@ impl YahooSource {
             .any(|words| lower.contains(words))
         {
             return self.connection.unavailable(words);
+        }
+        if status == StatusCode::OK {
+            return self.connection.http.bad_data(&format!("'{words}' in place of a chart"));
         }
         FetchError::Refused {
             provider: self.connection.http.provider.clone(),
@@ -140,7 +153,7 @@ impl OneTicker for YahooSource {
             Said::Words(words) => return Err(self.error_from(words, answer.status, query.ticker)),
         };
         if chart.never_traded() {
-            return Err(self.error_from("a symbol that never traded".to_owned(), answer.status, query.ticker));
+            return Err(self.unknown(answer.status, query.ticker));
         }
         chart.bars(query).map(Reading::complete).map_err(|problem| http.bad_data(&problem))
     }
@@ -188,7 +201,10 @@ impl BarSource for YahooSource {
         let url = self.chart(ticker, "1d", range)?;
         let answer = self.connection.get(url, Urgency::Now, Duration::ZERO, &mut 0).await?;
         match self.said(&answer, ticker)? {
-            Said::Chart(chart) => Ok(chart.asset(ticker)),
+            Said::Chart(chart) => {
+                chart.check_symbol(ticker).map_err(|problem| answer.bad_data(&self.connection.http, &problem))?;
+                Ok(chart.asset(ticker))
+            }
             Said::Words(words) if chart::is_before_the_first_trade(&words) => Ok(None),
             Said::Words(_) if answer.status == StatusCode::NOT_FOUND => Ok(None),
             Said::Words(words) => Err(self.error_from(words, answer.status, ticker)),
@@ -209,7 +225,10 @@ impl BarSource for YahooSource {
             let url = self.chart(ticker, "1d", until_now)?;
             let answer = self.connection.get(url, Urgency::Now, PATIENCE_BETWEEN_PAGES, &mut 0).await?;
             let actions = match self.said(&answer, ticker)? {
-                Said::Chart(chart) => events::actions(&http.provider, chart.events, range),
+                Said::Chart(chart) => {
+                    chart.check_symbol(ticker).map_err(|problem| answer.bad_data(http, &problem))?;
+                    events::actions(&http.provider, chart.events, range)
+                }
                 Said::Words(words) if chart::is_before_the_first_trade(&words) => Vec::new(),
                 Said::Words(words) => return Err(self.error_from(words, answer.status, ticker)),
             };

@@ -175,6 +175,10 @@ async fn yahoo() {
         &[&chart("BRK-B", "")],
         &[
             (&chart("MSFT", ""), "a chart of MSFT where BRK.B was asked for"),
+            (
+                r#"{"chart":{"result":null,"error":{"code":"Internal Server Error","description":"try again later"}}}"#,
+                "try again later",
+            ),
             (r#"{"chart":{"result":[],"error":null}}"#, "not one chart"),
             (r#"{"chart":{"result":null,"error":null}}"#, "not one chart"),
             (&other_range, "bars of another range"),

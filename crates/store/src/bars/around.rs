@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use crate::{StoreError, statement::query};
 
-/// The last close before midnight in New York of each day and the first open and its bar's close after it, within a month, of the timeframe in
-/// which they lie closest together; and the median change between the closes of two successive days around it. `None` where
-/// either is missing.
+/// The last close before midnight in New York of each day, and the first open after it and its bar's close, within a month, of
+/// the timeframe in which they lie closest together; and the median change between the closes of two successive days around it,
+/// where a quarter of an hour or a longer timeframe tells it. `None` where a side is missing.
 ///
 /// # Errors
 /// If the database is unreachable or not migrated.
@@ -30,7 +30,7 @@ pub(crate) async fn around(
                 (d.day + 30)::timestamp at time zone 'America/New_York' as last
         ) at
         cross join lateral (
-            select t.timeframe, before.close as before, after.open as after, after.close as settled, after.day - before.day as days
+            select t.timeframe, t.length, before.close as before, after.open as after, after.close as settled, after.day - before.day as days
             from unnest('{d1,h4,h1,m30,m15,m5,m1}'::text[]) with ordinality as t (timeframe, length)
             cross join lateral (
                 select b.close, (b.ts at time zone 'America/New_York')::date as day
@@ -56,7 +56,7 @@ pub(crate) async fn around(
                 from (
                     select distinct on (day) (b.ts at time zone 'America/New_York')::date as day, b.close
                     from barkeep.bars(d.symbol_id, chosen.timeframe, at.first, at.last) b
-                    where b.is_final and b.close > 0
+                    where b.is_final and b.close > 0 and chosen.length <= 5
                     order by day, b.ts desc
                 ) closes
             ) changes

@@ -64,7 +64,13 @@ async fn a_list_that_comes_back_shorter_or_empty_takes_nothing_away_that_had_tak
     };
     let announced = Action { ex_date: date(2026, 12, 1), ..SPLIT };
     assert_eq!(keep(&[SPLIT, DIVIDEND, announced]).await, Changes { listed: 3, withdrawn: 0 });
-    assert_eq!(keep(&[]).await, Changes { listed: 0, withdrawn: 3 });
+    // Without the split the amounts before it are in other shares.
+    let earlier = |amount| Action { ex_date: date(2014, 5, 8), kind: ActionKind::Dividend { amount } };
+    assert_eq!(keep(&[SPLIT, DIVIDEND, announced, earlier(3.29)]).await, Changes { listed: 1, withdrawn: 0 });
+    assert_eq!(keep(&[DIVIDEND, announced, earlier(0.47)]).await, Changes { listed: 0, withdrawn: 1 });
+    assert_eq!(corporate_actions::applied(&site.database, None, &aapl).await.unwrap()[0], earlier(3.29));
+    site.run("delete from corporate_actions where ex_date = '2014-05-08'").await;
+    assert_eq!(keep(&[]).await, Changes { listed: 0, withdrawn: 2 });
     assert_eq!(keep(&[]).await, Changes::default());
     let judged = corporate_actions::judged(&site.database, None, &aapl).await.unwrap();
     let verdicts: Vec<Verdict> = judged.iter().map(|judged| judged.verdict).collect();

@@ -184,7 +184,7 @@ fn check_disputed(disputed: &[(Ticker, Judged)]) -> Vec<Finding> {
         findings.push(Finding::warning(
             "withdrawn splits and dividends",
             format!("no longer listed for {}, and still applied", named(&withdrawn)),
-            "`barkeep verify SYMBOL` says which; they are no longer applied once the stored bars contradict them",
+            "`barkeep verify SYMBOL` says which; a split is no longer applied once the stored bars contradict it",
         ));
     }
     findings
