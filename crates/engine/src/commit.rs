@@ -73,7 +73,7 @@ pub async fn commit(
     // Bars that are all of another range answer another request: nothing is known about the requested one.
     let is_elsewhere = |run: &ClaimedRun| {
         let bars = fetched.bars.get(&run.ticker).map(Vec::as_slice).unwrap_or_default();
-        !bars.is_empty() && bars.iter().all(|bar| is_out_of_range(bar, &fetched.request))
+        !bars.is_empty() && bars.iter().all(|bar| is_out_of_range(bar, fetched.request))
     };
     let (rejected, mut accepted): (Vec<Shaped<'_>>, Vec<Shaped<'_>>) = ended
         .iter()
@@ -122,7 +122,7 @@ async fn quarantine_out_of_range(
     for (ticker, bars) in &fetched.bars {
         let stray_bars: Vec<InvalidBar> = bars
             .iter()
-            .filter(|bar| is_out_of_range(bar, &fetched.request))
+            .filter(|bar| is_out_of_range(bar, fetched.request))
             .map(|bar| InvalidBar {
                 bar: *bar,
                 reason: format!("out of range: the request was for {} to {}", asked.from(), asked.to()),
