@@ -12,7 +12,9 @@ use clap::Args;
 use engine::calendar_exceptions;
 use jiff::Timestamp;
 use providers::{
+    MarketClock,
     alpaca::AlpacaSettings,
+    budget::InProcess,
     registry::{self, Candidate},
 };
 use serde::Deserialize;
@@ -47,6 +49,10 @@ pub(crate) struct CommonOptions {
     #[arg(long, global = true, env = "BARKEEP_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// Without a provider, store simulated bars in the database that DATABASE_URL or --database-url names
+    #[arg(long, global = true, env = "BARKEEP_SIMULATED", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) simulated: bool,
+
     /// Print the result as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -62,6 +68,10 @@ pub(crate) struct Config {
     pub(crate) as_of: Option<Timestamp>,
     /// The configured providers, in the order in which they are asked.
     pub(crate) providers: Vec<Arc<dyn Candidate>>,
+    /// Whether a server in a provider's place says that it is a simulator; `None`: nobody has asked, or none responds.
+    pub(crate) stand_in_simulates: Option<bool>,
+    /// Whether simulated bars may be stored in the database that the settings name.
+    pub(crate) simulated: bool,
     /// Every provider that Barkeep supports: its name, the variables that configure it, and whether it is configured.
     pub(crate) known_providers: Vec<(&'static str, &'static [&'static str], bool)>,
     /// Signs tokens instead of the secret in the data directory, for example Supabase's.
@@ -153,6 +163,8 @@ impl Config {
             listen: common.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
             as_of: common.as_of.or(file.as_of),
             providers,
+            stand_in_simulates: None,
+            simulated: common.simulated,
             known_providers,
             jwt_secret: variable("BARKEEP_JWT_SECRET")
                 .or_else(|| variable("SUPABASE_JWT_SECRET"))
@@ -178,9 +190,27 @@ impl Config {
         !self.providers.is_empty()
     }
 
-    /// Whether a provider is asked at its own address, so that bars are real.
+    /// Whether bars are real, as far as is known: a provider is asked at its own address, or a server in its place doesn't say
+    /// that it is a simulator.
     pub(crate) fn has_real_provider(&self) -> bool {
-        self.providers.iter().any(|provider| provider.is_own_host())
+        self.stand_in_simulates == Some(false) || self.providers.iter().any(|provider| provider.is_own_host())
+    }
+
+    /// Asks the servers that stand in a provider's place whether they are simulators: their addresses prove nothing.
+    pub(crate) async fn ask_stand_ins(&mut self) {
+        for provider in self.providers.iter().filter(|provider| !provider.is_own_host()) {
+            let now: MarketClock = Arc::new(Timestamp::now);
+            match provider.connect(now, &InProcess::default()).await {
+                Ok(source) => self.stand_in_simulates = Some(source.endpoint().simulated),
+                // It is said when the provider is connected.
+                Err(error) => tracing::debug!(%error, "Whether {} is a simulator is not known", provider.name()),
+            }
+        }
+    }
+
+    /// Whether bars may be fetched: from a provider, or from the simulator where its bars belong.
+    pub(crate) fn may_fetch(&self) -> bool {
+        self.has_provider() || self.database_url.is_none() || self.simulated
     }
 
     /// Replaces the providers with a simulator at `address`.

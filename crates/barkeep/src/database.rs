@@ -1,7 +1,7 @@
 //! The database that a command works on: the one that the settings name, or a private one in the data directory.
 //!
-//! In the private cluster simulated bars have a database of their own. If the settings name a provider, they decide which
-//! of the two is used; otherwise it is the one used last.
+//! In the private cluster simulated bars have a database of their own. The provider decides which of the two is used, by what
+//! it says of itself; where it can't be asked it is the one used last.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -162,19 +162,22 @@ pub(crate) fn database_name(config: &Config) -> String {
     if config.has_real_provider() {
         return REAL_DATABASE.to_owned();
     }
-    if config.has_provider() {
+    if config.stand_in_simulates == Some(true) {
         return SIMULATED_DATABASE.to_owned();
     }
     match fs::read_to_string(config.data_dir.join(LAST_USED_FILE)) {
         Ok(name) if name.trim() == REAL_DATABASE => REAL_DATABASE.to_owned(),
-        _ => SIMULATED_DATABASE.to_owned(),
+        Ok(_) => SIMULATED_DATABASE.to_owned(),
+        // Only a simulator says that its bars are simulated.
+        Err(_) if config.has_provider() => REAL_DATABASE.to_owned(),
+        Err(_) => SIMULATED_DATABASE.to_owned(),
     }
 }
 
 /// For commands that fetch: without a provider they use the simulator, whatever was used before. Remembers the choice for
 /// the commands that don't fetch.
 pub(crate) fn remember_database(config: &Config) -> anyhow::Result<()> {
-    let name = if config.has_real_provider() { REAL_DATABASE } else { SIMULATED_DATABASE };
+    let name = if config.has_provider() { database_name(config) } else { SIMULATED_DATABASE.to_owned() };
     fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("the data directory {} can't be created: choose another with --data-dir", config.data_dir.display())
     })?;

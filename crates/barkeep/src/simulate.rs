@@ -11,14 +11,19 @@ use crate::config::Config;
 /// Requests a minute that the simulator allows, as a free plan does.
 const REQUESTS_PER_MINUTE: u32 = 200;
 
-/// Starts a simulator if the settings name no provider, and makes it the provider. Returns whether it did.
+/// What to do where nothing is fetched.
+pub(crate) const NO_PROVIDER: &str = "no provider is set up, and nothing is fetched: set APCA_API_KEY_ID and \
+     APCA_API_SECRET_KEY (`barkeep providers` lists all), or store simulated bars in this database with --simulated";
+
+/// Starts a simulator if the settings name no provider, and makes it the provider. Returns whether it did. In a database that
+/// the settings name, simulated bars are stored only on request.
 pub(crate) async fn start_if_no_provider(
     config: &mut Config,
     clock: MarketClock,
     calendars: &SharedCalendars,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
-    if config.has_provider() {
+    if config.has_provider() || !config.may_fetch() {
         return Ok(false);
     }
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("could not bind a port for the simulator")?;

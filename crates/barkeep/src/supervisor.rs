@@ -59,6 +59,8 @@ pub(crate) struct Roles {
 pub(crate) struct StartupInfo<'a> {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) simulated: bool,
+    /// Whether there is neither a provider nor, in the database that the settings name, a simulator.
+    pub(crate) fetches_nothing: bool,
     pub(crate) clock: MarketClock,
     pub(crate) keys: Option<&'a Keys>,
     pub(crate) handle: &'a DatabaseHandle,
@@ -82,6 +84,9 @@ impl Roles {
             false => None,
         };
         let stop = stop_on_signal()?;
+        if config.database_url.is_none() {
+            config.ask_stand_ins().await;
+        }
         database::remember_database(&config)?;
         let handle = DatabaseHandle::open(&config, self.connections()).await?;
         let outcome =
@@ -218,7 +223,15 @@ impl Roles {
             address,
             stop: stop.clone(),
         };
-        on_start(StartupInfo { address, simulated, clock, keys: keys.as_ref(), handle }).await?;
+        on_start(StartupInfo {
+            address,
+            simulated,
+            fetches_nothing: fetches && !config.may_fetch(),
+            clock,
+            keys: keys.as_ref(),
+            handle,
+        })
+        .await?;
         let (outcome, (), ()) = tokio::join!(
             async {
                 let outcome = supervisor.run_stages(provider_tx, &tasks).await;
@@ -281,11 +294,32 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
+    /// Without a provider: says so until the stop.
+    async fn serve_what_is_stored(&self, state: &watch::Sender<ProviderState>) -> anyhow::Result<()> {
+        tracing::warn!("{}", simulate::NO_PROVIDER);
+        state.send_replace(ProviderState::Missing);
+        while self.roles.plan && !self.stop.is_cancelled() {
+            let (database, reason) = (&self.handle.database, simulate::NO_PROVIDER);
+            if let Err(error) = scheduler::heartbeat(database, scheduler::SCHEDULER, scheduler::WAITING, reason).await {
+                tracing::warn!(%error, "Could not report that the scheduler is waiting");
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_secs(30)) => {}
+            }
+        }
+        self.stop.cancelled().await;
+        Ok(())
+    }
+
     /// Starts the planner and workers once a provider is connected, and waits for the stop.
     async fn run_stages(&self, state: watch::Sender<ProviderState>, tasks: &TaskTracker) -> anyhow::Result<()> {
         if !self.roles.plan && self.roles.work.is_none() {
             self.stop.cancelled().await;
             return Ok(());
+        }
+        if !self.config.may_fetch() {
+            return self.serve_what_is_stored(&state).await;
         }
         let mut delay = Duration::from_secs(1);
         let routes = loop {
@@ -327,6 +361,7 @@ impl Supervisor<'_> {
         state.send_replace(ProviderState::Connected(endpoints));
         let alone = !processes::others_running(&engine.database, &self.worker).await?;
         plan::publish_grace(&engine, !alone).await?;
+        plan::lift_unavailable(&engine).await?;
         dispatch::retry_credentials(&engine).await?;
         let spawn = |task| spawn_critical(tasks, &self.stop, task);
         if self.roles.plan {

@@ -45,6 +45,8 @@ impl Metrics {
 pub enum ProviderState {
     /// Other processes connect to the providers.
     Elsewhere,
+    /// None is configured: nothing is fetched.
+    Missing,
     Connecting(String),
     Connected(Vec<Endpoint>),
 }

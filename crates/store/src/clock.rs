@@ -112,6 +112,30 @@ pub async fn read(database: &Database) -> Result<MarketClock, StoreError> {
     Ok(MarketClock { offset, as_of, frozen: false })
 }
 
+/// Stores whether a provider of the calendar's assets is set up. `only_more`: other processes may have one.
+///
+/// # Errors
+/// If the database rejects the statement or is unreachable.
+pub async fn set_provided(
+    database: &Database,
+    calendar: Calendar,
+    provided: bool,
+    only_more: bool,
+) -> Result<(), StoreError> {
+    let mut tx = database.begin().await?;
+    query(
+        "update barkeep.market_calendars set provided = $2
+        where calendar = $1 and provided <> $2 and ($2 or not $3)",
+    )
+    .bind(calendar.as_str())
+    .bind(provided)
+    .bind(only_more)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Sets how long after its end a bar of that calendar may still change or be delayed. A change makes every series of
 /// the calendar due. With `only_more` a shorter grace than the stored one is ignored: of several processes, the one
 /// whose bars are delayed most determines it.

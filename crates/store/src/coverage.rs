@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use market::{Range, RangeSet, Ticker, Timeframe};
+use market::{Calendar, Range, RangeSet, Ticker, Timeframe};
 use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Database, ServiceTx, StoreError,
-    definitions::Definition,
+    definitions::{Definition, Which, due_now},
     instant::Instant,
     row::{instant_or_none, parsed, range},
     statement::{query, query_scalar},
@@ -156,6 +156,46 @@ pub async fn mark_unavailable(
     .execute(&mut **tx)
     .await?;
     Ok(())
+}
+
+/// Lifts the marks of a calendar's series that begin at `from` or later, since a provider has those bars now, and makes their
+/// series due. Returns the number of series.
+///
+/// # Errors
+/// If the database rejects the statement or is unreachable.
+pub async fn lift_unavailable(
+    database: &Database,
+    calendar: Calendar,
+    timeframe: Timeframe,
+    from: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut tx = database.begin().await?;
+    let lifted: Vec<Uuid> = query_scalar(
+        "with lifted as (
+            update public.coverage_status c
+            set unavailable = c.unavailable - tstzmultirange(tstzrange($3, null)),
+                unavailable_reason = case
+                    when c.unavailable <@ tstzmultirange(tstzrange($3, null)) then null
+                    else c.unavailable_reason
+                end,
+                updated_at = clock_timestamp()
+            from public.symbols s
+            where s.ticker = c.symbol and s.calendar = $1 and c.timeframe = $2
+                and c.unavailable && tstzrange($3, null)
+            returning c.symbol, c.timeframe
+        )
+        select d.id
+        from lifted l
+        join public.job_definitions d on d.symbol = l.symbol and d.timeframe = l.timeframe",
+    )
+    .bind(calendar.as_str())
+    .bind(timeframe.as_str())
+    .bind(Instant(from))
+    .fetch_all(&mut *tx)
+    .await?;
+    due_now(&mut tx, Which::These(&lifted), "a provider has what was unavailable").await?;
+    tx.commit().await?;
+    Ok(lifted.len())
 }
 
 /// The coverage of a symbol, in three timeframes or more, as visible to the service or to `user`.

@@ -1,13 +1,10 @@
 //! Whether this database contains simulated or real bars.
 
-use sqlx::Row;
-use uuid::Uuid;
-
 use crate::{
     Database, StoreError,
-    definitions::{Which, due_now},
     statement::{query, query_scalar},
 };
+use sqlx::Row;
 
 /// The kind of bars in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +31,7 @@ pub async fn is_fresh(database: &Database) -> Result<bool, StoreError> {
     Ok(query_scalar("select bars is null from barkeep.installation").fetch_one(&mut *tx).await?)
 }
 
-/// Claims the database for one kind of bars, from `endpoint`. Ranges that were unavailable at another endpoint may be
-/// available at this one: they are planned again.
+/// Claims the database for one kind of bars, from `endpoint`.
 ///
 /// # Errors
 /// [`StoreError::WrongKind`] if it contains the other kind.
@@ -62,20 +58,6 @@ pub async fn claim(database: &Database, bars: Bars, endpoint: &str) -> Result<()
             .bind(endpoint)
             .execute(&mut *tx)
             .await?;
-        let without: Vec<Uuid> = query_scalar(
-            "select j.id from public.job_definitions j
-            join public.coverage_status c on c.symbol = j.symbol and c.timeframe = j.timeframe
-            where not isempty(c.unavailable)",
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        due_now(&mut tx, Which::These(&without), "another endpoint may have what was unavailable").await?;
-        query(
-            "update public.coverage_status set unavailable = '{}', unavailable_reason = null, updated_at = now()
-            where not isempty(unavailable)",
-        )
-        .execute(&mut *tx)
-        .await?;
     }
     tx.commit().await?;
     Ok(())

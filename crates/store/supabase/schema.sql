@@ -365,17 +365,21 @@ CREATE FUNCTION barkeep.coverage_of_symbols(p_symbols text[]) RETURNS TABLE(n bi
             when w.suspended_at is not null then case when w.delisted_at is null then 'unknown' else 'delisted' end
             when not w.enabled then 'paused'
             when r.failed > 0 then 'failing'
+            when g.missing > 0 and not k.provided then 'failing'
             when g.missing > 0 then 'filling'
             when w.delisted_at is not null then 'delisted'
             when w.listing <> 'listed' and not barkeep.bars_exist(w.id) then 'unchecked'
             else 'complete'
         end,
         coalesce(
-            w.suspended_reason, r.error_message, q.reason, c.unavailable_reason,
+            w.suspended_reason,
+            case when g.missing > 0 and not k.provided then 'no provider is set up for ' || case w.calendar when '24x7' then 'crypto' else 'stocks' end end,
+            r.error_message, q.reason, c.unavailable_reason,
             'not listed since ' || w.delisted_at::date
                 || coalesce((select ', now ' || d.renamed_to from barkeep.directory d where d.ticker = w.ticker), '')
         )
     from shown w
+    left join barkeep.market_calendars k on k.calendar = w.calendar
     left join common m
         on m.calendar = w.calendar and m.timeframe = w.timeframe and m.window_days = w.window_days and w.id is not null
     left join public.coverage_status c on c.symbol = w.ticker and c.timeframe = w.timeframe
@@ -2401,6 +2405,7 @@ CREATE TABLE barkeep.market_calendars (
     time_zone text NOT NULL,
     grace interval DEFAULT '00:01:00'::interval NOT NULL,
     reread_after interval,
+    provided boolean DEFAULT true NOT NULL,
     CONSTRAINT market_calendars_grace_check CHECK ((grace >= '00:00:00'::interval)),
     CONSTRAINT market_calendars_reread_after_check CHECK ((reread_after > '00:00:00'::interval))
 );

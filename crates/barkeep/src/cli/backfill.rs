@@ -112,6 +112,12 @@ impl Backfill {
         self.symbols.dedup();
         let mut config = Config::load(common)?;
         let stop = stop_on_signal()?;
+        if !config.may_fetch() {
+            bail!("{}", simulate::NO_PROVIDER);
+        }
+        if config.database_url.is_none() {
+            config.ask_stand_ins().await;
+        }
         // If `up` runs on the same data directory, its market clock applies, and its workers help.
         let instance = Instance::acquire(&config.data_dir)?;
         if instance.is_some() {
@@ -189,6 +195,7 @@ impl Backfill {
             stop: stop.clone(),
         };
         plan::publish_grace(&engine, !alone).await?;
+        plan::lift_unavailable(&engine).await?;
         dispatch::retry_credentials(&engine).await?;
 
         let throttled_before = throttled_requests(&engine).await?;

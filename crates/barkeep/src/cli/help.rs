@@ -33,9 +33,9 @@ impl Group {
 
 const DATABASE: &[&str] = &["data_dir", "database_url", "config"];
 const DATABASE_JSON: &[&str] = &["data_dir", "database_url", "config", "json"];
-const FETCH: &[&str] = &["data_dir", "database_url", "as_of", "config"];
-const FETCH_JSON: &[&str] = &["data_dir", "database_url", "as_of", "config", "json"];
-const SERVE: &[&str] = &["data_dir", "database_url", "listen", "as_of", "config", "json"];
+const FETCH: &[&str] = &["data_dir", "database_url", "as_of", "config", "simulated"];
+const FETCH_JSON: &[&str] = &["data_dir", "database_url", "as_of", "config", "simulated", "json"];
+const SERVE: &[&str] = &["data_dir", "database_url", "listen", "as_of", "config", "simulated", "json"];
 
 /// Each command's group and the common options that it uses.
 const COMMANDS: [(&str, Group, &[&str]); 24] = [
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_command_shows_its_own_options_first_and_of_the_common_ones_those_that_it_uses() {
         let common: Vec<Arg> = Cli::command().get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
-        assert_eq!(common.len(), 6);
+        assert_eq!(common.len(), 7);
         for (name, _, used) in COMMANDS {
             let help = help_of(&[name]);
             let (own, shared) = help.split_once(COMMON_OPTIONS).unwrap_or_else(|| panic!("{name}: {help}"));

@@ -9,6 +9,7 @@ use super::{output, sign_in};
 use crate::{
     config::{CommonOptions, Config},
     instance::Instance,
+    simulate::NO_PROVIDER,
     supervisor::{Roles, StartupInfo},
 };
 
@@ -31,7 +32,8 @@ impl Up {
 
 /// Prints how to use the server, to standard output.
 pub(super) async fn print_start(started: StartupInfo<'_>, json: bool) -> anyhow::Result<()> {
-    let StartupInfo { address: Some(address), simulated, clock, keys: Some(keys), handle } = started else {
+    let StartupInfo { address: Some(address), simulated, fetches_nothing, clock, keys: Some(keys), handle } = started
+    else {
         return Ok(());
     };
     let url = format!("http://{address}");
@@ -54,6 +56,9 @@ pub(super) async fn print_start(started: StartupInfo<'_>, json: bool) -> anyhow:
     output::print_status(format!("Barkeep is running at {url}"))?;
     if simulated {
         output::print_status("  Market data: SIMULATED. Set APCA_API_KEY_ID and APCA_API_SECRET_KEY for real bars.")?;
+    }
+    if fetches_nothing {
+        output::print_status(format!("  Market data: NONE, since {NO_PROVIDER}."))?;
     }
     if let Some(as_of) = clock.as_of {
         output::print_status(format!("  The market clock was started from {as_of}."))?;

@@ -9,7 +9,7 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     data::shared,
-    running::{Place, Up},
+    running::{Place, Up, quiet_database},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,4 +96,70 @@ async fn with_the_first_real_key_the_watchlist_comes_along_and_the_simulated_bar
     let url = home.printed(&["db", "url"]);
     assert!(url.contains("/barkeep?"), "commands without keys mean the database last worked on: {url}");
     assert!(up.stop().success());
+}
+
+/// A server that speaks for a provider and doesn't say that it is a simulator.
+async fn stand_in() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let bars = async || axum::Json(json!({"bars": {}, "next_page_token": null}));
+    let router = axum::Router::new().route("/v2/stocks/bars", axum::routing::get(bars));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_say_that_it_simulates_has_the_real_database_whatever_its_address_and_what_ran_before() {
+    let home = Place::new();
+    let up = Up::start(home.barkeep(&["up"])).await;
+    assert!(home.printed(&["db", "url"]).contains("/barkeep_sim?"));
+    assert!(up.stop().success());
+    let mut command = home.barkeep(&["up"]);
+    command.env("APCA_API_DATA_URL", stand_in().await);
+    command.env("APCA_API_KEY_ID", "PKTEST").env("APCA_API_SECRET_KEY", "not-a-secret");
+    let up = Up::start(command).await;
+    let url = home.printed(&["db", "url"]);
+    assert!(url.contains("/barkeep?"), "{url}");
+    let ready = crate::running::eventually("it is connected", async || {
+        let (_, ready) = up.get("", "/readyz").await;
+        (ready["provider"]["state"] == "connected").then_some(ready)
+    })
+    .await;
+    assert_eq!((&ready["provider"]["name"], &ready["provider"]["simulated"]), (&"alpaca".into(), &false.into()));
+    assert!(up.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_provider_a_database_that_one_names_is_served_and_nothing_is_fetched_into_it() {
+    let (home, database) = (Place::new(), quiet_database().await);
+    let barkeep = |args: &[&str]| {
+        let mut command = home.barkeep(&[args, &["--database-url", &database.url]].concat());
+        command.env_remove("BARKEEP_SIMULATED").env("BARKEEP_LOG", "off");
+        command
+    };
+    let up = Up::spawn(barkeep(&["up"]));
+    let keys: serde_json::Value = serde_json::from_str(&home.printed(&["keys", "--json"])).unwrap();
+    let anon = keys["anon_key"].as_str().unwrap();
+    let ready = crate::running::eventually("it says what is missing", async || {
+        let (_, ready) = up.get(anon, "/readyz").await;
+        (ready["provider"]["state"] == "missing").then_some(ready)
+    })
+    .await;
+    assert!(ready["provider"]["reason"].as_str().unwrap().contains("no provider is set up"), "{ready}");
+    assert_eq!(up.sync(anon, r#"{"symbols":["KO"],"source":"watchlist"}"#).await.0, 200);
+    let series = up.coverage(anon, "KO").await;
+    assert!(series.iter().all(|series| series["bars"] == 0), "{series:?}");
+    assert!(up.stop().success());
+
+    let output = crate::running::finished(barkeep(&["backfill", "KO"])).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("no provider is set up") && said.contains("--simulated"), "{said}");
+    let mut sql = PgConnection::connect(&database.url).await.unwrap();
+    let kind: Option<String> =
+        sqlx::query_scalar("select bars from barkeep.installation").fetch_one(&mut sql).await.unwrap();
+    assert_eq!(kind, None, "a real provider may still fill it");
+
+    let output = crate::running::finished(barkeep(&["backfill", "KO", "--timeframes", "d1", "--simulated"])).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -116,8 +116,24 @@ async fn what_a_provider_lacks_is_never_asked_of_it() {
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let incomplete = summary["incomplete"].as_array().unwrap();
     assert!(incomplete.iter().all(|series| series["symbol"] == "BTC-USD"), "{summary}");
+    assert_eq!(incomplete.len(), 3, "{summary}");
+    for series in incomplete {
+        let state = (&series["state"], &series["reason"]);
+        assert_eq!(state, (&"failing".into(), &"no provider is set up for crypto".into()), "{series}");
+    }
+    let mut sql = PgConnection::connect(&database.url).await.unwrap();
+    let marks = "select count(*) from coverage_status where symbol = 'BTC-USD' and not isempty(unavailable)";
+    assert_eq!(sqlx::query_scalar::<_, i64>(marks).fetch_one(&mut sql).await.unwrap(), 0);
     let asked = market.simulator.seen();
     assert!(asked.iter().any(|seen| seen.uri.contains("/KO/")) && !asked.iter().any(|seen| seen.uri.contains("BTC")));
+    // One that has it is set up besides.
+    let mut command =
+        place.barkeep(&["backfill", "KO", "BTC-USD", "--json", "--as-of", AS_OF, "--database-url", &database.url]);
+    command.env("MASSIVE_API_URL", market.url()).env("MASSIVE_API_KEY", "sim").env("MASSIVE_PLAN", "paid");
+    command.env("APCA_API_DATA_URL", market.url());
+    let output = finished(command).await;
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["incomplete"], serde_json::json!([]), "{summary}");
     let complaint = place.complaint(&["providers", "--config", "/nowhere"]);
     assert!(complaint.contains("can't be read"));
 }

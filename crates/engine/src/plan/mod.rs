@@ -1,6 +1,7 @@
 //! Compares what definitions want with what is covered, and queues the difference.
 //! In: `job_definitions`, `coverage_status`, the calendar. Out: `job_runs`. Safe to run twice, or twice at once.
 
+mod lift;
 mod reach;
 mod slices;
 
@@ -18,7 +19,10 @@ use store::{
 };
 use uuid::Uuid;
 
-pub use self::slices::{Missing, slices};
+pub use self::{
+    lift::lift_unavailable,
+    slices::{Missing, slices},
+};
 use crate::{bases::base_of, calendar_exceptions, engine::Engine, market_now::Market};
 
 /// How often the planner runs: without a signal, and where signals can't be received.
@@ -182,6 +186,10 @@ async fn queue_gaps(engine: &Engine, batch: &[Definition], clip: Option<&Clip>) 
     for series in by_symbol(&due) {
         let class = series[0].ticker.asset_class();
         let (limits, name) = (engine.routes.limits(class), engine.routes.name(class));
+        // Without any provider of the class nothing is learnt about its bars.
+        if limits.is_empty() {
+            continue;
+        }
         let planned = plan_symbol(&series, &gaps, clip, &limits, &name, &market);
         for Unavailable { definition, range, reason } in planned.unavailable {
             coverage::mark_unavailable(&mut tx, definition, range, &reason).await?;
@@ -278,10 +286,12 @@ pub fn plan_symbol<'a>(
     plan
 }
 
-/// Publishes to the database how long after their end a calendar's bars may still change; the database computes what
-/// is final. With `only_more` a longer grace that another process has published is kept.
+/// Publishes to the database which assets have a provider, and how long after their end a calendar's bars may still change;
+/// the database computes what is final. With `only_more` what another process has published is kept where it is more.
 pub async fn publish_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
     for class in [AssetClass::Stock, AssetClass::Crypto] {
+        let provided = engine.routes.serving(class).next().is_some();
+        store::clock::set_provided(&engine.database, Calendar::for_class(class), provided, only_more).await?;
         let grace = engine.routes.grace(class);
         if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace, only_more).await? {
             tracing::info!(

@@ -28,9 +28,17 @@ pub(super) fn within_reach<'a>(
     if gap.from() >= earliest {
         return (None, Some(gap));
     }
-    // Whole sessions only: one that starts before the provider's history is not available in full.
-    let mut first = sessions.next_session(earliest).map_or(gap.to(), |session| session.open);
-    if definition.timeframe == Timeframe::W1 {
+    let first = first_available(definition.timeframe, sessions, earliest).unwrap_or(gap.to());
+    let reason = format!("the provider's history begins on {}", earliest.strftime("%Y-%m-%d"));
+    let too_old = Range::new(gap.from(), first.min(gap.to())).ok();
+    (too_old.map(|range| Unavailable { definition, range, reason }), Range::new(first, gap.to()).ok())
+}
+
+/// The open of the first session whose bars are available in full, where history begins at `earliest`.
+pub(super) fn first_available(timeframe: Timeframe, sessions: &Sessions, earliest: Timestamp) -> Option<Timestamp> {
+    // One that starts before then is not.
+    let mut first = sessions.next_session(earliest)?.open;
+    if timeframe == Timeframe::W1 {
         // Whole weeks only: a week that started before then is skipped to its end.
         let grid = Grid::Session(sessions.clone());
         while let Some(week) = grid.bucket_of(Timeframe::W1, first)
@@ -40,7 +48,5 @@ pub(super) fn within_reach<'a>(
             first = next.open;
         }
     }
-    let reason = format!("the provider's history begins on {}", earliest.strftime("%Y-%m-%d"));
-    let too_old = Range::new(gap.from(), first.min(gap.to())).ok();
-    (too_old.map(|range| Unavailable { definition, range, reason }), Range::new(first, gap.to()).ok())
+    Some(first)
 }

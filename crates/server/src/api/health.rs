@@ -26,6 +26,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> (StatusCode, Json<Value>) 
             "others": endpoints.iter().skip(1).map(|endpoint| &endpoint.provider).collect::<Vec<_>>(),
             "simulated": endpoints.iter().any(|endpoint| endpoint.simulated),
         }),
+        ProviderState::Missing => json!({ "state": "missing", "reason": "no provider is set up: nothing is fetched" }),
         ProviderState::Elsewhere => json!({ "state": "elsewhere" }),
     };
     // A connected provider may fail later.

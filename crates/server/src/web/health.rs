@@ -85,6 +85,9 @@ fn alerts(
     if !is_alive(ready) {
         alerts.push(html! { "The scheduler is not running, so no new jobs are planned. Start " code { "barkeep up" } " or " code { "barkeep plan" } "." });
     }
+    if matches!(state, ProviderState::Missing) {
+        alerts.push(html! { "No data provider is set up: nothing is fetched. See " a href="/welcome" { "how to connect one" } "." });
+    }
     if let ProviderState::Connecting(error) = state {
         alerts.push(html! { "Can't reach the data provider: " (error) ". Check the network and the API key, or run " code { "barkeep doctor" } "." });
     }

@@ -132,9 +132,15 @@ pub(super) fn csrf_field(csrf: &str) -> Markup {
     html! { input type="hidden" name="csrf" value=(csrf); }
 }
 
-/// Simulated prices must not be mistaken for real ones.
+/// Simulated prices must not be mistaken for real ones, nor stored ones for those of today.
 fn simulated_banner(state: &ProviderState) -> Markup {
     html! {
+        @if matches!(state, ProviderState::Missing) {
+            p.simulated {
+                strong { "No data provider is set up." } " Nothing new is fetched. "
+                a href="/welcome" { "Connect a data provider" }
+            }
+        }
         @if state.is_simulated() {
             p.simulated {
                 strong { "Simulated market data." } " These prices are not real. "

@@ -61,6 +61,7 @@ fn current_provider(state: &ProviderState) -> Markup {
                 ProviderState::Connected(endpoints) => ul {
                     @for endpoint in endpoints { li { strong { (endpoint.provider) } } }
                 },
+                ProviderState::Missing => p.loud { "No data provider is set up: nothing is fetched, and what is stored is shown." },
                 ProviderState::Connecting(error) => p.loud { "Can't reach the data provider: " (error) },
                 ProviderState::Elsewhere => p { "Other processes on this database connect to the providers: see " a href="/health" { "Health" } "." },
             }

@@ -23,7 +23,9 @@ create table barkeep.market_calendars (
     -- How long after its end the provider may still change or delay a bar.
     grace interval not null default interval '1 minute' check (grace >= interval '0'),
     -- How long after its close a session is reread, for late trades. Null: never, for markets that never close.
-    reread_after interval check (reread_after > interval '0')
+    reread_after interval check (reread_after > interval '0'),
+    -- Whether a provider of its assets is set up.
+    provided boolean not null default true
 );
 insert into barkeep.market_calendars (calendar, time_zone, reread_after) values
 ('XNYS', 'America/New_York', interval '1 hour'),

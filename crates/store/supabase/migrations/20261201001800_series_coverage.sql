@@ -50,17 +50,21 @@ as $$
             when w.suspended_at is not null then case when w.delisted_at is null then 'unknown' else 'delisted' end
             when not w.enabled then 'paused'
             when r.failed > 0 then 'failing'
+            when g.missing > 0 and not k.provided then 'failing'
             when g.missing > 0 then 'filling'
             when w.delisted_at is not null then 'delisted'
             when w.listing <> 'listed' and not barkeep.bars_exist(w.id) then 'unchecked'
             else 'complete'
         end,
         coalesce(
-            w.suspended_reason, r.error_message, q.reason, c.unavailable_reason,
+            w.suspended_reason,
+            case when g.missing > 0 and not k.provided then 'no provider is set up for ' || case w.calendar when '24x7' then 'crypto' else 'stocks' end end,
+            r.error_message, q.reason, c.unavailable_reason,
             'not listed since ' || w.delisted_at::date
                 || coalesce((select ', now ' || d.renamed_to from barkeep.directory d where d.ticker = w.ticker), '')
         )
     from shown w
+    left join barkeep.market_calendars k on k.calendar = w.calendar
     left join common m
         on m.calendar = w.calendar and m.timeframe = w.timeframe and m.window_days = w.window_days and w.id is not null
     left join public.coverage_status c on c.symbol = w.ticker and c.timeframe = w.timeframe

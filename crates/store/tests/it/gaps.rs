@@ -17,7 +17,8 @@ for_one_owner! {
     neighbouring_sessions_are_one_gap_and_others_are_not,
     weekends_and_holidays_are_never_gaps,
     gap_hours_are_hours_of_open_market,
-    another_endpoint_is_asked_for_what_the_last_one_could_not_give,
+    marks_are_lifted_from_where_a_provider_has_bars_now_and_nothing_else_is,
+    without_a_provider_of_the_class_a_series_says_so,
     a_forming_bar_is_no_gap_until_grace_has_passed,
     a_pair_has_gaps_on_weekends_too,
     days_and_weeks_have_gaps_of_whole_sessions,
@@ -133,24 +134,54 @@ async fn what_cannot_be_had_is_no_gap(owner: Owner) {
     assert_eq!(site.value(reason).await, "the plan begins in June");
 }
 
-async fn another_endpoint_is_asked_for_what_the_last_one_could_not_give(owner: Owner) {
+async fn marks_are_lifted_from_where_a_provider_has_bars_now_and_nothing_else_is(owner: Owner) {
     use store::installation::{Bars, claim};
     let site = Site::at(owner, TUESDAY).await;
-    claim(&site.database, Bars::Real, "https://one").await.unwrap();
     let h4 = site.definition("AAPL", Timeframe::H4).await;
     let gap = site.gaps(&h4).await[0];
+    let june = at("2026-06-01T13:30:00Z");
     let mut tx = site.database.begin().await.unwrap();
     coverage::mark_unavailable(&mut tx, &h4, gap, "too old").await.unwrap();
     definitions::mark_planned(&mut tx, std::slice::from_ref(&h4)).await.unwrap();
     tx.commit().await.unwrap();
-    claim(&site.database, Bars::Real, "https://one").await.unwrap();
+    // Neither another endpoint nor another timeframe, calendar or history that doesn't reach as far.
+    for endpoint in ["https://one", "https://two"] {
+        claim(&site.database, Bars::Real, endpoint).await.unwrap();
+    }
+    let lift = async |calendar, timeframe, from| {
+        coverage::lift_unavailable(&site.database, calendar, timeframe, from).await.unwrap()
+    };
+    assert_eq!(lift(Calendar::Xnys, Timeframe::H1, june).await, 0);
+    assert_eq!(lift(Calendar::AlwaysOpen, Timeframe::H4, june).await, 0);
+    assert_eq!(lift(Calendar::Xnys, Timeframe::H4, gap.to()).await, 0);
     assert_eq!(site.gaps(&h4).await, []);
-    claim(&site.database, Bars::Real, "https://two").await.unwrap();
-    assert_eq!(site.gaps(&h4).await, [gap]);
+    assert_eq!(lift(Calendar::Xnys, Timeframe::H4, june).await, 1);
+    assert_eq!(site.gaps(&h4).await, [range_of(june, gap.to())]);
+    let reason = "select unavailable_reason from coverage_status where symbol = 'AAPL' and timeframe = 'h4'";
+    assert_eq!(site.value(reason).await, "too old");
     let due = definitions::due(&site.database, Some(&tickers(&["AAPL"])), 10).await.unwrap();
     assert!(due.iter().any(|d| d.timeframe == Timeframe::H4), "it has a gap and isn't due");
+    assert_eq!(lift(Calendar::Xnys, Timeframe::H4, june).await, 0, "once");
+    assert_eq!(lift(Calendar::Xnys, Timeframe::H4, gap.from()).await, 1);
+    assert_eq!(site.rows(reason).await, ["()"]);
     let error = claim(&site.database, Bars::Simulated, "http://127.0.0.1").await.unwrap_err();
     assert!(matches!(error, store::StoreError::WrongKind(_)), "{error}");
+}
+
+async fn without_a_provider_of_the_class_a_series_says_so(owner: Owner) {
+    let site = Site::at(owner, TUESDAY).await;
+    let shown = "select distinct state, reason from get_symbol_timeframe_coverage('AAPL')
+        where job_enabled and missing_bars > 0";
+    assert_eq!(site.rows(shown).await, ["(filling,)"]);
+    let set = async |provided, only_more| {
+        store::clock::set_provided(&site.database, Calendar::Xnys, provided, only_more).await.unwrap();
+    };
+    set(false, true).await;
+    assert_eq!(site.rows(shown).await, ["(filling,)"], "another process may have one");
+    set(false, false).await;
+    assert_eq!(site.rows(shown).await, ["(failing,\"no provider is set up for stocks\")"]);
+    set(true, true).await;
+    assert_eq!(site.rows(shown).await, ["(filling,)"]);
 }
 
 async fn a_forming_bar_is_no_gap_until_grace_has_passed(owner: Owner) {

@@ -72,6 +72,8 @@ impl Place {
         }
         // Nothing by the clock but what belongs to filling series: a test that promises upkeep switches it on.
         command.env("BARKEEP_LOG", "warn,sqlx=error").env("BARKEEP_UPKEEP", "off");
+        // Test databases are named, and without a provider simulated bars belong into them.
+        command.env("BARKEEP_SIMULATED", "on");
         let args = args.iter().map(|arg| databases::url_for_commands(arg));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
         command
