@@ -28,13 +28,26 @@ pub enum FaultKind {
     Insane,
     /// An additional bar from more than a year before the first.
     Stray,
+    /// `NaN` in place of a price.
+    NotANumber,
+    /// An additional bar that starts between two others.
+    OffGrid,
+    /// A bar twice, with different values.
+    Contradiction,
+    /// 200 with an error object in place of bars.
+    Words,
+    /// Bars under the name of another symbol.
+    Foreign,
     /// Half of the page's bars, and a token that leads to the rest.
     Short,
     /// No bars, and a token that leads to them; never two such pages in a row.
     Empty,
+    /// A share of all bars, and not of requests, appears late: by up to so many seconds after its end.
+    Late { seconds: u32 },
 }
 
-/// A kind of fault and the share of requests that it falls on. Written `cut=0.1`, `throttle:30=0.05`.
+/// A kind of fault and the share of requests that it falls on, or of bars that are late. Written `cut=0.1`,
+/// `throttle:30=0.05`, `late=0.05:600`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fault {
     pub kind: FaultKind,
@@ -46,12 +59,13 @@ pub struct Fault {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{0}' isn't a valid fault: write KIND=SHARE with a share of 0 to 1, where KIND is throttle, throttle:SECONDS, 5xx, hang, \
-     cut, malformed, duplicate, unsorted, insane, stray, short or empty"
+     cut, malformed, duplicate, unsorted, insane, stray, nan, off-grid, contradiction, words, foreign, short or empty; or \
+     late=SHARE:SECONDS"
 )]
 pub struct InvalidFault(pub String);
 
 impl FaultKind {
-    const NAMES: [(&str, Self); 11] = [
+    const NAMES: [(&str, Self); 16] = [
         ("throttle", Self::Throttle { seconds: 1 }),
         ("5xx", Self::ServerError),
         ("hang", Self::Hang),
@@ -61,6 +75,11 @@ impl FaultKind {
         ("unsorted", Self::Unsorted),
         ("insane", Self::Insane),
         ("stray", Self::Stray),
+        ("nan", Self::NotANumber),
+        ("off-grid", Self::OffGrid),
+        ("contradiction", Self::Contradiction),
+        ("words", Self::Words),
+        ("foreign", Self::Foreign),
         ("short", Self::Short),
         ("empty", Self::Empty),
     ];
@@ -89,8 +108,14 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (kind, share) = text.trim().split_once('=')?;
+            let (share, kind) = match kind.trim() {
+                "late" => {
+                    let (share, seconds) = share.split_once(':')?;
+                    (share, FaultKind::Late { seconds: seconds.trim().parse().ok()? })
+                }
+                kind => (share, FaultKind::parse(kind)?),
+            };
             let share: f64 = share.trim().parse().ok()?;
-            let kind = FaultKind::parse(kind.trim())?;
             (0.0..=1.0).contains(&share).then_some(Self { kind, share })
         };
         parse().ok_or_else(|| InvalidFault(text.chars().take(60).collect()))
@@ -99,7 +124,27 @@ impl FromStr for Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.kind, self.share)
+        match self.kind {
+            FaultKind::Late { seconds } => write!(f, "late={}:{seconds}", self.share),
+            kind => write!(f, "{kind}={}", self.share),
+        }
+    }
+}
+
+/// Which bars are late, and by how much: always the same ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Late {
+    share: f64,
+    seconds: i64,
+    seed: u64,
+}
+
+impl Late {
+    /// Whether a bar of `symbol` that starts and ends then has not appeared yet at `now`, all in unix seconds.
+    pub(crate) fn withholds(&self, symbol: &str, start: i64, end: i64, now: i64) -> bool {
+        let bits = noise::mix(self.seed ^ noise::of_text(symbol) ^ noise::mix(start as u64));
+        let delay = 1 + (noise::unit(noise::mix(bits)) * self.seconds as f64) as i64;
+        noise::unit(bits) < self.share && now < end.saturating_add(delay.min(self.seconds))
     }
 }
 
@@ -107,6 +152,7 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     faults: Vec<Fault>,
+    late: Option<Late>,
     /// Where in [0, 1) the sequence begins.
     phase: f64,
     /// Faults of the next requests, one each, in place of the shares.
@@ -116,14 +162,24 @@ pub(crate) struct Plan {
 impl Plan {
     /// # Errors
     /// [`SimError::Faults`] where the shares add up to more than 1, or one isn't a share.
-    pub(crate) fn new(faults: Vec<Fault>, seed: u64) -> Result<Self, SimError> {
+    pub(crate) fn new(mut faults: Vec<Fault>, seed: u64) -> Result<Self, SimError> {
+        let late = faults.extract_if(.., |fault| matches!(fault.kind, FaultKind::Late { .. })).last();
+        let late = late.and_then(|fault| match fault.kind {
+            FaultKind::Late { seconds } => Some(Late { share: fault.share, seconds: i64::from(seconds), seed }),
+            _ => None,
+        });
         let sum: f64 = faults.iter().map(|fault| fault.share).sum();
         let shares = faults.iter().all(|fault| (0.0..=1.0).contains(&fault.share));
         // Adding 0.1 ten times can exceed 1 by a rounding error.
         if !shares || sum > 1.0 + 1e-9 {
             return Err(SimError::Faults(sum));
         }
-        Ok(Self { faults, phase: noise::unit(noise::mix(seed)), next: VecDeque::new() })
+        Ok(Self { faults, late, phase: noise::unit(noise::mix(seed)), next: VecDeque::new() })
+    }
+
+    /// Which bars are late.
+    pub(crate) fn late(&self) -> Option<Late> {
+        self.late
     }
 
     /// Sets the faults of the next requests, one each; then shares apply again.
@@ -164,12 +220,26 @@ mod tests {
             ("throttle:30=1", FaultKind::Throttle { seconds: 30 }, 1.0),
             (" 5xx = .5 ", FaultKind::ServerError, 0.5),
             ("empty=0", FaultKind::Empty, 0.0),
+            ("off-grid=0.5", FaultKind::OffGrid, 0.5),
+            ("late=0.05:600", FaultKind::Late { seconds: 600 }, 0.05),
         ] {
             let fault: Fault = text.parse().expect(text);
             assert_eq!(fault, Fault { kind, share });
             assert_eq!(fault.to_string().parse(), Ok(fault));
         }
-        for text in ["", "hang", "hang=", "hang=2", "hang=-0.1", "hang=NaN", "5xx:3=1", "throttle:x=1", "quake=0.1"] {
+        for text in [
+            "",
+            "hang",
+            "hang=",
+            "hang=2",
+            "hang=-0.1",
+            "hang=NaN",
+            "5xx:3=1",
+            "throttle:x=1",
+            "quake=0.1",
+            "late=0.1",
+            "late:9=0.1",
+        ] {
             assert_eq!(text.parse::<Fault>(), Err(InvalidFault(text.to_owned())));
         }
     }
@@ -195,6 +265,17 @@ mod tests {
         plan.set_next([Some(FaultKind::Cut), None]);
         let taken: Vec<_> = (0..3).map(|n| plan.take(n)).collect();
         assert_eq!(taken, [Some(FaultKind::Cut), None, Some(FaultKind::Hang)]);
+    }
+
+    #[test]
+    fn late_bars_are_a_share_of_all_and_appear_in_time() {
+        let late =
+            Plan::new(vec!["late=0.05:600".parse().unwrap(), "hang=1".parse().unwrap()], 7).unwrap().late().unwrap();
+        let withheld =
+            |now: i64| (0..10_000).filter(|n| late.withholds("KO", n * 900, n * 900 + 900, n * 900 + now)).count();
+        assert!((450..=550).contains(&withheld(900)), "{}", withheld(900));
+        assert!((200..=300).contains(&withheld(1_200)), "{}", withheld(1_200));
+        assert_eq!(withheld(1_500), 0);
     }
 
     #[test]

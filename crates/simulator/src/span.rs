@@ -46,6 +46,20 @@ impl FromStr for Span {
     }
 }
 
+impl Span {
+    /// The length of its bars, of months and longer about.
+    pub(crate) fn seconds(self) -> i64 {
+        const DAY: i64 = 24 * 60 * 60;
+        match self {
+            Self::Minutes(n) => n * 60,
+            Self::Hours(n) => n * 60 * 60,
+            Self::Day => DAY,
+            Self::Week => 7 * DAY,
+            Self::Months(n) => n * 31 * DAY,
+        }
+    }
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

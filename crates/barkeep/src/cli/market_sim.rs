@@ -30,7 +30,8 @@ pub(super) struct MarketSim {
     #[arg(long, value_name = "N", default_value_t = 0)]
     latency_ms: u64,
     /// Make a share of the answers faulty, such as 5xx=0.1: throttle, 5xx, hang, cut, malformed, duplicate, unsorted,
-    /// insane, stray, short or empty (may be repeated)
+    /// insane, stray, nan, off-grid, contradiction, words, foreign, short or empty; or late=SHARE:SECONDS, of bars (may be
+    /// repeated)
     #[arg(long = "fault", value_name = "KIND=SHARE")]
     faults: Vec<Fault>,
     /// Withhold the newest minutes of stocks, as Alpaca's free plan does

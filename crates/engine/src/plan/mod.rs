@@ -254,6 +254,9 @@ pub fn plan_symbol<'a>(
             }
             gaps = gaps.iter().filter_map(|gap| reach::whole_bars(definition, sessions, gap, &clip.range)).collect();
         }
+        if clip.is_none() {
+            gaps = gaps.into_iter().map(|gap| reach::with_late_bars(definition, sessions, gap, market.now)).collect();
+        }
         let base_of = |limits: &Limits| base_of(definition.timeframe, sessions, limits);
         // The first provider that has them determines the slices; the one with the longest history determines what is
         // unavailable.

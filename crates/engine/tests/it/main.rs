@@ -8,6 +8,7 @@ mod a_run;
 mod changed_sessions;
 mod forming_bars;
 mod interest;
+mod late_bars;
 mod lost_leases;
 mod outages;
 mod packing;

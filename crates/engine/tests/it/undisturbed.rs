@@ -35,6 +35,11 @@ async fn whatever_fails_now_and_then_the_bars_are_those_of_an_undisturbed_run() 
         ("duplicate=1", false),
         ("stray=0.5", false),
         ("unsorted=1", false),
+        ("nan=0.4", false),
+        ("off-grid=0.4", false),
+        ("contradiction=0.4", false),
+        ("words=0.4", true),
+        ("foreign=0.4", true),
         (
             "throttle=0.1 5xx=0.06 cut=0.06 malformed=0.06 insane=0.06 short=0.15 empty=0.15 duplicate=0.15 unsorted=0.15",
             true,

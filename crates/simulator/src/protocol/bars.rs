@@ -96,6 +96,16 @@ fn json(shared: &Shared, parsed: &ParsedQuery, fault: Option<FaultKind>, one: Op
         _ => {}
     }
     let next_page_token = next(parsed, &rows, after_empty);
+    if fault == Some(FaultKind::Words) {
+        return Some(spoil::words());
+    }
+    if let Some(late) = shared.plan().late() {
+        let (length, now) = (parsed.query.span.seconds(), parsed.query.horizon);
+        rows.bars.retain(|(index, bar)| {
+            let symbol = parsed.symbols.get(*index).map_or("", String::as_str);
+            !late.withholds(symbol, bar.start, bar.start.saturating_add(length), now)
+        });
+    }
     let mut bars: BTreeMap<String, Vec<WireBar>> = BTreeMap::new();
     for (index, minute) in &rows.bars {
         let symbol = parsed.symbols.get(*index)?;
@@ -103,6 +113,9 @@ fn json(shared: &Shared, parsed: &ParsedQuery, fault: Option<FaultKind>, one: Op
             Some(bars) => bars.push(wire(minute)?),
             None => drop(bars.insert(symbol.clone(), vec![wire(minute)?])),
         }
+    }
+    if fault == Some(FaultKind::Foreign) {
+        bars = bars.into_iter().map(|(symbol, bars)| (format!("{symbol}X"), bars)).collect();
     }
     if let Some(fault) = fault {
         bars.values_mut().for_each(|bars| spoil::bars(bars, fault));
@@ -112,7 +125,11 @@ fn json(shared: &Shared, parsed: &ParsedQuery, fault: Option<FaultKind>, one: Op
         None => serde_json::to_vec(&Page { bars, next_page_token }),
     };
     let json = json.ok()?;
-    Some(if fault == Some(FaultKind::Malformed) { spoil::malformed(json) } else { json })
+    Some(match fault {
+        Some(FaultKind::Malformed) => spoil::malformed(json),
+        Some(FaultKind::NotANumber) => spoil::not_a_number(json),
+        _ => json,
+    })
 }
 
 /// The token of the page after `rows`.

@@ -22,14 +22,14 @@ create table barkeep.market_calendars (
     time_zone text not null,
     -- How long after its end the provider may still change or delay a bar.
     grace interval not null default interval '1 minute' check (grace >= interval '0'),
-    -- How long after its close a session is reread, for late trades. Null: never, for markets that never close.
+    -- How long after its close a session is reread, for late trades and bars. Null: never.
     reread_after interval check (reread_after > interval '0'),
     -- Whether a provider of its assets is set up.
     provided boolean not null default true
 );
 insert into barkeep.market_calendars (calendar, time_zone, reread_after) values
 ('XNYS', 'America/New_York', interval '1 hour'),
-('24x7', 'UTC', null);
+('24x7', 'UTC', interval '1 hour');
 
 -- Filled from the calendar in the code. A 24x7 market has one session per UTC day. No session is longer than a day: so
 -- those that overlap a range open at most a day before it, which an index can find.

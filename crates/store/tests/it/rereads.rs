@@ -21,7 +21,7 @@ for_one_owner! {
     reading_once_more_is_background_work_and_no_gap,
     a_series_is_due_when_its_session_is_to_be_read_once_more,
     a_session_that_could_not_be_read_once_more_is_tried_again_and_is_no_failure,
-    markets_that_never_close_are_not_read_again,
+    the_day_of_a_market_that_never_closes_is_read_once_more_an_hour_after_midnight,
 }
 
 /// Ten minutes after the close of a Monday, and over an hour after it.
@@ -145,9 +145,13 @@ async fn a_session_that_could_not_be_read_once_more_is_tried_again_and_is_no_fai
     assert_eq!(site.gaps(&m15).await, [monday()]);
 }
 
-async fn markets_that_never_close_are_not_read_again(owner: Owner) {
+async fn the_day_of_a_market_that_never_closes_is_read_once_more_an_hour_after_midnight(owner: Owner) {
     let site = Site::at(owner, "2026-11-24T00:10:00Z").await;
     site.track(ALICE, &["BTC-USD"], store::tracking::Source::Watchlist).await;
     fill(&site, "BTC-USD", Timeframe::H4, 100.0).await;
-    assert_eq!(site.value("select count(*) from barkeep.rereads").await, "0");
+    site.set_clock("2026-11-24T01:05:00Z").await;
+    let gaps = site.gaps(&site.definition("BTC-USD", Timeframe::H4).await).await;
+    assert_eq!(gaps, [range("2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z")]);
+    fill(&site, "BTC-USD", Timeframe::H4, 100.0).await;
+    assert_eq!(site.gaps(&site.definition("BTC-USD", Timeframe::H4).await).await, []);
 }
