@@ -13,6 +13,7 @@ mod lost_leases;
 mod outages;
 mod packing;
 mod planning;
+mod soak;
 mod stages;
 mod stops;
 mod turns;
