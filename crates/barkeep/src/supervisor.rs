@@ -29,7 +29,7 @@ use engine::{
     foreground::Foreground,
     plan,
     providers::connect,
-    splits::{corporate_actions, proof::SeenAdjusted},
+    splits::{corporate_actions, seen_adjusted::SeenAdjusted},
     verify,
 };
 use server::{

@@ -10,7 +10,9 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{foreground::Foreground, market_now::Market, providers::routes::Routes, splits::proof::SeenAdjusted};
+use crate::{
+    foreground::Foreground, market_now::Market, providers::routes::Routes, splits::seen_adjusted::SeenAdjusted,
+};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]

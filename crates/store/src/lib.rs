@@ -28,6 +28,7 @@ pub mod migrations;
 pub mod overview;
 pub mod processes;
 pub mod provider_health;
+pub mod refetch;
 pub mod rereads;
 mod row;
 pub mod runs;

@@ -34,7 +34,7 @@ use engine::{
     foreground::Foreground,
     plan::{self, Clip},
     providers::connect,
-    splits::{corporate_actions, proof::SeenAdjusted},
+    splits::{corporate_actions, seen_adjusted::SeenAdjusted},
 };
 use server::interest::DEFAULT_TIMEFRAMES;
 
@@ -78,7 +78,7 @@ pub(super) struct Backfill {
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
-struct Summary {
+pub(super) struct Summary {
     requests: i64,
     /// How many of them were answered with 429.
     throttled: i64,
@@ -138,7 +138,18 @@ impl Backfill {
         Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    async fn fill(
+    /// The bars of a symbol in a range.
+    pub(super) fn of(
+        symbol: &Ticker,
+        timeframes: Vec<Timeframe>,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+        patience: SignedDuration,
+    ) -> Self {
+        Self { symbols: vec![symbol.clone()], timeframes, from, to, days: None, patience }
+    }
+
+    /// Fetches, and returns what came of it.
+    pub(super) async fn fill(
         &mut self,
         config: &mut Config,
         instance: Option<&Instance>,

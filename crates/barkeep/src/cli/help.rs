@@ -38,7 +38,7 @@ const FETCH_JSON: &[&str] = &["data_dir", "database_url", "as_of", "config", "si
 const SERVE: &[&str] = &["data_dir", "database_url", "listen", "as_of", "config", "simulated", "json"];
 
 /// Each command's group and the common options that it uses.
-const COMMANDS: [(&str, Group, &[&str]); 24] = [
+const COMMANDS: [(&str, Group, &[&str]); 25] = [
     ("up", Group::Run, SERVE),
     ("serve", Group::Run, SERVE),
     ("plan", Group::Run, FETCH_JSON),
@@ -47,6 +47,7 @@ const COMMANDS: [(&str, Group, &[&str]); 24] = [
     ("track", Group::Data, DATABASE_JSON),
     ("untrack", Group::Data, DATABASE_JSON),
     ("backfill", Group::Data, FETCH_JSON),
+    ("refetch", Group::Data, FETCH_JSON),
     ("retry", Group::Data, DATABASE_JSON),
     ("export", Group::Data, DATABASE_JSON),
     ("status", Group::Inspect, DATABASE_JSON),

@@ -14,6 +14,7 @@ mod migrate;
 mod output;
 mod providers;
 mod query;
+mod refetch;
 mod runs;
 mod serve_plan_work;
 mod server_client;
@@ -61,6 +62,8 @@ enum Command {
     Untrack(track::Untrack),
     /// Fetch all missing bars of symbols, and wait until they are stored
     Backfill(backfill::Backfill),
+    /// Fetch stored bars of a symbol again, replace them and report what has changed
+    Refetch(refetch::Refetch),
     /// Queue failed runs again
     Retry(runs::Retry),
     /// Export stored bars as CSV or JSON
@@ -134,6 +137,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Track(track) => track.run(common).await,
         Command::Untrack(untrack) => untrack.run(common).await,
         Command::Backfill(backfill) => backfill.run(common).await,
+        Command::Refetch(refetch) => refetch.run(common).await,
         Command::Status(status) => status.run(common).await,
         Command::Coverage(coverage) => coverage.run(common).await,
         Command::Runs(runs) => runs.run(common).await,

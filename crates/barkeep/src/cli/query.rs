@@ -21,7 +21,9 @@ use crate::{
     shutdown::stop_on_signal,
     simulate,
 };
-use engine::{Engine, calendar_exceptions, foreground::Foreground, providers::connect, splits::proof::SeenAdjusted};
+use engine::{
+    Engine, calendar_exceptions, foreground::Foreground, providers::connect, splits::seen_adjusted::SeenAdjusted,
+};
 use store::directory::suggest;
 
 /// Opens the database, runs `query` and prints the result: as JSON, or as `render` returns it.

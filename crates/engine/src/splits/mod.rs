@@ -2,5 +2,6 @@
 
 pub mod corporate_actions;
 mod noticed;
-pub mod proof;
+mod proof;
+pub mod seen_adjusted;
 pub mod unadjust;

@@ -3,11 +3,6 @@
 //! In: bars as sent. Out: a [`Proof`]. Holds: what an answer doesn't show is requested, a few bars around the day, and what
 //! was once shown to be adjusted is remembered: it stays so.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
-
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 use market::{Action, ActionKind, Bar, Calendar, Range, Ticker, Timeframe};
 use providers::{BarSource, BarsRequest, FetchError};
@@ -37,23 +32,6 @@ const AFTER: i32 = 10;
 
 /// A provider has adjusted for what lies as many days back, where no bars can tell: there was no trade after it.
 const ADJUSTED_BY: i32 = 30;
-
-/// A provider, and what it has adjusted: a ticker's bars of a timeframe, for the split of a day.
-type Adjustment = (String, Ticker, Timeframe, Date);
-
-/// The adjustments that a process has seen.
-#[derive(Clone, Debug, Default)]
-pub struct SeenAdjusted(Arc<Mutex<HashSet<Adjustment>>>);
-
-impl SeenAdjusted {
-    fn has(&self, key: &Adjustment) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-    }
-
-    fn insert(&self, key: Adjustment) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
-    }
-}
 
 /// Tells whether `source` has adjusted `sent` for the split; requests the bars around its day if they don't tell.
 pub(super) async fn proof(

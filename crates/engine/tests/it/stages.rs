@@ -18,7 +18,7 @@ use engine::{
     foreground::Foreground,
     plan::{self, Planned},
     providers::connect,
-    splits::{proof::SeenAdjusted, unadjust::unadjust},
+    splits::{seen_adjusted::SeenAdjusted, unadjust::unadjust},
 };
 use jiff::{SignedDuration, Timestamp};
 use market::{Bar, Grid, Range, Ticker, Timeframe, resample::resample};

@@ -12,11 +12,14 @@ use crate::site::{Site, ticker};
 
 for_every_owner! {
     what_a_provider_tells_replaces_what_was_noticed_and_never_the_reverse,
-    a_list_that_comes_back_shorter_or_empty_takes_nothing_away_that_had_taken_effect,
     a_split_that_the_bars_exclude_is_kept_and_not_applied,
     every_kept_stock_is_asked_about_once_a_day,
-    the_close_before_a_day_is_the_days_own_where_there_is_one,
     a_signed_in_user_reads_them_and_writes_none,
+}
+
+for_one_owner! {
+    a_list_that_comes_back_shorter_or_empty_takes_nothing_away_that_had_taken_effect,
+    the_close_before_a_day_is_the_days_own_where_there_is_one,
 }
 
 const EVER: (Date, Date) = (date(1970, 1, 1), date(2030, 1, 1));

@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::site::{Site, at, flat, range, ticker};
 
 for_every_owner! {
-    a_correction_of_a_final_bar_is_taken,
-    more_bars_than_one_batch_are_stored,
     what_cannot_be_true_is_kept_apart,
     every_timeframe_has_its_partition,
     only_what_is_named_is_deleted,
 }
 
 for_one_owner! {
+    more_bars_than_one_batch_are_stored,
+    a_correction_of_a_final_bar_is_taken,
     fifteen_digits_come_back_as_sent,
     a_final_bar_never_becomes_provisional_again,
     a_provisional_bar_is_replaced_until_it_is_final,

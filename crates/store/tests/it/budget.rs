@@ -15,11 +15,11 @@ use crate::site::Site;
 
 for_every_owner! {
     many_who_ask_at_once_get_no_more_than_the_limit,
-    what_an_answer_says_of_limit_and_rest_holds_for_all,
-    what_was_learnt_survives_a_restart_and_not_another_limit,
 }
 
 for_one_owner! {
+    what_was_learnt_survives_a_restart_and_not_another_limit,
+    what_an_answer_says_of_limit_and_rest_holds_for_all,
     background_work_leaves_a_fifth_to_what_people_ask_for,
     a_slot_comes_free_a_minute_after_the_answer,
     a_request_whose_process_died_frees_its_slot_in_the_end,

@@ -12,10 +12,10 @@ use crate::site::{Site, TUESDAY, range, ticker, tickers};
 
 for_every_owner! {
     a_delisted_symbol_keeps_its_bars_and_is_shown_as_delisted,
-    a_relisted_symbol_is_planned_again,
 }
 
 for_one_owner! {
+    a_relisted_symbol_is_planned_again,
     nothing_is_planned_after_a_delisting,
     a_delisted_symbol_is_never_an_unknown_one,
     a_single_look_can_tell_that_a_symbol_trades_no_more,

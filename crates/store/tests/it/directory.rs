@@ -17,13 +17,16 @@ for_every_owner! {
     a_new_database_knows_what_is_well_known_and_keeps_no_more_symbols_for_it,
     a_providers_list_is_taken_over_and_believed_before_the_built_in_one,
     what_a_list_lacks_is_delisted_and_never_deleted,
-    a_list_cut_short_delists_nothing,
-    a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one,
     a_list_is_asked_for_once_a_day_whoever_asks,
     a_new_symbol_is_what_the_directory_says,
+}
+
+for_one_owner! {
+    a_list_cut_short_delists_nothing,
+    a_ticker_that_comes_under_the_name_of_one_that_went_is_its_new_one,
+    a_search_takes_any_text,
     a_symbol_made_by_hand_is_what_its_maker_says,
     a_search_shows_what_has_just_changed_and_the_askers_own_first,
-    a_search_takes_any_text,
 }
 
 fn entry(symbol: &str, name: &str) -> Entry {

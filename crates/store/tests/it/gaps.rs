@@ -7,12 +7,12 @@ use testkit::{ALICE, Owner};
 use crate::site::{Site, TUESDAY, at, range, range_of, tickers};
 
 for_every_owner! {
-    a_fresh_series_is_one_gap_over_its_window,
     a_series_with_everything_is_one_range_without_gaps,
-    what_cannot_be_had_is_no_gap,
 }
 
 for_one_owner! {
+    a_fresh_series_is_one_gap_over_its_window,
+    what_cannot_be_had_is_no_gap,
     a_session_taken_out_is_exactly_that_gap,
     neighbouring_sessions_are_one_gap_and_others_are_not,
     weekends_and_holidays_are_never_gaps,

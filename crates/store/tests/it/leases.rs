@@ -13,10 +13,10 @@ use crate::site::{Site, TUESDAY, expected, fail, finish, range, renew, store_bar
 
 for_every_owner! {
     the_loser_can_neither_finish_nor_fail_nor_renew_and_its_bars_are_gone,
-    the_runs_of_workers_known_to_be_dead_are_freed_at_once,
 }
 
 for_one_owner! {
+    the_runs_of_workers_known_to_be_dead_are_freed_at_once,
     a_run_whose_lease_ended_goes_to_another_with_the_next_attempt,
     a_lease_that_ended_is_lost_even_if_nobody_took_the_run,
     a_lease_can_be_renewed_while_it_lasts,

@@ -13,10 +13,10 @@ use crate::site::{Site, at, range_of};
 
 for_every_owner! {
     the_market_clock_runs_on_from_where_it_was_set,
-    a_change_of_grace_makes_its_calendar_due_again,
 }
 
 for_one_owner! {
+    a_change_of_grace_makes_its_calendar_due_again,
     final_until_is_the_end_of_the_last_bar_that_has_ended,
     the_next_bar_is_due_when_its_end_and_grace_have_passed,
     expected_bars_are_the_buckets_of_the_grid,

@@ -8,14 +8,17 @@ use crate::site::{Site, TUESDAY, range, ticker, tickers};
 
 for_every_owner! {
     any_symbol_has_three_rows_or_more,
-    many_runs_and_users_multiply_no_count,
     a_series_says_how_it_stands,
-    expected_stored_and_missing_add_up,
-    a_week_that_begins_on_a_holiday_is_stored_too,
-    runs_of_the_last_hours_are_counted_by_timeframe,
     a_user_sees_what_they_track_with_its_bars_and_runs,
     the_planner_says_that_it_lives,
     wanted_symbols_are_those_that_are_kept,
+}
+
+for_one_owner! {
+    many_runs_and_users_multiply_no_count,
+    expected_stored_and_missing_add_up,
+    a_week_that_begins_on_a_holiday_is_stored_too,
+    runs_of_the_last_hours_are_counted_by_timeframe,
 }
 
 async fn states(site: &Site, symbol: &str) -> Vec<String> {

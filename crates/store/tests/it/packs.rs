@@ -13,11 +13,11 @@ use crate::site::{LEASE, Site, TUESDAY, claim, expected, range, range_of, ticker
 
 for_every_owner! {
     each_run_of_a_pack_has_its_own_rows_and_the_requests_are_counted_once,
-    what_two_planners_find_due_is_planned_once,
-    coverage_that_shrinks_makes_its_series_due,
 }
 
 for_one_owner! {
+    what_two_planners_find_due_is_planned_once,
+    coverage_that_shrinks_makes_its_series_due,
     candidates_come_with_the_head_first_then_its_own_then_what_ends_alike,
     what_failed_before_is_not_packed_with_what_did_not,
     stocks_and_crypto_are_never_packed_together,

@@ -9,11 +9,11 @@ use crate::site::{Site, TUESDAY, fail, range, ticker, tickers};
 for_every_owner! {
     the_highest_live_interest_counts_and_what_remains_when_it_leaves,
     what_nobody_wants_any_more_is_paused_and_its_queue_cancelled,
-    charts_run_out_after_30_days_searches_after_7_and_watchlists_never,
-    queued_runs_are_ranked_anew_in_the_same_transaction,
 }
 
 for_one_owner! {
+    charts_run_out_after_30_days_searches_after_7_and_watchlists_never,
+    queued_runs_are_ranked_anew_in_the_same_transaction,
     a_chart_opened_after_the_watchlist_demotes_nothing,
     background_definitions_fall_back_to_their_base,
     what_is_wanted_again_is_planned_at_once,

@@ -13,10 +13,10 @@ use crate::site::{Site, expected, fail, finish, flat, range, store_bars, tickers
 
 for_every_owner! {
     a_session_that_was_read_before_late_trades_is_read_once_more_an_hour_after_its_close,
-    final_bars_that_change_are_counted_and_others_are_not,
 }
 
 for_one_owner! {
+    final_bars_that_change_are_counted_and_others_are_not,
     a_session_that_was_first_read_later_is_not_read_again,
     reading_once_more_is_background_work_and_no_gap,
     a_series_is_due_when_its_session_is_to_be_read_once_more,

@@ -11,12 +11,12 @@ use crate::site::{Site, TUESDAY, eventually, range, tickers};
 
 for_every_owner! {
     a_session_that_closes_leaves_one_range_without_gaps_and_its_bars,
-    what_was_queued_for_a_session_that_closes_is_cancelled,
     exceptions_outlive_a_migration_and_are_read_as_they_were_given,
-    other_hours_make_hours_anew_and_leave_what_fits_both,
 }
 
 for_one_owner! {
+    what_was_queued_for_a_session_that_closes_is_cancelled,
+    other_hours_make_hours_anew_and_leave_what_fits_both,
     the_gap_of_a_session_that_closes_goes_away_and_comes_back_when_it_reopens,
     a_day_that_closes_early_has_to_be_made_again_only_where_a_bar_is_cut,
     of_a_closed_day_that_becomes_a_half_day_half_a_day_is_a_gap,

@@ -14,8 +14,11 @@ use crate::site::{PATIENCE, Site, TUESDAY, at, range};
 
 for_every_owner! {
     interest_wakes_and_outcomes_are_told,
-    a_listener_that_was_cut_off_listens_again,
     changes_are_those_of_what_the_user_tracks,
+}
+
+for_one_owner! {
+    a_listener_that_was_cut_off_listens_again,
 }
 
 async fn hears(signal: &mut watch::Receiver<u64>) {

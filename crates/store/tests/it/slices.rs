@@ -10,10 +10,10 @@ use crate::site::{Site, TUESDAY, at, range, range_of};
 
 for_every_owner! {
     what_is_queued_or_running_already_is_left_out,
-    what_failed_is_left_out_until_it_is_admitted_again,
 }
 
 for_one_owner! {
+    what_failed_is_left_out_until_it_is_admitted_again,
     overlapping_slices_of_one_call_are_queued_once,
     many_who_queue_overlapping_slices_at_once_leave_no_overlap,
     what_succeeded_may_be_asked_for_again,

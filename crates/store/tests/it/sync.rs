@@ -10,13 +10,16 @@ use crate::site::{Site, refused, ticker};
 for_every_owner! {
     all_seven_fields_are_answered,
     an_unknown_symbol_is_made_and_a_pair_has_its_own_calendar,
-    duplicates_and_aliases_count_once,
-    newer_timeframes_get_definitions_of_their_kind,
-    tracking_again_adds_timeframes_and_takes_none_away,
     an_inactive_symbol_gets_disabled_definitions,
     what_is_no_input_is_refused_by_name_and_changes_nothing,
     nobody_and_strangers_are_refused,
     the_anonymous_user_may_have_50_symbols_and_others_500,
+}
+
+for_one_owner! {
+    duplicates_and_aliases_count_once,
+    newer_timeframes_get_definitions_of_their_kind,
+    tracking_again_adds_timeframes_and_takes_none_away,
     taking_interest_back_says_how_many_symbols_it_was,
 }
 

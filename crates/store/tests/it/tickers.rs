@@ -6,12 +6,9 @@ use testkit::Owner;
 
 use crate::site::Site;
 
-for_every_owner! {
+for_one_owner! {
     every_canonical_ticker_is_accepted_by_the_table,
     asset_type_and_calendar_are_those_of_the_type,
-}
-
-for_one_owner! {
     canonical_ticker_is_the_rule_of_the_type,
 }
 

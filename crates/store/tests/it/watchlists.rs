@@ -13,13 +13,16 @@ use crate::site::{Site, TUESDAY, ticker, tickers};
 
 for_every_owner! {
     what_is_watched_is_on_a_list_whoever_says_so,
+    lists_are_their_owners_alone,
+    lists_come_along_to_another_database,
+}
+
+for_one_owner! {
     a_symbol_on_two_lists_is_watched_until_it_is_off_both,
     a_list_keeps_the_order_that_it_is_given,
-    lists_are_their_owners_alone,
     a_name_is_given_once_and_is_not_empty,
     a_removed_list_takes_its_interest_along,
     the_state_changes_with_every_change_and_only_then,
-    lists_come_along_to_another_database,
 }
 
 const TIMEFRAMES: [Timeframe; 2] = [Timeframe::M15, Timeframe::D1];

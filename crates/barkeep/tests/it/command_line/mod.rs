@@ -5,3 +5,4 @@ mod export;
 mod looks;
 mod precedence;
 mod printed;
+mod refetch;
