@@ -12,7 +12,7 @@ const OLD_LEDGER: &str = "create schema barkeep;
     insert into barkeep.migrations values ('20261124000100', '20261124000100_roles_and_users')";
 
 /// Every command that opens the database, with what it can't do without.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &["up", "--listen", "127.0.0.1:0"],
     &["serve", "--listen", "127.0.0.1:0"],
     &["plan"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["track", "AAPL"],
     &["untrack", "AAPL"],
     &["backfill", "AAPL"],
+    &["refetch", "AAPL"],
     &["status"],
     &["coverage"],
     &["runs"],
