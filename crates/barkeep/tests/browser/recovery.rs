@@ -11,6 +11,20 @@ async fn a_page_survives_the_servers_death() {
     let Some(browser) = Browser::open(&served).await else { return };
     browser.goto("/chart/KO").await;
     browser.until_there("#chart-page[data-state=complete]").await;
+    // A provider that answers nobody, as every page shows it.
+    let fails = "insert into barkeep.provider_health
+            (account, provider, failures, unanswered, failing_since, last_failed_at, last_error)
+        values ('another', 'somebody', 3, 3, '2026-06-18 14:00+00', now(), '503')";
+    sqlx::query(fails).execute(&mut served.sql().await).await.unwrap();
+    browser.goto("/chart/KO").await;
+    browser.until_said("somebody has been failing since").await;
+    sqlx::query("delete from barkeep.provider_health where account = 'another'")
+        .execute(&mut served.sql().await)
+        .await
+        .unwrap();
+    browser.goto("/chart/KO").await;
+    browser.until_there("#chart-page[data-state=complete]").await;
+    assert_eq!(browser.script("return document.querySelector('#outage p')").await, serde_json::Value::Null);
     browser.script("window.isTheSamePage = true").await;
     let listen = served.up.address.trim_start_matches("http://").to_owned();
     served.up.crash();

@@ -1,10 +1,13 @@
 //! Every kind of dirt at once, for ten simulated days: in the end the bars are those of an undisturbed run.
 
-use market::Bar;
+use market::{Bar, Timeframe};
 
-use crate::stages::{Bench, USUAL};
+use crate::stages::Bench;
 
 const SYMBOLS: usize = 30;
+
+/// One as it is sent, and one that is resampled from it.
+const TIMEFRAMES: [Timeframe; 2] = [Timeframe::M15, Timeframe::H4];
 
 /// One pair of crypto among the stocks.
 const PAIR: &str = "BTC-USD";
@@ -22,7 +25,7 @@ const LOOKS: [&str; 3] = ["01:05:00", "15:37:00", "22:30:00"];
 async fn ten_days_of_every_fault_end_as_without_any() {
     let (undisturbed, disturbed) = tokio::join!(ten_days(""), ten_days(FAULTS));
     for symbol in symbols() {
-        for timeframe in USUAL {
+        for timeframe in TIMEFRAMES {
             let of = async |bench: &Bench| {
                 let bars = bench.bars(&symbol, timeframe).await;
                 // The newest crypto bars may still come.
@@ -59,7 +62,7 @@ async fn ten_days(faults: &str) -> Bench {
     bench.simulator.set_faults(faults).unwrap();
     let symbols = symbols();
     let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
-    bench.track(&symbols, &USUAL).await;
+    bench.track(&symbols, &TIMEFRAMES).await;
     bench.sql("update job_definitions set window_days = 12 where enabled").await;
     settle(&bench).await;
     for day in DAYS {
