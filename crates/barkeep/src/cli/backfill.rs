@@ -1,10 +1,9 @@
 //! `barkeep backfill AAPL MSFT`: fetches missing bars and waits until they are stored.
 
-use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use market::{Range, Ticker, Timeframe};
 use serde::Serialize;
@@ -20,7 +19,10 @@ use store::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::output::{print_line, print_note};
+use super::{
+    output::{print_line, print_note},
+    progress::ProgressDisplay,
+};
 use crate::{
     config::{CommonOptions, Config},
     database::{self, DatabaseHandle},
@@ -51,9 +53,6 @@ const MAX_ROUNDS: usize = 5;
 /// Before every window.
 const EARLIEST_FROM: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// How often progress is printed if standard error isn't a terminal.
-const PLAIN_PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
-
 #[derive(Args, Debug)]
 pub(super) struct Backfill {
     /// Symbols to fetch, such as AAPL, BRK.B or BTC-USD [default: all tracked series]
@@ -72,7 +71,7 @@ pub(super) struct Backfill {
     #[arg(long, value_name = "N", requires = "symbols", value_parser = clap::value_parser!(i32).range(1..=36_600))]
     days: Option<i32>,
     /// Give up when no provider has answered for this long
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration::parse, default_value = "1h")]
     patience: SignedDuration,
 }
 
@@ -411,48 +410,6 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
         ))?;
     }
     Ok(())
-}
-
-/// Progress: a bar with rate and remaining time on a terminal, otherwise a line every few seconds.
-struct ProgressDisplay {
-    bar: ProgressBar,
-    plain: Option<std::cell::Cell<std::time::Instant>>,
-}
-
-impl ProgressDisplay {
-    fn new(json: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} slices  {rate}  {eta} left  {wide_msg}") {
-            let rate = |state: &ProgressState, line: &mut dyn std::fmt::Write| {
-                // A line that can't be drawn is drawn next time.
-                let _ = write!(line, "{:.1}/s", state.per_sec());
-            };
-            bar.set_style(style.with_key("rate", rate));
-        }
-        let plain = (!terminal && !json).then(|| std::cell::Cell::new(std::time::Instant::now()));
-        Self { bar, plain }
-    }
-
-    fn update(&self, progress: &Progress) {
-        let done = progress.succeeded + progress.failed;
-        let all = done + progress.queued + progress.running;
-        self.bar.set_length(u64::try_from(all).unwrap_or(0));
-        self.bar.set_position(u64::try_from(done).unwrap_or(0));
-        let waiting = progress.waiting_for.clone().unwrap_or_default();
-        self.bar.set_message(format!("{} bars  {waiting}", progress.rows));
-        if let Some(last) = &self.plain
-            && last.get().elapsed() >= PLAIN_PROGRESS_INTERVAL
-        {
-            last.set(std::time::Instant::now());
-            print_note(format!("{done} of {all} slices, {} bars {waiting}", progress.rows));
-        }
-    }
-
-    fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 /// Tickers with commas between them.

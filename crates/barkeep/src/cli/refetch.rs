@@ -42,7 +42,7 @@ pub(super) struct Refetch {
     #[arg(long, value_name = "INSTANT", value_parser = market::instant)]
     to: Option<Timestamp>,
     /// Give up when no provider has answered for this long; what is missing then is put back
-    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    #[arg(long, value_name = "DURATION", value_parser = super::duration::parse, default_value = "5m")]
     patience: SignedDuration,
 }
 
@@ -181,7 +181,7 @@ fn compare(before: &[StoredBar], after: &[StoredBar]) -> Report {
         };
         let (old, new) = (of(before), of(after));
         let count = match (&old, &new) {
-            (Some(old), Some(new)) if old == new => continue,
+            (Some(old), Some(new)) if differences(old, new).is_empty() => continue,
             (None, None) => continue,
             (Some(_), Some(_)) => &mut report.changed,
             (None, Some(_)) => &mut report.added,
@@ -195,18 +195,39 @@ fn compare(before: &[StoredBar], after: &[StoredBar]) -> Report {
     report
 }
 
+/// What differs of two bars. The last digits of sums and averages depend on the bars that they are made of.
+fn differences(before: &Bar, after: &Bar) -> Vec<String> {
+    let near = |one: f64, other: f64| (one - other).abs() <= 1e-6 + 1e-9 * one.abs();
+    let vwap = |bar: &Bar| bar.vwap.unwrap_or_default();
+    [
+        ("open", before.open, after.open),
+        ("high", before.high, after.high),
+        ("low", before.low, after.low),
+        ("close", before.close, after.close),
+        ("volume", before.volume, after.volume),
+        ("vwap", vwap(before), vwap(after)),
+    ]
+    .into_iter()
+    .filter(|(_, one, other)| !near(*one, *other))
+    .map(|(name, one, other)| format!("{name} {one} is now {other}"))
+    .collect()
+}
+
 fn print(symbol: &Ticker, reports: &[Report]) -> anyhow::Result<()> {
     for report in reports {
-        let Report { timeframe, before, changed, added, removed, kept, differences } = report;
+        let Report { timeframe, before, changed, added, removed, kept, differences: listed } = report;
         let timeframe = timeframe.map_or_else(String::new, |timeframe| timeframe.to_string());
         let kept =
             if *kept > 0 { format!("; {kept} could not be fetched and are as they were") } else { String::new() };
         print_line(format!(
             "{symbol} {timeframe}: of {before} bars {changed} changed, {removed} are gone, {added} are new{kept}"
         ))?;
-        for Difference { at, before, after } in differences {
-            let close = |bar: &Option<Bar>| bar.map_or_else(|| "none".to_owned(), |bar| bar.close.to_string());
-            print_line(format!("  {at}: close {} is now {}", close(before), close(after)))?;
+        for Difference { at, before, after } in listed {
+            print_line(match (before, after) {
+                (Some(before), Some(after)) => format!("  {at}: {}", differences(before, after).join(", ")),
+                (Some(before), None) => format!("  {at}: gone, with a close of {}", before.close),
+                (None, after) => format!("  {at}: new, with a close of {}", after.map_or(f64::NAN, |bar| bar.close)),
+            })?;
         }
     }
     Ok(())
