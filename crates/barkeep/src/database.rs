@@ -66,6 +66,18 @@ impl DatabaseHandle {
         }
     }
 
+    /// The same for commands that fetch: the providers decide which private database it is, and with `remember` the commands
+    /// that don't fetch use it from then on.
+    pub(crate) async fn open_to_fetch(config: &mut Config, connections: u32, remember: bool) -> anyhow::Result<Self> {
+        if config.database_url.is_none() {
+            config.ask_stand_ins().await;
+        }
+        if remember {
+            remember_database(config)?;
+        }
+        Self::open(config, connections).await
+    }
+
     /// Brings the schema up to date.
     pub(crate) async fn migrate(&self) -> Result<Migrated, StoreError> {
         migrations::migrate(&self.database).await
@@ -176,7 +188,7 @@ pub(crate) fn database_name(config: &Config) -> String {
 
 /// For commands that fetch: without a provider they use the simulator, whatever was used before. Remembers the choice for
 /// the commands that don't fetch.
-pub(crate) fn remember_database(config: &Config) -> anyhow::Result<()> {
+fn remember_database(config: &Config) -> anyhow::Result<()> {
     let name = if config.has_provider() { database_name(config) } else { SIMULATED_DATABASE.to_owned() };
     fs::create_dir_all(&config.data_dir).with_context(|| {
         format!("the data directory {} can't be created: choose another with --data-dir", config.data_dir.display())

@@ -84,11 +84,7 @@ impl Roles {
             false => None,
         };
         let stop = stop_on_signal()?;
-        if config.database_url.is_none() {
-            config.ask_stand_ins().await;
-        }
-        database::remember_database(&config)?;
-        let handle = DatabaseHandle::open(&config, self.connections()).await?;
+        let handle = DatabaseHandle::open_to_fetch(&mut config, self.connections(), true).await?;
         let outcome =
             self.run_until_stopped(&mut config, instance.as_ref(), &handle, keys, listener, &stop, on_start).await;
         stop.cancel();
@@ -360,9 +356,8 @@ impl Supervisor<'_> {
         let endpoints = engine.routes.all().map(|source| source.endpoint().clone()).collect();
         state.send_replace(ProviderState::Connected(endpoints));
         let alone = !processes::others_running(&engine.database, &self.worker).await?;
-        plan::publish_grace(&engine, !alone).await?;
-        plan::lift_unavailable(&engine).await?;
-        dispatch::retry_credentials(&engine).await?;
+        plan::announce(&engine, !alone).await?;
+        dispatch::retry_waiting(&engine).await?;
         let spawn = |task| spawn_critical(tasks, &self.stop, task);
         if self.roles.plan {
             spawn(Box::pin(plan::run(engine.clone())));

@@ -31,6 +31,16 @@ pub enum ActionKind {
     Dividend { amount: f64 },
 }
 
+impl Action {
+    /// Of a split: what it multiplies the number of shares by.
+    pub fn ratio(&self) -> Option<f64> {
+        match self.kind {
+            ActionKind::Split { new, old } => Some(new / old),
+            ActionKind::Dividend { .. } => None,
+        }
+    }
+}
+
 /// Which actions are applied to unadjusted prices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,7 +92,7 @@ pub fn steps(
     // What becomes of a price on the day: the product of `old / new`.
     let split_on = |day: Date| -> f64 {
         let of_day = actions.iter().filter(|action| action.ex_date == day);
-        of_day.map(|action| if let ActionKind::Split { new, old } = action.kind { old / new } else { 1.0 }).product()
+        of_day.filter_map(Action::ratio).map(f64::recip).product()
     };
     let step = |action: &Action| {
         let (price, volume) = match action.kind {

@@ -70,9 +70,9 @@ pub struct Judged {
     pub around: Option<Around>,
 }
 
-/// A step that differs from a split's by less than this never excludes it: in logarithms, about a tenth of the price. A
+/// A ratio or a step that is nearer to one can't be told from an ordinary move: in logarithms, about a tenth of the price. A
 /// stock moves as far on a bad day, and ratios like 21:20 are within it.
-const LEAST: f64 = 0.1;
+pub const TELLING: f64 = 0.1;
 
 /// So many times the usual change of a day is out of the ordinary.
 const TIMES_USUAL: f64 = 6.0;
@@ -94,7 +94,7 @@ const CORRECTED_BY: f64 = 0.2;
 pub fn judge(records: Vec<Record>, around: impl Fn(Date) -> Option<Around>) -> Vec<Judged> {
     let mut days: BTreeMap<(Date, bool), Vec<Record>> = BTreeMap::new();
     for record in records {
-        days.entry((record.action.ex_date, ratio(&record.action).is_none())).or_default().push(record);
+        days.entry((record.action.ex_date, record.action.ratio().is_none())).or_default().push(record);
     }
     let mut judged: Vec<Judged> = Vec::new();
     for ((day, are_dividends), records) in days {
@@ -112,14 +112,6 @@ pub fn applied(judged: &[Judged]) -> Vec<Action> {
     judged.iter().filter(|judged| judged.verdict.is_applied()).map(|judged| judged.record.action).collect()
 }
 
-/// What a split multiplies the number of shares by.
-fn ratio(action: &Action) -> Option<f64> {
-    match action.kind {
-        ActionKind::Split { new, old } => Some(new / old),
-        ActionKind::Dividend { .. } => None,
-    }
-}
-
 /// How well the step fits the ratio.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 enum Fit {
@@ -130,14 +122,14 @@ enum Fit {
 }
 
 fn fit(action: &Action, around: Option<&Around>) -> (Fit, f64) {
-    let (Some(ratio), Some(around)) = (ratio(action), around) else { return (Fit::Open, 0.0) };
+    let (Some(ratio), Some(around)) = (action.ratio(), around) else { return (Fit::Open, 0.0) };
     let expected = ratio.ln();
     let steps = [around.after, around.settled].map(|price| (around.before / price).ln());
     let off = steps.iter().filter(|step| step.is_finite()).map(|step| (step - expected).abs()).reduce(f64::min);
     let Some(off) = off.filter(|_| expected.is_finite()) else { return (Fit::Open, 0.0) };
     // A price wanders with the square root of time.
     let days = f64::from(around.days.max(1)).sqrt();
-    let ordinary = LEAST.max(TIMES_USUAL * around.usual.unwrap_or(USUAL)) * days;
+    let ordinary = TELLING.max(TIMES_USUAL * around.usual.unwrap_or(USUAL)) * days;
     let tells = expected.abs() > ordinary;
     let fit = match off <= expected.abs() / 2.0 {
         true => Fit::Shown,
@@ -204,14 +196,14 @@ fn one_of_each_event(judged: &mut [Judged]) {
     let same = |one: &Judged, other: &Judged| {
         let (a, b) = (&one.record.action, &other.record.action);
         let is_corrected = one.record.source == other.record.source && one.record.listed != other.record.listed;
-        let (within, by) = match (ratio(a).is_some(), is_corrected) {
+        let (within, by) = match (a.ratio().is_some(), is_corrected) {
             (true, _) => (SAME_SPLIT_WITHIN, 0.01),
             (false, true) => (CORRECTED_WITHIN, CORRECTED_BY),
             (false, false) => (SAME_DIVIDEND_WITHIN, 0.01),
         };
         // A source lists each of its events once.
         (one.record.source != other.record.source || !one.record.listed || !other.record.listed)
-            && ratio(a).is_some() == ratio(b).is_some()
+            && a.ratio().is_some() == b.ratio().is_some()
             && (value(a) / value(b) - 1.0).abs() <= by
             && a.ex_date.until(b.ex_date).is_ok_and(|span| span.get_days().abs() <= within)
     };

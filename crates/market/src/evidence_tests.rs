@@ -171,7 +171,7 @@ proptest! {
         let mut reversed = records;
         reversed.reverse();
         let other = applied_of(reversed);
-        let value = |actions: &[Action]| actions.first().and_then(ratio).map(|ratio| (ratio * 1e4).round());
+        let value = |actions: &[Action]| actions.first().and_then(Action::ratio).map(|ratio| (ratio * 1e4).round());
         // Which of several that fit equally well is left to their order only where nothing tells them apart.
         prop_assert_eq!(one.len(), other.len());
         if let (Some(a), Some(b)) = (value(&one), value(&other)) && shown {

@@ -3,14 +3,16 @@
 //! In: a series and a range of whole bars. Out: its bars and coverage as they were. Holds: between the two calls the range is a
 //! gap like any other: if the process dies in between, the planner fills it.
 
+use std::collections::BTreeSet;
+
 use market::{Range, RangeSet, Ticker, Timeframe};
 use uuid::Uuid;
 
 use crate::{
     Database, ServiceTx, StoreError,
     bars::{self, SeriesBars, ShapedBar, StoredBar},
+    coverage,
     instant::Instant,
-    row::range,
     statement::{query, query_scalar},
 };
 
@@ -33,22 +35,11 @@ pub async fn set_aside(
     timeframe: Timeframe,
     part: Range,
 ) -> Result<SetAside, StoreError> {
-    let bars = bars::read(database, None, ticker, timeframe, Some(part), i64::MAX).await?.unwrap_or_default();
     let mut tx = database.begin().await?;
     lock(&mut tx, ticker, timeframe).await?;
-    let rows = query(
-        "select lower(c.piece), upper(c.piece)
-        from public.coverage_status s
-        cross join lateral unnest(s.covered * tstzmultirange(tstzrange($3, $4))) as c (piece)
-        where s.symbol = $1 and s.timeframe = $2",
-    )
-    .bind(ticker.as_str())
-    .bind(timeframe.as_str())
-    .bind(Instant(part.from()))
-    .bind(Instant(part.to()))
-    .fetch_all(&mut *tx)
-    .await?;
-    let covered = rows.iter().map(|row| range(row, 0)).collect::<Result<RangeSet, _>>()?;
+    // Nobody writes to the series meanwhile.
+    let bars = bars::read(database, None, ticker, timeframe, Some(part), i64::MAX).await?.unwrap_or_default();
+    let covered = coverage::covered(database, ticker, timeframe).await?.intersect(&RangeSet::from_iter([part]));
     query(
         "with deleted as (
             select barkeep.delete_bars(array[s.id], array[$2], tstzmultirange(tstzrange($3, $4)))
@@ -90,16 +81,16 @@ pub async fn put_back(
         .await?;
     let mut written = 0;
     for part in parts.iter() {
-        let held: Vec<Instant> = query_scalar("select ts from barkeep.bars($1, $2, $3, $4)")
+        let held: BTreeSet<Instant> = query_scalar("select ts from barkeep.bars($1, $2, $3, $4)")
             .bind(symbol_id)
             .bind(timeframe.as_str())
             .bind(Instant(part.from()))
             .bind(Instant(part.to()))
             .fetch_all(&mut *tx)
-            .await?;
-        let lost = |bar: &&StoredBar| {
-            part.contains(bar.bar.start) && !held.iter().any(|Instant(start)| *start == bar.bar.start)
-        };
+            .await?
+            .into_iter()
+            .collect();
+        let lost = |bar: &&StoredBar| part.contains(bar.bar.start) && !held.contains(&Instant(bar.bar.start));
         let lost: Vec<&StoredBar> = aside.bars.iter().filter(lost).collect();
         for same_source in lost.chunk_by(|one, other| one.provider == other.provider) {
             let Some(first) = same_source.first() else { continue };

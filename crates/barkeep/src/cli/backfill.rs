@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     config::{CommonOptions, Config},
-    database::{self, DatabaseHandle},
+    database::DatabaseHandle,
     heartbeat,
     instance::Instance,
     shutdown::stop_on_signal,
@@ -40,7 +40,7 @@ use engine::{
 };
 use server::interest::DEFAULT_TIMEFRAMES;
 
-const CONNECTIONS: u32 = 16;
+pub(super) const CONNECTIONS: u32 = 16;
 const SLOTS: u16 = 5;
 
 /// Between two looks at the progress: while it changes, and the longest while it doesn't.
@@ -114,15 +114,9 @@ impl Backfill {
         if !config.may_fetch() {
             bail!("{}", simulate::NO_PROVIDER);
         }
-        if config.database_url.is_none() {
-            config.ask_stand_ins().await;
-        }
         // If `up` runs on the same data directory, its market clock applies, and its workers help.
         let instance = Instance::acquire(&config.data_dir)?;
-        if instance.is_some() {
-            database::remember_database(&config)?;
-        }
-        let handle = DatabaseHandle::open(&config, CONNECTIONS).await?;
+        let handle = DatabaseHandle::open_to_fetch(&mut config, CONNECTIONS, instance.is_some()).await?;
         let outcome = self.fill(&mut config, instance.as_ref(), &handle, &stop, common.json).await;
         stop.cancel();
         let closed = handle.close().await;
@@ -204,9 +198,8 @@ impl Backfill {
             worker,
             stop: stop.clone(),
         };
-        plan::publish_grace(&engine, !alone).await?;
-        plan::lift_unavailable(&engine).await?;
-        dispatch::retry_credentials(&engine).await?;
+        plan::announce(&engine, !alone).await?;
+        dispatch::retry_waiting(&engine).await?;
 
         let throttled_before = throttled_requests(&engine).await?;
         let started_at = Timestamp::now();

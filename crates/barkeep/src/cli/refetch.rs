@@ -16,10 +16,13 @@ use store::{
     refetch::{self, SetAside},
 };
 
-use super::{backfill::Backfill, output::print_line};
+use super::{
+    backfill::{Backfill, CONNECTIONS},
+    output::print_line,
+};
 use crate::{
     config::{CommonOptions, Config},
-    database::{self, DatabaseHandle},
+    database::DatabaseHandle,
     instance::Instance,
     shutdown::stop_on_signal,
     simulate,
@@ -84,14 +87,8 @@ impl Refetch {
         if !config.may_fetch() {
             bail!("{}", simulate::NO_PROVIDER);
         }
-        if config.database_url.is_none() {
-            config.ask_stand_ins().await;
-        }
         let instance = Instance::acquire(&config.data_dir)?;
-        if instance.is_some() {
-            database::remember_database(&config)?;
-        }
-        let handle = DatabaseHandle::open(&config, 16).await?;
+        let handle = DatabaseHandle::open_to_fetch(&mut config, CONNECTIONS, instance.is_some()).await?;
         let reports = async {
             handle.migrate_if_private().await?;
             let parts = self.set_aside(&handle.database).await?;
@@ -149,10 +146,15 @@ impl Refetch {
         }
         let mut parts = Vec::new();
         for (timeframe, range) in ranges {
-            let aside = refetch::set_aside(database, symbol, timeframe, range)
-                .await
-                .with_context(|| format!("{timeframe} of {symbol} could not be set aside"))?;
-            parts.push(Part { timeframe, range, aside });
+            match refetch::set_aside(database, symbol, timeframe, range).await {
+                Ok(aside) => parts.push(Part { timeframe, range, aside }),
+                Err(error) => {
+                    for part in &parts {
+                        self.put_back(database, part).await?;
+                    }
+                    return Err(error).with_context(|| format!("{timeframe} of {symbol} could not be set aside"));
+                }
+            }
         }
         Ok(parts)
     }

@@ -274,6 +274,46 @@ async fn a_split_that_is_listed_and_not_yet_adjusted_for_is_stored_as_traded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_no_trade_shows_whether_a_split_is_adjusted_for_nothing_is_stored_and_nobody_is_to_blame() {
+    let has_split = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let url = days_in_todays_shares(has_split, true).await;
+    let (place, database) = (Place::new(), quiet_database().await);
+    let backfill = |as_of: &'static str| {
+        let args = ["backfill", "KO", "--timeframes", "d1", "--as-of", as_of, "--database-url", &database.url];
+        let mut command = place.barkeep(&args);
+        command.env("BARKEEP_YAHOO", "on").env("YAHOO_API_URL", &url).env("BARKEEP_LOG", "off");
+        finished(command)
+    };
+    // The day of the split, before the open.
+    let output = backfill("2026-06-15T12:00:00Z").await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no trade shows yet whether yahoo has adjusted its bars of KO"), "{said}");
+    let mut sql = PgConnection::connect(&database.url).await.unwrap();
+    let stored: i64 = sqlx::query_scalar("select count(*) from ohlc_bars_v2 where ts < '2026-06-15'")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(stored, 0);
+    let attempts: Vec<(i32, i32)> =
+        sqlx::query_as("select distinct attempt, failures from job_runs where error_code = 'postponed'")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+    assert_eq!(attempts, [(0, 0)]);
+    let blamed: i64 = sqlx::query_scalar("select count(*) from barkeep.provider_health where failures > 0")
+        .fetch_one(&mut sql)
+        .await
+        .unwrap();
+    assert_eq!(blamed, 0);
+    // Whoever asks again once there are trades need not wait.
+    let output = backfill("2026-06-15T21:00:00Z").await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let raw = closes(&place, &database.url, "KO", "d1", "raw");
+    assert_eq!(raw.iter().find(|(at, _)| at.starts_with("2026-06-12")).unwrap().1, 212.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_is_complete_when_the_splits_of_all_that_it_names_were_asked_for() {
     // More than are asked about in one request.
     let symbols: Vec<String> = (0..120).map(|n| format!("S{n}")).collect();

@@ -214,30 +214,30 @@ impl Execution<'_> {
     }
 }
 
-/// Adjusted bars can't be used if the splits behind the adjustment are unknown.
+/// Adjusted bars can't be used if the splits behind the adjustment are unknown. Their provider is not to blame: it has answered.
 fn cannot_be_unadjusted(source: &dyn BarSource, unknown: SplitsUnknown, requests: u32) -> Interrupted {
     let provider = source.endpoint().provider.clone();
-    let error = match unknown {
+    let message = match unknown {
         SplitsUnknown::Unproven { ticker, ex_date } => {
-            let message = format!(
+            format!(
                 "no trade shows yet whether {provider} has adjusted its bars of {ticker} for the split of {ex_date}"
-            );
-            return Interrupted::Postponed { message, requests };
+            )
         }
-        SplitsUnknown::Fetch(error) => error,
-        SplitsUnknown::Now => FetchError::Server {
-            provider,
-            status: 503,
-            message: "its bars are adjusted for splits, and the splits could not be fetched".to_owned(),
-        },
-        SplitsUnknown::Ever => FetchError::Unavailable {
-            provider,
-            message: "its bars are adjusted for splits, and no configured provider lists splits (Alpaca, Massive and \
-                      Yahoo do)"
-                .to_owned(),
-        },
+        SplitsUnknown::Now => {
+            format!("{provider}'s bars are adjusted for splits, and the splits could not be fetched")
+        }
+        SplitsUnknown::Fetch(error) => {
+            return Interrupted::Fetch { error, spent: Spent { requests, answered_in_part: false } };
+        }
+        SplitsUnknown::Ever => {
+            let message = "its bars are adjusted for splits, and no configured provider lists splits (Alpaca, Massive \
+                           and Yahoo do)"
+                .to_owned();
+            let error = FetchError::Unavailable { provider, message };
+            return Interrupted::Fetch { error, spent: Spent { requests, answered_in_part: false } };
+        }
     };
-    Interrupted::Fetch { error, spent: Spent { requests, answered_in_part: false } }
+    Interrupted::Postponed { message, requests }
 }
 
 /// Renews the leases; returns when all of them are lost.

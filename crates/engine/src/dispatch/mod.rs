@@ -273,14 +273,14 @@ async fn claim_with(
     })
 }
 
-/// Requeues the runs that wait for better credentials, and lets providers that failed be probed at once: a process that starts
-/// may have better settings.
-pub async fn retry_credentials(engine: &Engine) -> Result<(), StoreError> {
+/// Lets runs that wait for better credentials or for later be claimed, and providers that failed be probed, at once: a process
+/// that starts may have better settings, and somebody waits for it.
+pub async fn retry_waiting(engine: &Engine) -> Result<(), StoreError> {
     for source in engine.routes.all() {
         budget::unblock(&engine.database, source.account()).await?;
         provider_health::give_up_probe(&engine.database, source.account()).await?;
     }
-    runs::retry_credentials(&engine.database).await?;
+    runs::retry_waiting(&engine.database).await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Compares what definitions want with what is covered, and queues the difference.
 //! In: `job_definitions`, `coverage_status`, the calendar. Out: `job_runs`. Safe to run twice, or twice at once.
 
-mod lift;
+mod announce;
 mod reach;
 mod slices;
 
@@ -20,7 +20,7 @@ use store::{
 use uuid::Uuid;
 
 pub use self::{
-    lift::lift_unavailable,
+    announce::announce,
     slices::{Missing, slices},
 };
 use crate::{bases::base_of, calendar_exceptions, engine::Engine, market_now::Market};
@@ -289,12 +289,10 @@ pub fn plan_symbol<'a>(
     plan
 }
 
-/// Publishes to the database which assets have a provider, and how long after their end a calendar's bars may still change;
-/// the database computes what is final. With `only_more` what another process has published is kept where it is more.
+/// Publishes to the database how long after their end a calendar's bars may still change; the database computes what
+/// is final. With `only_more` a longer grace that another process has published is kept.
 pub async fn publish_grace(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
     for class in [AssetClass::Stock, AssetClass::Crypto] {
-        let provided = engine.routes.serving(class).next().is_some();
-        store::clock::set_provided(&engine.database, Calendar::for_class(class), provided, only_more).await?;
         let grace = engine.routes.grace(class);
         if store::clock::set_grace(&engine.database, Calendar::for_class(class), grace, only_more).await? {
             tracing::info!(

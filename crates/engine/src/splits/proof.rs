@@ -4,7 +4,7 @@
 //! was once shown to be adjusted is remembered: it stays so.
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
-use market::{Action, ActionKind, Bar, Calendar, Range, Ticker, Timeframe};
+use market::{Action, Bar, Calendar, Range, Ticker, Timeframe, evidence::TELLING};
 use providers::{BarSource, BarsRequest, FetchError};
 
 use crate::{engine::Engine, fetch::FetchResult};
@@ -20,15 +20,11 @@ pub(super) enum Proof {
     NotYet,
 }
 
-/// A ratio that is nearer to one can't be told from an ordinary move: in logarithms, about a tenth of the price.
-const TELLING: f64 = 0.1;
-
 /// A step is that of the split if it differs by no more than this part of it, in logarithms.
 const CLOSE: f64 = 1.0 / 3.0;
 
-/// How far from the day the bars next to it may lie.
-const BEFORE: i32 = 10;
-const AFTER: i32 = 10;
+/// How many days from the split's the bars next to it may lie.
+const NEAR: i32 = 10;
 
 /// A provider has adjusted for what lies as many days back, where no bars can tell: there was no trade after it.
 const ADJUSTED_BY: i32 = 30;
@@ -42,13 +38,14 @@ pub(super) async fn proof(
     sent: &[Bar],
     split: &Action,
 ) -> Result<Proof, FetchError> {
-    let ActionKind::Split { new, old } = split.kind else { return Ok(Proof::Adjusted) };
-    let Some(midnight) = Calendar::Xnys.midnight(split.ex_date) else { return Ok(Proof::Adjusted) };
+    let Some((ratio, midnight)) = split.ratio().zip(Calendar::Xnys.midnight(split.ex_date)) else {
+        return Ok(Proof::Adjusted);
+    };
     // Nothing to undo, or nothing to tell by.
-    if sent.iter().all(|bar| bar.start >= midnight) || (new / old).ln().abs() < TELLING {
+    if sent.iter().all(|bar| bar.start >= midnight) || ratio.ln().abs() < TELLING {
         return Ok(Proof::Adjusted);
     }
-    if let Some(shown) = shown_by(sent, midnight, new / old) {
+    if let Some(shown) = shown_by(sent, midnight, ratio) {
         return Ok(shown);
     }
     let timeframe = fetched.request.timeframe;
@@ -58,7 +55,7 @@ pub(super) async fn proof(
     }
     let is_old = split.ex_date < days_before(fetched.asked_at, ADJUSTED_BY);
     let shown = match bars_around(source, fetched, ticker, split.ex_date).await {
-        Ok(bars) => shown_by(&bars, midnight, new / old),
+        Ok(bars) => shown_by(&bars, midnight, ratio),
         Err(error @ FetchError::Throttled { .. }) => return Err(error),
         Err(error) if !is_old => return Err(error),
         Err(error) => {
@@ -79,7 +76,7 @@ pub(super) async fn proof(
 
 /// What the step from the last bar before `midnight` to the first one after it shows.
 fn shown_by(bars: &[Bar], midnight: Timestamp, ratio: f64) -> Option<Proof> {
-    let is_near = |bar: &&Bar| bar.start.duration_since(midnight).as_hours().abs() <= 24 * i64::from(BEFORE.max(AFTER));
+    let is_near = |bar: &&Bar| bar.start.duration_since(midnight).as_hours().abs() <= 24 * i64::from(NEAR);
     let before = bars.iter().filter(|bar| bar.start < midnight).max_by_key(|bar| bar.start).filter(is_near)?;
     let after = bars.iter().filter(|bar| bar.start >= midnight).min_by_key(|bar| bar.start).filter(is_near)?;
     // Not its open: a first trade is often reported in the old shares.
@@ -101,7 +98,7 @@ async fn bars_around(
     let asset_class = fetched.request.asset_class;
     let limits = source.limits(asset_class);
     let midnight = |day: Result<Date, jiff::Error>| day.ok().and_then(|day| Calendar::Xnys.midnight(day));
-    let ends = midnight(day.checked_sub(BEFORE.days())).zip(midnight(day.checked_add(AFTER.days())));
+    let ends = midnight(day.checked_sub(NEAR.days())).zip(midnight(day.checked_add(NEAR.days())));
     let Some(range) = ends.and_then(|(from, to)| Range::new(from, to.min(fetched.asked_at)).ok()) else {
         return Ok(Vec::new());
     };

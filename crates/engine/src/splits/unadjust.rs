@@ -5,7 +5,7 @@
 //! but requested again.
 
 use jiff::civil::Date;
-use market::{Action, ActionKind, Adjustment, Bar, Calendar, Ticker, action};
+use market::{Action, Adjustment, Bar, Calendar, Ticker, action};
 use providers::{BarSource, FetchError};
 use store::{StoreError, corporate_actions, runs::ClaimedRun};
 
@@ -107,7 +107,7 @@ async fn adjusted_for(
     let splits: Vec<Action> = corporate_actions::applied(&engine.database, None, ticker)
         .await?
         .into_iter()
-        .filter(|action| matches!(action.kind, ActionKind::Split { .. }) && action.ex_date <= today)
+        .filter(|action| action.ratio().is_some() && action.ex_date <= today)
         .collect();
     let mut adjusted: Vec<Action> = Vec::new();
     for split in splits {
@@ -146,9 +146,5 @@ fn without(splits: &[Action], sent: &[Bar]) -> Vec<Bar> {
 
 /// Whether `noticed` takes back what undoing the split has done.
 fn is_reciprocal(undone: &Action, noticed: &Action) -> bool {
-    let ratio = |action: &Action| match action.kind {
-        ActionKind::Split { new, old } => new / old,
-        ActionKind::Dividend { .. } => f64::NAN,
-    };
-    (ratio(undone) * ratio(noticed) - 1.0).abs() < 0.01
+    undone.ratio().zip(noticed.ratio()).is_some_and(|(undone, noticed)| (undone * noticed - 1.0).abs() < 0.01)
 }

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use market::{
     Action, ActionKind, Adjustment, Bar, Calendar, Timeframe,
     action::{self, ratio_near},
-    evidence::{self, Judged, Verdict},
+    evidence::{self, Judged, TELLING, Verdict},
 };
 use store::bars::StoredBar;
 
@@ -12,9 +12,6 @@ use super::{Finding, Kind};
 
 /// A price change of more than this between two sessions is examined as a possible split.
 const LIKE_A_SPLIT: f64 = 0.3;
-
-/// A listed ratio that is nearer to one can't be told from an ordinary move: in logarithms.
-const TELLING: f64 = 0.1;
 
 /// How near a step is to a ratio, in logarithms: prices also move overnight.
 const NEAR: f64 = 0.04;
@@ -33,7 +30,7 @@ pub(super) fn check(
     if calendar == Calendar::AlwaysOpen {
         return Vec::new();
     }
-    let judged: Vec<&Judged> = judged.iter().filter(|judged| judged.record.action.ex_date <= today).collect();
+    let judged: Vec<Judged> = judged.iter().filter(|judged| judged.record.action.ex_date <= today).cloned().collect();
     // A week with a split is partly in the old shares, and so is resampled when it is read.
     let mut findings = if timeframe == Timeframe::W1 { Vec::new() } else { jumps(stored, calendar, &judged) };
     findings.extend(disputed(stored, calendar, &judged));
@@ -41,9 +38,8 @@ pub(super) fn check(
 }
 
 /// Price changes between sessions like that of a split, in split-adjusted bars.
-fn jumps(stored: &[StoredBar], calendar: Calendar, judged: &[&Judged]) -> Vec<Finding> {
-    let all: Vec<Judged> = judged.iter().map(|judged| (*judged).clone()).collect();
-    let steps = action::steps(&evidence::applied(&all), calendar, Adjustment::Splits, |_| None);
+fn jumps(stored: &[StoredBar], calendar: Calendar, judged: &[Judged]) -> Vec<Finding> {
+    let steps = action::steps(&evidence::applied(judged), calendar, Adjustment::Splits, |_| None);
     let mut adjusted: Vec<Bar> = stored.iter().map(|stored| stored.bar).collect();
     action::apply(&mut adjusted, &steps);
     let day = |bar: &Bar| calendar.date_of(bar.start);
@@ -76,8 +72,8 @@ fn jumps(stored: &[StoredBar], calendar: Calendar, judged: &[&Judged]) -> Vec<Fi
 
 /// Whether the step is that of the split, or its reciprocal, close to its day.
 fn remains(action: &Action, step: f64, (before, after): (Date, Date)) -> bool {
-    let ActionKind::Split { new, old } = action.kind else { return false };
-    let (step, expected) = (step.ln(), (new / old).ln());
+    let Some(ratio) = action.ratio() else { return false };
+    let (step, expected) = (step.ln(), ratio.ln());
     let days = |from: Date, to: Date| from.until(to).map_or(i32::MAX, |span| span.get_days());
     expected.abs() > TELLING
         && (step.abs() - expected.abs()).abs() < NEAR
@@ -86,7 +82,7 @@ fn remains(action: &Action, step: f64, (before, after): (Date, Date)) -> bool {
 }
 
 /// Records that the bars contradict, and such that are applied though no longer listed, where the series spans their day.
-fn disputed(stored: &[StoredBar], calendar: Calendar, judged: &[&Judged]) -> Vec<Finding> {
+fn disputed(stored: &[StoredBar], calendar: Calendar, judged: &[Judged]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for Judged { record, verdict, around } in judged {
         let Some(midnight) = calendar.midnight(record.action.ex_date) else { continue };

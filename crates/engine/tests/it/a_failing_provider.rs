@@ -133,7 +133,7 @@ async fn refused_credentials_leave_runs_queued_until_there_are_better_ones() {
     assert_eq!(bench.requests(), 1);
 
     let second = bench.another_keyed("second", Some(("id", "right"))).await;
-    dispatch::retry_credentials(&second).await.unwrap();
+    dispatch::retry_waiting(&second).await.unwrap();
     while let Claimed::Pack(pack) = claimed(&second).await {
         execute(&second, pack, &Scope::All).await;
     }

@@ -44,6 +44,11 @@ async fn a_day(fault: Option<&str>) -> (Bench, u64) {
             fetch_what_is_due(&bench).await;
         }
     }
+    // With the next ones, long before the day is read once more: the last that can be late has come by a quarter past five.
+    let bars = bench.bars(PAIR, Timeframe::M15).await;
+    let (from, to) = ("2026-06-16T00:00:00Z".parse().unwrap(), "2026-06-16T05:00:00Z".parse().unwrap());
+    let morning = bars.iter().filter(|bar| (from..to).contains(&bar.bar.start)).count();
+    assert_eq!(morning, 20, "{fault:?}");
     bench.set_time("2026-06-17T01:00:40Z").await;
     fetch_what_is_due(&bench).await;
     let requests = bench.simulator.stats().to("/v1beta3/crypto/us/bars");

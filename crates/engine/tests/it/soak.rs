@@ -2,7 +2,7 @@
 
 use market::{Bar, Timeframe};
 
-use crate::stages::Bench;
+use crate::stages::{Bench, alike};
 
 const SYMBOLS: usize = 30;
 
@@ -41,15 +41,6 @@ async fn ten_days_of_every_fault_end_as_without_any() {
     }
     let stats = disturbed.simulator.stats();
     assert!(stats.faulted("/v2/stocks/bars") + stats.faulted("/v1beta3/crypto/us/bars") > 20, "{stats:?}");
-}
-
-/// Bars of a timeframe are made of those that fit what is missing: sums and averages depend on it in their last digits.
-fn alike(one: &Bar, other: &Bar) -> bool {
-    let near = |one: f64, other: f64| (one - other).abs() <= 1e-6 + 1e-9 * one.abs();
-    let rest = |bar: &Bar| Bar { vwap: None, volume: 0.0, ..*bar };
-    rest(one) == rest(other)
-        && near(one.volume, other.volume)
-        && near(one.vwap.unwrap_or_default(), other.vwap.unwrap_or_default())
 }
 
 fn symbols() -> Vec<String> {

@@ -279,7 +279,7 @@ impl Bench {
 }
 
 /// The provider rounds the average price and the volume of each bar; resampled bars differ by as much.
-fn alike(one: &Bar, other: &Bar) -> bool {
+pub(crate) fn alike(one: &Bar, other: &Bar) -> bool {
     let near = |one: f64, other: f64| (one - other).abs() <= 1e-6 + 1e-9 * one.abs();
     let rest = |bar: &Bar| Bar { vwap: None, volume: 0.0, ..*bar };
     rest(one) == rest(other)

@@ -131,12 +131,12 @@ pub async fn release(database: &Database, dead_workers: Option<&str>) -> Result<
 ///
 /// # Errors
 /// If the database is unreachable.
-pub async fn retry_credentials(database: &Database) -> Result<u64, StoreError> {
+pub async fn retry_waiting(database: &Database) -> Result<u64, StoreError> {
     let mut tx = database.begin().await?;
     let freed = query(
         "update public.job_runs
         set run_after = clock_timestamp(), error_code = null, error_message = null, updated_at = clock_timestamp()
-        where status = 'queued' and error_code = 'credentials'",
+        where status = 'queued' and error_code in ('credentials', 'postponed')",
     )
     .execute(&mut *tx)
     .await?

@@ -19,7 +19,7 @@ use crate::{
     statement::{query, query_scalar},
 };
 
-pub use claims::{claim_pack, lock, release, renew, retry_credentials};
+pub use claims::{claim_pack, lock, release, renew, retry_waiting};
 pub use outcomes::{finish, plan_again, readmit_failed, record_failure, retry_failed};
 
 /// The order of claims.

@@ -83,7 +83,7 @@ async fn exercise(database: &Database) -> Result<(), StoreError> {
     runs::release(database, Some("nobody")).await?;
     runs::retry_failed(database, Some(&of)).await?;
     runs::readmit_failed(database).await?;
-    runs::retry_credentials(database).await?;
+    runs::retry_waiting(database).await?;
     store::backfill_progress::for_symbols(database, &of, at(TUESDAY)).await?;
     symbols::suspend(database, &of[1], "unknown").await?;
     symbols::take_due_for_recheck(database).await?;

@@ -1,20 +1,30 @@
-//! Lifts marks of unavailable ranges that a provider has now: after a better plan, another provider or a changed order.
+//! Tells the database what the connected providers have.
 //!
-//! In: the marks, and what the connected providers have. Out: the series that are planned again. Holds: what none of them has
+//! In: the providers. Out: which assets have one, how long their bars may change, and the series that are planned again, since
+//! ranges that were unavailable can be had now (a better plan, another provider, a changed order). Holds: what none of them has
 //! stays marked; without a change nothing is lifted, however often a process starts.
 
 use market::{AssetClass, Calendar, Timeframe};
 use providers::Limits;
-use store::{StoreError, coverage};
+use store::{StoreError, clock, coverage};
 
 use super::reach::first_available;
 use crate::{bases::base_of, engine::Engine};
 
-/// Call it when the providers are connected.
+/// Call it when the providers are connected. With `only_more` what another process has announced is kept where it is more.
 ///
 /// # Errors
 /// If the database is unreachable.
-pub async fn lift_unavailable(engine: &Engine) -> Result<(), StoreError> {
+pub async fn announce(engine: &Engine, only_more: bool) -> Result<(), StoreError> {
+    super::publish_grace(engine, only_more).await?;
+    for class in [AssetClass::Stock, AssetClass::Crypto] {
+        let provided = engine.routes.serving(class).next().is_some();
+        clock::set_provided(&engine.database, Calendar::for_class(class), provided, only_more).await?;
+    }
+    lift_unavailable(engine).await
+}
+
+async fn lift_unavailable(engine: &Engine) -> Result<(), StoreError> {
     let market = engine.market();
     for class in [AssetClass::Stock, AssetClass::Crypto] {
         let (limits, calendar) = (engine.routes.limits(class), Calendar::for_class(class));
